@@ -61,21 +61,21 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
   ].join('\n');
 
 /** Returns undefined without an estimate, or for a setting that needs no memory. @param path dotted */
-export function memoryText({ estimate, values, availableBytes, card, gpu, apart }: RecipeView, path: string): string | undefined {
+export function memoryText({ estimate, values, availableBytes, card, gpu, isPerDevice }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
-  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card, gpu, apart, values })}. ${memorySplit(estimate)}.${gpu?.assumed === undefined ? '' : ` ${gpu.assumed}.`}`;
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.runBytes)}**${ofFree({ availableBytes, card, gpu, isPerDevice, values })}. ${memorySplit(estimate)}.${gpu?.assumed === undefined ? '' : ` ${gpu.assumed}.`}`;
 }
 
-type FreeMemory = Pick<RecipeView, 'availableBytes' | 'card' | 'gpu' | 'apart' | 'values'>;
+type FreeMemory = Pick<RecipeView, 'availableBytes' | 'card' | 'gpu' | 'isPerDevice' | 'values'>;
 
 /**
  * " of 8.1 GB free", " of 24.7 GB on RTX 4090", or " of 24.7 GB on each RTX 4090" for several processes or devices; empty if the free
  * memory is unknown.
  */
-export function ofFree({ availableBytes, card, gpu, apart, values }: FreeMemory): string {
+export function ofFree({ availableBytes, card, gpu, isPerDevice, values }: FreeMemory): string {
   if (!Number.isFinite(availableBytes)) return '';
-  const device = memoryOwner({ card, gpu, apart });
+  const device = memoryOwner({ card, gpu, isPerDevice });
   const where = device === undefined ? 'free' : `on ${partsOfBatch(values) > 1 ? 'each ' : ''}${device}`;
   return ` of ${byteSize(availableBytes)} ${where}`;
 }

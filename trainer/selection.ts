@@ -216,18 +216,18 @@ function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number
   let [low, high] = [Math.min(...ends, 0) - 1, Math.max(...ends, 0)];
   // Numbers of rows after the kept ones that rank above `high` and above `low`: the result is between them, so each search is shorter than
   // the last.
-  let [sure, most] = [new Int32Array(modules.length), behindKept];
+  let [aboveHigh, aboveLow] = [new Int32Array(modules.length), behindKept];
   for (let middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2) {
     const between = Int32Array.from(modules, (module, i) =>
-      rowsAbove(module, middle, { kept: kept[i] as number, least: sure[i] as number, most: most[i] as number }),
+      rowsAbove(module, middle, { kept: kept[i] as number, atLeast: aboveHigh[i] as number, atMost: aboveLow[i] as number }),
     );
-    if (costOf(modules, between) <= left) [high, sure] = [middle, between];
-    else [low, most] = [middle, between];
+    if (costOf(modules, between) <= left) [high, aboveHigh] = [middle, between];
+    else [low, aboveLow] = [middle, between];
   }
-  left -= costOf(modules, sure);
-  const taken = all(sure);
+  left -= costOf(modules, aboveHigh);
+  const taken = all(aboveHigh);
   for (const [i, { cost }] of modules.entries())
-    for (let count = sure[i] as number; count < (most[i] as number); count++) {
+    for (let count = aboveHigh[i] as number; count < (aboveLow[i] as number); count++) {
       left -= cost;
       if (left < 0) return taken;
       taken[i] = (taken[i] as number) + 1;
@@ -238,9 +238,9 @@ function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number
 /** Returns the rank of a row; NaN after the last row. */
 const rankAt = ({ scores, order, mean }: RankedRows, place: number): number => (scores[order[place] as number] as number) / (mean || 1);
 
-/** Returns the number of rows after the kept ones that rank above this: at least `least`, at most `most`. */
-function rowsAbove(module: RankedRows, rank: number, { kept, least, most }: { kept: number; least: number; most: number }): number {
-  let [low, high] = [least, most];
+/** Returns the number of rows after the kept ones that rank above this: at least `atLeast`, at most `atMost`. */
+function rowsAbove(module: RankedRows, rank: number, { kept, atLeast, atMost }: { kept: number; atLeast: number; atMost: number }): number {
+  let [low, high] = [atLeast, atMost];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (rankAt(module, middle + kept) > rank) low = middle + 1;

@@ -85,7 +85,7 @@ export class RunFeed {
     for (const job of services.jobs()) this.changed(job);
     this.unlisten.push(
       services.onJobChanged(job => this.changed(job)),
-      services.onJobEvent(event => this.heard(event)),
+      services.onJobEvent(event => this.onEvent(event)),
     );
   }
 
@@ -133,7 +133,7 @@ export class RunFeed {
     this.poke();
   }
 
-  private heard({ jobId, event }: JobEvent): void {
+  private onEvent({ jobId, event }: JobEvent): void {
     if (jobId !== this.job?.id) return;
     if (event.type === 'progress') this.job = { ...this.job, progress: event };
     else if (event.type === 'phase') this.job = { ...this.job, phase: event.name };
@@ -220,8 +220,10 @@ export class RunFeed {
     });
     // A summary from before a resume says nothing about the resumed run.
     const hasEnded = this.info?.state === 'finished' || this.info?.state === 'stopped';
-    const told = hasEnded ? summary : undefined;
-    this.once('summary', told ?? '', () => post({ type: 'summary', summary: told === undefined ? null : (parseSummary(told) ?? null) }));
+    const finalSummary = hasEnded ? summary : undefined;
+    this.once('summary', finalSummary ?? '', () =>
+      post({ type: 'summary', summary: finalSummary === undefined ? null : (parseSummary(finalSummary) ?? null) }),
+    );
   }
 
   /** Parses and sends a file only if its text changed. */

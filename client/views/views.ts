@@ -140,7 +140,7 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
   const { store } = app;
   const vanished = new VanishedRuns();
   let listed: readonly RunInfo[] | undefined;
-  let isCut = false;
+  let isTruncated = false;
   return {
     /** True if a cluster has some of the runs: no file changes while they move up in its queue. */
     get isOnCluster() {
@@ -150,13 +150,13 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
       return listed !== undefined;
     },
     /** True if the daemon did not search all folders. */
-    get isCut() {
-      return isCut;
+    get isTruncated() {
+      return isTruncated;
     },
     load: async (client: DaemonClient): Promise<readonly RunInfo[]> => {
       const folders = runFolders(app);
       const { runs, truncated } = await client.request('listRuns', { folders });
-      [listed, isCut] = [runs, truncated];
+      [listed, isTruncated] = [runs, truncated];
       const busy = store.active().flatMap(({ runDir }) => runDir ?? []);
       // A queued cluster run is not deleted when it leaves the queue or when the cluster does not answer.
       const begun = runs.filter(({ state }) => state !== 'queued');
@@ -196,7 +196,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
     canSelectMany: true,
     load: () => loaded(async client => list.load(client).then(list.draw)),
     draw: drawRun,
-    note: () => (list.isCut ? cutText('runs') : undefined),
+    note: () => (list.isTruncated ? cutText('runs') : undefined),
     sentenceOf,
   });
   const models = createGroupView<ModelItem>({

@@ -96,8 +96,8 @@ function finalLoss({ history }: RunModel): number | undefined {
  * first update.
  */
 function evaluated({ summary, history }: RunModel, name: string): number | undefined {
-  const told = summary?.after && measureOf(summary.after, name);
-  if (told !== undefined && told !== null) return told;
+  const final = summary?.after && measureOf(summary.after, name);
+  if (final !== undefined && final !== null) return final;
   const { x, y } = history.points(name);
   return (x.at(-1) ?? 0) > 0 ? y.at(-1) : undefined;
 }

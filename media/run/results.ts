@@ -32,9 +32,9 @@ export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'hist
   const names = ['eval_loss', ...evaluationNames(history.names)].filter(name => history.names.includes(name));
   if (names.length === 0) return undefined;
   // A run that returned to an earlier checkpoint, or started over, has left a file from a later step.
-  const told = evaluation && evaluation.step <= (history.points('eval_loss').x.at(-1) ?? -1) ? evaluation : undefined;
-  const before = summary?.before ?? told?.before ?? undefined;
-  const after = summary?.after ?? told?.newest;
+  const newest = evaluation && evaluation.step <= (history.points('eval_loss').x.at(-1) ?? -1) ? evaluation : undefined;
+  const before = summary?.before ?? newest?.before ?? undefined;
+  const after = summary?.after ?? newest?.newest;
   const valueAt = (name: string, isWanted: (step: number) => boolean): number | undefined => {
     const { x, y } = history.points(name);
     const at = x.findLastIndex(isWanted);

@@ -88,8 +88,8 @@ function training(model: RunModel): RunStatus {
 function paceOf({ history, overview }: RunModel): number | undefined {
   const recent = [...history.points('seconds').y.slice(-RECENT)].sort((a, b) => a - b);
   const progress = overview?.job?.progress;
-  const told = progress?.phase === 'train' && progress.ratePerSecond ? 1 / progress.ratePerSecond : undefined;
-  return recent[Math.floor(recent.length / 2)] ?? told;
+  const reported = progress?.phase === 'train' && progress.ratePerSecond ? 1 / progress.ratePerSecond : undefined;
+  return recent[Math.floor(recent.length / 2)] ?? reported;
 }
 
 /** The current step; state.json may be a second behind the metrics. */

@@ -33,13 +33,13 @@ export function createPagedTable(label: string, noun: string, size: number): Pag
   const caption = element('caption', { class: 'visually-hidden' });
   const where = element('span', { class: 'hint' });
   /** Announces the range when the user turns the page, rather than with every new row. */
-  const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
+  const announced = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
   const buttons = createTurnButtons(['Earlier', 'Later'], turn);
 
   function turn(by: -1 | 1): void {
     first = turned(first, content?.length ?? 0, size, by * size);
     draw();
-    setText(told, where.textContent ?? '');
+    setText(announced, where.textContent ?? '');
   }
 
   function draw(): void {
@@ -63,7 +63,7 @@ export function createPagedTable(label: string, noun: string, size: number): Pag
   }
 
   return {
-    tools: [...buttons.elements, where, told],
+    tools: [...buttons.elements, where, announced],
     element: element(
       'div',
       { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': label },

@@ -74,14 +74,14 @@ function settingText(path: string, { doc, type, presence, defaultText, memory, n
     ...otherNames(path),
   ];
   const choices = Object.entries(type.choices ?? {}).map(([word, text]) => `${code(word)}: ${text}${alsoCalled(path, word)}`);
-  return [`### ${path}`, paragraph(doc), list(facts), ...(choices.length === 0 ? [] : ['Words:', list(choices)])].join('\n\n');
+  return [`### ${path}`, paragraph(doc), list(facts), ...(choices.length === 0 ? [] : ['Values:', list(choices)])].join('\n\n');
 }
 
 /** True for JSON, false for a phrase that says where the default comes from. */
 const isValue = (text: string): boolean => /^([[{"].*|-?[\d.e-]+|true|false)$/s.test(text);
 
 /** Shortens a type whose choices follow in their own list. */
-const typeWithChoices = (name: string): string => (name.startsWith("one of '") || name.startsWith("'") ? 'one of the words below' : name);
+const typeWithChoices = (name: string): string => (name.startsWith("one of '") || name.startsWith("'") ? 'one of the values below' : name);
 
 function otherNames(path: string): string[] {
   const found = Object.entries(foreignKeys).filter(([, { to }]) => to === path);

@@ -111,7 +111,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
       env: { ROWTUNE_CACHE: cacheDir },
     });
     expect(status).not.toBe(0);
-    expect(output).toContain('rank 1 has another recipe than rank 0: recipe: \\"r: 4\\" instead of \\"r: 8\\"');
+    expect(output).toContain('rank 1 has a different recipe from rank 0: recipe: \\"r: 4\\" instead of \\"r: 8\\"');
     expect(await readMetrics(runDir)).toEqual([]);
   });
 

@@ -39,9 +39,9 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
     await whole.dispose();
     return floatsOf(outputs, 'logits');
   };
-  const { turning } = model;
+  const { ropeRescaling } = model;
   // Beyond this length, rotary angles change, so the start of a longer text is not equivalent to a text of its own.
-  const lengths = turning ? [turning.length, tokens] : [tokens];
+  const lengths = ropeRescaling ? [ropeRescaling.length, tokens] : [tokens];
   const wholes = new Map(await Promise.all(lengths.map(async length => [length, await wholeOf(length)] as const)));
   const decoder = await openDecoder({ engine, model, weights: folder.weights, tokens });
   await folder.weights.close();
@@ -55,10 +55,10 @@ async function errors(engine: Engine, name: string): Promise<number[]> {
   const found: number[] = [];
   // An earlier prompt must leave no traces.
   await decoder.read(ids.slice(0, 5).reverse());
-  const prompt = turning ? turning.length - 3 : tokens - STEPS;
+  const prompt = ropeRescaling ? ropeRescaling.length - 3 : tokens - STEPS;
   found.push(largestDifference(await decoder.read(ids.slice(0, prompt)), rowOf(prompt - 1)));
   // Dynamic scaling rotates each longer text differently but does not change cached keys, so no text read at once has these logits.
-  const end = turning && !turning.isReread ? turning.length : prompt + STEPS;
+  const end = ropeRescaling && !ropeRescaling.isReread ? ropeRescaling.length : prompt + STEPS;
   for (let token = prompt; token < end; token++) found.push(largestDifference(await decoder.next(ids[token] as number), rowOf(token)));
   expect(decoder.unread(0)).toBe(0);
   await decoder.dispose();

@@ -79,11 +79,11 @@ export interface DeviceHere {
 export function deviceCard(facts: DeviceFacts): DeviceCard {
   const card = cardOfDevice(facts.name);
   const entry = cardCatalog[card ?? ASSUMED_CARD];
-  const told = facts.capability === undefined ? undefined : nearestCapability(facts.capability);
-  const capability = told ?? entry.capability;
+  const known = facts.capability === undefined ? undefined : nearestCapability(facts.capability);
+  const capability = known ?? entry.capability;
   const count = facts.multiprocessors ?? entry.multiprocessors;
   const memoryBytes = facts.memoryBytes ?? (card && !SEVERAL_SIZES.includes(card) ? usableCardBytes(card) : undefined);
-  const assumed = card === undefined ? assumedText(facts, { told, capability, count }) : undefined;
+  const assumed = card === undefined ? assumedText(facts, { known, capability, count }) : undefined;
   return {
     name: facts.name,
     ...(card && { card }),
@@ -101,20 +101,20 @@ export function deviceText({ name, multiprocessors: count, capability, assumed }
 }
 
 interface Taken {
-  readonly told: ComputeCapability | undefined;
+  readonly known: ComputeCapability | undefined;
   readonly capability: ComputeCapability;
   readonly count: number;
 }
 
-function assumedText(facts: DeviceFacts, { told, capability, count }: Taken): string | undefined {
+function assumedText(facts: DeviceFacts, { known, capability, count }: Taken): string | undefined {
   const like = `those of an ${cardCatalog[ASSUMED_CARD].label}`;
   const name = facts.name === '' ? 'The GPU of this machine has not given its name' : `${facts.name} is not among the known cards`;
   const missing = [
     ...(facts.multiprocessors === undefined ? [`${count} multiprocessors`] : []),
-    ...(told === undefined ? [`compute capability ${capability}`] : []),
+    ...(known === undefined ? [`compute capability ${capability}`] : []),
   ];
   if (missing.length > 0) return `${name}: its memory is estimated with ${missing.join(' and ')}, ${like}`;
-  if (told === facts.capability) return undefined;
+  if (known === facts.capability) return undefined;
   return `${name}: its compute capability, ${facts.capability}, counts as ${capability}, the nearest whose numbers are known`;
 }
 

@@ -37,7 +37,7 @@ interface Fitting extends PlanOption {
 }
 
 /** Each process of a run, and each of its devices, has its own card. */
-const ON_CARDS = { engine: CARD_ENGINE, device: 'gpu', apart: true } as const;
+const ON_CARDS = { engine: CARD_ENGINE, device: 'gpu', isPerDevice: true } as const;
 
 /** Ways to store the weights, by their overrides; the recipe's own comes first. */
 const PRECISIONS: readonly { readonly name: string; readonly overrides: readonly string[] }[] = [

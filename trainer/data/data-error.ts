@@ -15,7 +15,7 @@ export interface DataProblem extends Partial<DataPlace> {
   /** Errors of other samples that cannot be used, in the order of the files. */
   readonly others?: readonly DataError[];
   /** True if reading ended before all problems were found. */
-  readonly isCut?: boolean;
+  readonly isTruncated?: boolean;
 }
 
 /** An error with the message `file:line: key "text": problem. advice.` */
@@ -63,7 +63,7 @@ export class DataProblems {
   }
 
   /** @throws DataError that lists every problem found */
-  end(isCut = false): void {
+  end(isTruncated = false): void {
     // Malformed lines are found while reading, problems within a sample once all labels are known.
     const files = [...new Set(this.found.map(({ place }) => place.file))];
     const inOrder = [...this.found].sort(
@@ -72,7 +72,7 @@ export class DataProblems {
     const [first, ...others] = inOrder;
     if (first === undefined) return;
     const { place, problem, advice } = first;
-    throw others.length === 0 ? first : new DataError({ ...place, problem, advice, others, isCut });
+    throw others.length === 0 ? first : new DataError({ ...place, problem, advice, others, isTruncated });
   }
 }
 
@@ -84,7 +84,7 @@ export function noSample(files: readonly Pick<DataPlace, 'file'>[]): DataError {
 }
 
 /** Lists a problem that several samples of a file share once, with their lines. */
-function dataMessage({ others = [], isCut = false, ...first }: DataProblem): string {
+function dataMessage({ others = [], isTruncated = false, ...first }: DataProblem): string {
   const alike = new Map<string, DataProblem[]>();
   for (const found of [first, ...others.map(({ place, problem, advice }) => ({ ...place, problem, advice }))]) {
     const same = JSON.stringify([found.file, found.key, found.problem, found.advice]);
@@ -93,7 +93,7 @@ function dataMessage({ others = [], isCut = false, ...first }: DataProblem): str
   const messages = [...alike.values()].map(([one, ...more]) =>
     one === undefined ? '' : `${oneMessage(one)}${linesAlike(more.flatMap(({ line }) => line ?? []))}`,
   );
-  return [...messages, ...(isCut ? ['There may be more.'] : [])].join('\n');
+  return [...messages, ...(isTruncated ? ['There may be more.'] : [])].join('\n');
 }
 
 /** Returns " Lines 3, 7–9 have the same problem.", or an empty text for no lines. */

@@ -60,7 +60,7 @@ function shownColumns(keys: readonly string[]): string {
   return instruction === undefined ? `{text: ${keys[0] ?? 'body'}}` : `{instruction: ${instruction}, output: ${output}}`;
 }
 
-/** @throws DataError for a record of another format than `first` */
+/** @throws DataError for a record of a different format from `first` */
 export function checkSameFormat(record: DataRecord, expected: DataFormat, first: DataRecord): void {
   const found = fittingFormat(record);
   if (found === expected) return;

@@ -29,7 +29,7 @@ export class FolderWalk {
   private entriesLeft: number;
   /** Device and inode number of each folder: links may lead to one folder in several ways, or form cycles. */
   private readonly seen = new Set<string>();
-  private isCut = false;
+  private isTruncated = false;
 
   constructor(budget: WalkBudget) {
     this.budget = budget;
@@ -38,25 +38,25 @@ export class FolderWalk {
 
   /** True if something was left out: the budget of entries or time is used up, or the visitor called `cut`. */
   get truncated(): boolean {
-    return this.isCut;
+    return this.isTruncated;
   }
 
   /** Marks the walk as cut short, for a visitor that has found as many results as it keeps. */
   cut(): void {
-    this.isCut = true;
+    this.isTruncated = true;
   }
 
   /** True if time is left; a call without time left marks the walk as cut short. */
   hasTime(): boolean {
     if (performance.now() - this.startedMs < this.budget.maxMs) return true;
-    this.isCut = true;
+    this.isTruncated = true;
     return false;
   }
 
   /** Yields `root` and the folders below. Missing and unreadable folders are skipped; hidden folders and node_modules are not entered. */
   async *below(root: string): AsyncGenerator<WalkedFolder> {
     let level = [root];
-    for (let depth = 0; level.length > 0 && !this.isCut; depth++) {
+    for (let depth = 0; level.length > 0 && !this.isTruncated; depth++) {
       const next: string[] = [];
       for (const path of level) {
         if (!this.hasTime()) return;
@@ -65,7 +65,7 @@ export class FolderWalk {
         const folders = depth < this.budget.maxDepth ? await this.foldersOf(path, entries) : new Set<string>();
         yield { path, depth, entries, folders };
         for (const name of folders) next.push(join(path, name));
-        if (this.isCut) return;
+        if (this.isTruncated) return;
       }
       level = next;
     }
@@ -83,8 +83,8 @@ export class FolderWalk {
   /** Reads entries one by one, so that a folder with millions of files is not held in memory. */
   private async entriesOf(path: string): Promise<Dirent[]> {
     return entriesWhile(path, () => {
-      if (this.entriesLeft === 0) this.isCut = true;
-      return !this.isCut && this.hasTime() && this.entriesLeft-- > 0;
+      if (this.entriesLeft === 0) this.isTruncated = true;
+      return !this.isTruncated && this.hasTime() && this.entriesLeft-- > 0;
     });
   }
 

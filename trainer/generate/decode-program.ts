@@ -167,7 +167,7 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
     ids: graph.feed('ids', [width, tokens], 'int32'),
     mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
     positions,
-    ...(model.turning && { length: graph.feed('length', [width, 1], 'int32') }),
+    ...(model.ropeRescaling && { length: graph.feed('length', [width, 1], 'int32') }),
     cache: (layer, k, v) => {
       const block = valueFor(cached, layer);
       return { k: remember(block.k, block, k), v: remember(block.v, block, v) };

@@ -73,17 +73,21 @@ export class Decoder {
   /** Capacity of each slot, in tokens. */
   readonly capacity: number;
   readonly #session: Session;
-  readonly #turning: CausalModel['turning'];
+  readonly #ropeRescaling: CausalModel['ropeRescaling'];
   readonly #hasStates: boolean;
   readonly #slots: readonly Slot[];
 
   constructor(
     session: Session,
-    { tokens, slots, model }: { readonly tokens: number; readonly slots: number; readonly model: Pick<CausalModel, 'turning' | 'states'> },
+    {
+      tokens,
+      slots,
+      model,
+    }: { readonly tokens: number; readonly slots: number; readonly model: Pick<CausalModel, 'ropeRescaling' | 'states'> },
   ) {
     this.capacity = tokens;
     this.#session = session;
-    this.#turning = model.turning;
+    this.#ropeRescaling = model.ropeRescaling;
     this.#hasStates = model.states !== undefined;
     this.#slots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
   }
@@ -95,7 +99,7 @@ export class Decoder {
 
   /** Number of tokens of this prompt that a slot already holds, in whole stretches. The last token is always read, for its logits. */
   keptOf(slot: number, ids: readonly number[]): number {
-    if (this.#turning) return 0;
+    if (this.#ropeRescaling) return 0;
     const { ids: known, length, whole } = elementAt(this.#slots, slot);
     const most = Math.min(whole, ids.length - 1);
     let same = 0;
@@ -133,7 +137,7 @@ export class Decoder {
     const own = elementAt(this.#slots, slot);
     this.#checkRoom(own.ids.length + 1);
     own.ids.push(id);
-    if (this.#turning?.isReread && own.length === this.#turning.length) own.length = 0;
+    if (this.#ropeRescaling?.isReread && own.length === this.#ropeRescaling.length) own.length = 0;
   }
 
   /** Number of tokens of a slot's text that are not read yet: `readStretch` reads several, `step` reads one. */
@@ -201,6 +205,6 @@ export class Decoder {
 
   /** The `length` feed of a model whose rotary frequencies depend on the text length. */
   #lengthsOf(slots: readonly Slot[]): { readonly length?: Int32Array } {
-    return this.#turning ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
+    return this.#ropeRescaling ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
   }
 }

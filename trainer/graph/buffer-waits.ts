@@ -32,9 +32,9 @@ export function bufferWaits(schedule: readonly Node[]): ReadonlyMap<Node, Buffer
   for (const node of schedule) {
     if (isLarge(node)) {
       const behind = ancestors(node, freedBy);
-      const apart = freedBy.filter(reader => !behind.has(reader));
+      const independent = freedBy.filter(reader => !behind.has(reader));
       const input = smallestMade(node);
-      if (apart.length > 0 && input !== undefined) found.set(node, { input, readers: apart });
+      if (independent.length > 0 && input !== undefined) found.set(node, { input, readers: independent });
       freedBy = [];
     }
     for (const owner of new Set(node.inputs.map(bufferOf))) {

@@ -33,7 +33,7 @@ interface ExpertSides {
 
 interface BlockGroup {
   /** Number of loop iterations. */
-  readonly turns: number;
+  readonly iterations: number;
   /** Number of blocks that are multiplied at the same time. */
   readonly together: number;
   /** Number of elements in these blocks: a copy of each block's matrix, its rows and its products. */
@@ -49,7 +49,7 @@ export function blocksTogether({ n, experts, width, out }: ExpertSides): BlockGr
   const { size, count } = expertBlocks(n, experts);
   const ofBlock = width * out + size * (width + out);
   const fitting = Math.floor((n * Math.max(width, out)) / ofBlock);
-  const turns = Math.ceil(count / Math.max(1, fitting));
-  const together = Math.ceil(count / turns);
-  return { turns, together, held: together * ofBlock };
+  const iterations = Math.ceil(count / Math.max(1, fitting));
+  const together = Math.ceil(count / iterations);
+  return { iterations, together, held: together * ofBlock };
 }

@@ -40,9 +40,9 @@ export interface RecipeView {
   readonly device: 'cpu' | 'gpu';
   /** The GPU of this machine and what is assumed about it, if the memory of a run on it is estimated. */
   readonly gpu?: DeviceHere['gpu'];
-  /** The memory that a run may use; `apart` is true if each of its processes and devices has its own memory. */
+  /** The memory that a run may use; `isPerDevice` is true if each of its processes and devices has its own memory. */
   readonly usableBytes: number;
-  readonly apart: boolean;
+  readonly isPerDevice: boolean;
   /** The time at which programs were last compiled on this machine, for itself or for a card; undefined if the run would be elsewhere. */
   readonly programsChangedAt?: number;
   /** The estimate; undefined until it has been computed. */
@@ -109,9 +109,9 @@ const ofMachine = (here: DeviceHere, freeBytes: number): Where => ({ ...here, ..
 
 const ofCard = (card: CardName): Where => {
   const usableBytes = usableCardBytes(card);
-  return { card, availableBytes: usableBytes, usableBytes, apart: true, device: 'gpu' };
+  return { card, availableBytes: usableBytes, usableBytes, isPerDevice: true, device: 'gpu' };
 };
 
 /** The name of the device whose own memory counts; undefined if the machine's memory counts. */
-export const memoryOwner = ({ card, gpu, apart }: Pick<RecipeView, 'card' | 'gpu' | 'apart'>): string | undefined =>
-  apart ? (card === undefined ? gpu?.name : cardCatalog[card].label) : undefined;
+export const memoryOwner = ({ card, gpu, isPerDevice }: Pick<RecipeView, 'card' | 'gpu' | 'isPerDevice'>): string | undefined =>
+  isPerDevice ? (card === undefined ? gpu?.name : cardCatalog[card].label) : undefined;

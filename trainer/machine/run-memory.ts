@@ -7,11 +7,11 @@ export interface RunMemory {
   readonly availableBytes: number;
   /** The part of `availableBytes` that the run may take. */
   readonly usableBytes: number;
-  readonly apart: boolean;
+  readonly isPerDevice: boolean;
 }
 
 /** Returns the memory of the GPU if it is known: all that programs may take. Otherwise half of the machine's free memory. */
 export const runMemory = ({ gpu }: DeviceHere, freeBytes: number): RunMemory =>
   gpu?.memoryBytes === undefined
-    ? { availableBytes: freeBytes, usableBytes: USABLE_SHARE * freeBytes, apart: false }
-    : { availableBytes: gpu.memoryBytes, usableBytes: gpu.memoryBytes, apart: true };
+    ? { availableBytes: freeBytes, usableBytes: USABLE_SHARE * freeBytes, isPerDevice: false }
+    : { availableBytes: gpu.memoryBytes, usableBytes: gpu.memoryBytes, isPerDevice: true };

@@ -75,7 +75,7 @@ export interface FromPeft {
   readonly reads: (config: PeftConfig) => boolean;
   /** Returns the method's parts; mistakes in the file are added to `problems`. */
   readonly partsOf: (file: PeftFile, problems: string[]) => PeftParts;
-  /** Returns, by name, tensors that PEFT stores in another form than the method; those that cannot be converted are added to `problems`. */
+  /** Returns, by name, tensors that PEFT stores in a different form from the method; those that cannot be converted are added to `problems`. */
   readonly converted?: (adapter: TrainedParts, problems: string[]) => Promise<ReadonlyMap<string, PeftTensor>>;
   /**
    * Returns replacements, by name, for modules of the adapter that Transformers holds in another form in memory.

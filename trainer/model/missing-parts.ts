@@ -122,13 +122,13 @@ export const missingParts: readonly Missing[] = [...imageModels, ...textEncoders
 export const missingOfTimm: readonly Missing[] = [
   { needs: SECOND_SWIN, names: /^swinv2/, nearest: 'swin_tiny_patch4_window7_224' },
   { needs: 'strides or windows other than those of the first Swin', names: /^swin/, nearest: 'swin_tiny_patch4_window7_224' },
-  { needs: 'another stem, norm or head than ConvNeXt has', names: /^convnext(v2)?_/, nearest: 'convnext_tiny' },
+  { needs: 'a stem, norm or head that ConvNeXt does not have', names: /^convnext(v2)?_/, nearest: 'convnext_tiny' },
   { needs: 'a gated MLP', names: /^vit_giant_.*dinov2$/, nearest: 'vit_large_patch14_dinov2' },
   { needs: 'rotary positions', names: /^(vit_.*dinov3|eva02)/, nearest: 'vit_base_patch14_reg4_dinov2' },
   { needs: 'position biases in the attention of a vision transformer', names: /^(beit|vit_relpos)/, nearest: 'vit_base_patch16_224' },
   { needs: 'scales and positions of the third DeiT', names: /^deit3/, nearest: 'deit_base_patch16_224' },
   {
-    needs: 'another norm, pooling or size than the first vision transformers have',
+    needs: 'a norm, pooling or size that the first vision transformers do not have',
     names: /^(vit|flexivit)_/,
     nearest: 'vit_base_patch16_224',
   },

@@ -96,7 +96,7 @@ export interface CausalModel extends Model {
    * Texts longer than this rotate with other frequencies, so inference has to know the length of the whole text. `isReread`: what is cached
    * of a shorter text then becomes useless.
    */
-  readonly turning?: { readonly length: number; readonly isReread: boolean } | undefined;
+  readonly ropeRescaling?: { readonly length: number; readonly isReread: boolean } | undefined;
   /** Final hidden states, [batch · tokens, hiddenSize]. */
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }

@@ -112,15 +112,18 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 
 /**
  * The forms that a file may use for a parameter [experts · rows, width], or for a bias [experts · rows].
- * apart: one tensor per expert. rows: one tensor [experts, every, width], of which each expert takes the rows from `begin` on. turned: one
- * tensor [experts, width, rows]. woven: two tensors [experts, rows / 2, width] whose rows alternate. runs: each matrix consists of rows
- * from several tensors, one run after the other. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16], each with a scale.
+ * - separate: one tensor per expert
+ * - rows: one tensor [experts, every, width], of which each expert takes the rows from `begin` on
+ * - transposed: one tensor [experts, width, rows]
+ * - interleaved: two tensors [experts, rows / 2, width] whose rows alternate
+ * - runs: each matrix consists of rows from several tensors, one run after the other
+ * - mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16], each with a scale
  */
 export type StoredForm =
-  | { readonly kind: 'apart'; readonly names: readonly string[] }
+  | { readonly kind: 'separate'; readonly names: readonly string[] }
   | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
-  | { readonly kind: 'turned'; readonly name: string }
-  | { readonly kind: 'woven'; readonly names: readonly [string, string] }
+  | { readonly kind: 'transposed'; readonly name: string }
+  | { readonly kind: 'interleaved'; readonly names: readonly [string, string] }
   | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
 

@@ -1,4 +1,4 @@
-/** Parameters that files store in another form than the model uses: stacks of matrices, one per expert. */
+/** Parameters that files store in a form that differs from the model's: stacks of matrices, one per expert. */
 
 import { elementCount, toBfloat16 } from '../graph/types.ts';
 import { elementAt } from '../narrow.ts';
@@ -28,13 +28,13 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
   const { experts, rows, width } = sizesOf(spec);
   const rest = spec.shape.length > 1 ? [width] : [];
   switch (form.kind) {
-    case 'apart':
+    case 'separate':
       return form.names.map(name => ({ name, shape: [rows, ...rest] }));
     case 'rows':
       return [{ name: form.name, shape: [experts, form.every, ...rest] }];
-    case 'turned':
+    case 'transposed':
       return [{ name: form.name, shape: [experts, width, rows] }];
-    case 'woven':
+    case 'interleaved':
       return form.names.map(name => ({ name, shape: [experts, rows / 2, ...rest] }));
     case 'runs':
       return [...new Set(form.parts.map(({ name }) => name))].map(name => {
@@ -67,7 +67,7 @@ export function stackMismatches(spec: ParameterSpec, tensors: Tensors): string[]
       ? []
       : [`${name} is [${found.shape}] in the file, [${shape}] by config.json${key === undefined ? '' : ` (${key} ${experts})`}`];
   });
-  const next = form.kind === 'apart' ? nextName(form.names) : undefined;
+  const next = form.kind === 'separate' ? nextName(form.names) : undefined;
   return next !== undefined && tensors.has(next) ? [...wrong, `${next} is in the file, and ${key} is ${experts}`] : wrong;
 }
 
@@ -130,15 +130,15 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
   const part = async (name: string, begin: number, own = rows): Promise<Float32Array> =>
     (await source.readPart?.(name, begin, own * width)) ?? (await source.readFloat32(name)).slice(begin, begin + own * width);
   switch (form.kind) {
-    case 'apart':
+    case 'separate':
       return source.readFloat32(elementAt(form.names, expert));
     case 'rows':
       return part(form.name, (expert * form.every + form.begin) * width);
-    case 'turned':
-      return turned(await part(form.name, expert * rows * width), width, rows);
-    case 'woven': {
+    case 'transposed':
+      return transposed(await part(form.name, expert * rows * width), width, rows);
+    case 'interleaved': {
       const half = async (name: string): Promise<Float32Array> => part(name, (expert * rows * width) / 2, rows / 2);
-      return woven(await half(form.names[0]), await half(form.names[1]), width);
+      return interleaved(await half(form.names[0]), await half(form.names[1]), width);
     }
     case 'runs': {
       const out = new Float32Array(rows * width);
@@ -156,14 +156,14 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
 }
 
 /** [rows, width] → [width, rows]. */
-function turned(x: Float32Array, rows: number, width: number): Float32Array {
+function transposed(x: Float32Array, rows: number, width: number): Float32Array {
   const out = new Float32Array(x.length);
   for (let i = 0; i < rows; i++) for (let j = 0; j < width; j++) out[j * rows + i] = x[i * width + j] as number;
   return out;
 }
 
 /** Interleaves the rows of both. */
-function woven(first: Float32Array, second: Float32Array, width: number): Float32Array {
+function interleaved(first: Float32Array, second: Float32Array, width: number): Float32Array {
   const out = new Float32Array(2 * first.length);
   for (let at = 0; at < first.length; at += width) {
     out.set(first.subarray(at, at + width), 2 * at);
@@ -263,16 +263,16 @@ export const replacedTensors = (parameters: readonly ParameterSpec[], tensors: T
 function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number, values: Float32Array): void {
   const { experts, rows, width } = sizesOf(spec);
   const size = rows * width;
-  if (form.kind === 'apart') {
+  if (form.kind === 'separate') {
     out.set(values.subarray(expert * size, (expert + 1) * size));
     return;
   }
   for (let e = 0; e < experts; e++) {
     const own = values.subarray(e * size, (e + 1) * size);
-    if (form.kind === 'turned') out.set(turned(own, rows, width), e * size);
+    if (form.kind === 'transposed') out.set(transposed(own, rows, width), e * size);
     else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
     else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
-    else if (form.kind === 'woven')
+    else if (form.kind === 'interleaved')
       for (let row = expert; row < rows; row += 2)
         out.set(own.subarray(row * width, (row + 1) * width), (e * rows + row - expert) * (width / 2));
   }

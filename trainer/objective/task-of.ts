@@ -6,7 +6,7 @@ import type { Task } from '../train/task.ts';
 import { tasks } from './tasks.ts';
 
 /**
- * The task of a recipe. For a model of another kind than the recipe's, which no run accepts, returns the task of the first objective of its
+ * The task of a recipe. For a model of a different kind from the recipe's, which no run accepts, returns the task of the first objective of its
  * kind.
  */
 export function taskOf(model: AnyModel, recipe: Pick<Recipe, 'distillation' | 'embedding' | 'packing' | 'preference' | 'task'>): Task {

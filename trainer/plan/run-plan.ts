@@ -163,7 +163,7 @@ export function planRun(facts: PlanFacts): RunPlan {
   return planMethod(facts, model, recipe.method, methodSettings(recipe));
 }
 
-/** Plans as `planRun` does, with another method or other settings than the recipe's. */
+/** Plans as `planRun` does, with a method or settings different from the recipe's. */
 export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName, settings: MethodSettings): RunPlan {
   const { recipe, headers, on, data, selection, dtype } = facts;
   const task = data?.task ?? taskOf(model, recipe);

@@ -96,11 +96,11 @@ function welcome(connection: net.Socket, ranks: RankTable, job: Job, requestOf: 
 
 /** Returns a function that forwards stop requests to all ranks. */
 function passStops(ranks: RankTable, job: Job): () => void {
-  let told: boolean | undefined;
+  let sent: boolean | undefined;
   return () => {
     const { stop } = job;
-    if (!stop || told === stop.save) return;
-    told = stop.save;
+    if (!stop || sent === stop.save) return;
+    sent = stop.save;
     ranks.tell({ type: 'stop', save: stop.save } satisfies WorkerCommand);
     // A run that is not saved need not end in an orderly way.
     if (!stop.save) ranks.killAll();

@@ -160,15 +160,15 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     },
   };
   const token = options.token ?? randomBytes(32).toString('hex');
-  const doors = await openDoors(options, { token, log, onClient: socket => clients.welcome(socket, services) });
-  const discovery: Discovery = { port: doors.port, pid: process.pid, startedAt: start.at, token, version: manifest.version };
+  const ports = await openPorts(options, { token, log, onClient: socket => clients.welcome(socket, services) });
+  const discovery: Discovery = { port: ports.port, pid: process.pid, startedAt: start.at, token, version: manifest.version };
   try {
     await announce(stateDir, discovery);
   } catch (error) {
-    await doors.close();
+    await ports.close();
     throw unwritable(stateDir, error);
   }
-  log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${doors.port}, process ${process.pid}`);
+  log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${ports.port}, process ${process.pid}`);
   jobs.begin();
   idle.check();
   let end = (): void => undefined;
@@ -176,7 +176,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     end = resolve;
   });
   let ending: Promise<void> | undefined;
-  return { discovery, outsidePort: doors.outsidePort, stop, ended };
+  return { discovery, outsidePort: ports.outsidePort, stop, ended };
 
   function stop(): Promise<void> {
     ending ??= (async () => {
@@ -186,7 +186,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
       reader.close();
       await jobsFile.save().catch(logError);
       await rm(discoveryPath(stateDir), { force: true }).catch(logError);
-      await doors.close();
+      await ports.close();
       release();
       log.write('info', 'ended');
       end();
@@ -242,17 +242,17 @@ function idleExit(afterMs: number, isBusy: () => boolean, exit: () => void) {
   };
 }
 
-interface Doors {
+interface OpenPorts {
   readonly port: number;
   readonly outsidePort: number | undefined;
   close(): Promise<void>;
 }
 
 /** Opens the listener for this machine and, if requested, one for other machines. @throws DaemonError 'daemon-door' */
-async function openDoors(
+async function openPorts(
   { outside, maxFrameBytes = MAX_FRAME_BYTES }: DaemonOptions,
   { token, log, onClient }: { readonly token: string; readonly log: DaemonLog; onClient(socket: WebSocket): void },
-): Promise<Doors> {
+): Promise<OpenPorts> {
   const params = { token, maxFrameBytes, onClient, onRefused: (reason: string) => log.write('warning', `refused: ${reason}`) };
   const inner = await listen(params);
   if (!outside) return { port: inner.port, outsidePort: undefined, close: () => inner.close() };

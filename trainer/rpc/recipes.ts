@@ -37,8 +37,8 @@ export async function estimate(source: RecipeSource, { cacheDir, reader, ...serv
   const recipe = await recipeOf(source, reader);
   const model = await modelPath(recipe, source.baseDir, cacheDir);
   const here = deviceHere(plannedEngine(recipe.engine), cacheDir);
-  const { availableBytes, usableBytes, apart } = runMemory(here, services.availableBytes());
-  const params = { recipe, model, ...here, usableBytes, apart, allLevels: true, compare: true, compiledIn: cacheDir } as const;
+  const { availableBytes, usableBytes, isPerDevice } = runMemory(here, services.availableBytes());
+  const params = { recipe, model, ...here, usableBytes, isPerDevice, allLevels: true, compare: true, compiledIn: cacheDir } as const;
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 

@@ -53,7 +53,7 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     cacheDir: context.cacheDir,
   }).name;
   const here = deviceHere(engine, context.cacheDir);
-  const { usableBytes: usable, apart } = runMemory(here, availableMemoryBytes());
+  const { usableBytes: usable, isPerDevice } = runMemory(here, availableMemoryBytes());
   const estimates = new Map<string, Need>();
   const found: Need[] = [];
   for (const recipe of recipes) {
@@ -61,7 +61,8 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
     const key = memoryKey(recipe);
     const known = estimates.get(key);
     const estimate: Need =
-      known ?? estimateRecipe({ recipe, headers: await headers(recipe), engine, ...here, apart, usableBytes: usable / (wanted ?? 1) });
+      known ??
+      estimateRecipe({ recipe, headers: await headers(recipe), engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) });
     estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);
     // A large sweep over sizes computes many estimates: a stop request must not wait for all of them.
@@ -74,14 +75,14 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   const gpus = here.device === 'gpu' ? sweepGpus().length || 1 : 0;
   const byDevices = runsByDevices(parts, { cores, gpus });
   // Where processes have separate memory, as on GPUs, an allocator takes all of its share, so each run needs its own GPU.
-  const byMemory = apart ? Math.max(1, gpus) : Math.max(1, Math.floor(usable / largest));
+  const byMemory = isPerDevice ? Math.max(1, gpus) : Math.max(1, Math.floor(usable / largest));
   const parallel = Math.min(wanted ?? Math.min(byMemory, byDevices), recipes.length);
   const of = processes === 1 ? '' : ` of ${processes} processes each`;
   job.log(
     'info',
     `${parallel} of ${recipes.length} runs${of} at a time; a run needs up to ${byteSize(largest)}, and ${byteSize(usable)} may be used`,
   );
-  if (!apart && parallel * largest > usable)
+  if (!isPerDevice && parallel * largest > usable)
     job.log('warning', `${parallel} runs need about ${byteSize(parallel * largest)}, more than the ${byteSize(usable)} that may be used`);
   return {
     parallel,

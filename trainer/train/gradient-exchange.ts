@@ -37,21 +37,21 @@ export class GradientExchange<G extends GroupGradient> {
   }
 
   /** Adds a gradient of this process. @returns the sum that starts now, if any */
-  give(own: G): BegunSum<G> | undefined {
+  add(own: G): BegunSum<G> | undefined {
     if (countOf(own) >= SMALL) return this.begin([own]);
     this.waiting.push(own);
-    return this.waiting.reduce((sum, each) => sum + countOf(each), 0) >= FULL ? this.giveRest() : undefined;
+    return this.waiting.reduce((sum, each) => sum + countOf(each), 0) >= FULL ? this.flush() : undefined;
   }
 
   /** Starts the sum of the small gradients that are still waiting to be joined. */
-  giveRest(): BegunSum<G> | undefined {
+  flush(): BegunSum<G> | undefined {
     const members = this.waiting;
     this.waiting = [];
     return members.length === 0 ? undefined : this.begin(members);
   }
 
   /** Waits for a sum. Returns the gradients summed over all processes. */
-  end({ members, sum }: BegunSum<G>): G[] {
+  finish({ members, sum }: BegunSum<G>): G[] {
     const { graph } = this;
     const total = graph.endSum(sum);
     if (members.length === 1) return members.map(member => ({ ...member, gradient: total }));

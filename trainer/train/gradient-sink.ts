@@ -59,7 +59,7 @@ export class GradientSink {
       this.takeSum({ group, gradient, block });
       return;
     }
-    this.leave(this.exchange.give({ group, gradient, block }));
+    this.leave(this.exchange.add({ group, gradient, block }));
   }
 
   private leave(begun: BegunSum<Arrived> | undefined): void {
@@ -77,7 +77,7 @@ export class GradientSink {
   }
 
   private end(begun: BegunSum<Arrived>): Arrived[] {
-    return this.graph.within({ block: elementAt(begun.members, 0).block }, () => this.exchange.end(begun));
+    return this.graph.within({ block: elementAt(begun.members, 0).block }, () => this.exchange.finish(begun));
   }
 
   /** @param sum whose gradient is that of the whole batch */
@@ -108,7 +108,7 @@ export class GradientSink {
 
   finish(): { effects: Node[]; outputs: Record<string, Node> } {
     const { graph, params, feeds } = this;
-    this.leave(this.exchange.giveRest());
+    this.leave(this.exchange.flush());
     this.endLeaving();
     const held = this.endHeld();
     const { squares } = this;

@@ -57,8 +57,8 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }:
   const own = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
   const summed = (): typeof own => {
     const exchange = new GradientExchange<GroupGradient>(graph, exchangeType);
-    const begun = [...own.map(each => exchange.give(each)), exchange.giveRest()];
-    return begun.flatMap(sum => (sum ? exchange.end(sum) : []));
+    const begun = [...own.map(each => exchange.add(each)), exchange.flush()];
+    return begun.flatMap(sum => (sum ? exchange.finish(sum) : []));
   };
   const gradients = graph.parts.count === 1 ? own : summed();
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));

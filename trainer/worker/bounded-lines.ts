@@ -8,19 +8,19 @@ const MAX_LINE_CHARACTERS = 16_384;
 
 export function onLines(stream: Readable, listener: (line: string) => void): void {
   let rest = '';
-  let isCut = false;
+  let isTruncated = false;
   const end = (): void => {
-    if (!isCut && rest !== '') listener(rest.replace(/\r$/, ''));
+    if (!isTruncated && rest !== '') listener(rest.replace(/\r$/, ''));
     rest = '';
-    isCut = false;
+    isTruncated = false;
   };
   const take = (text: string): void => {
-    if (isCut) return;
+    if (isTruncated) return;
     rest += text;
     if (rest.length <= MAX_LINE_CHARACTERS) return;
     listener(`${rest.slice(0, MAX_LINE_CHARACTERS)} …`);
     rest = '';
-    isCut = true;
+    isTruncated = true;
   };
   stream.setEncoding('utf8').on('data', (chunk: string) => {
     const [first = '', ...more] = chunk.split('\n');

@@ -26,11 +26,11 @@ export interface WorkerStop {
   abort(): void;
   kill(): void;
   /** Call when an event has arrived. */
-  heard(): void;
+  eventArrived(): void;
   /** Call when the job has ended and its process waits for another one. */
-  settled(): void;
+  jobEnded(): void;
   /** Call when the process has ended: its own child processes are then ended too. */
-  ended(): void;
+  processEnded(): void;
 }
 
 /** Returns the stop functions of a worker. @param child in its own process group */
@@ -58,7 +58,7 @@ export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
     if (ask(false)) after(times.ask, terminate);
     else terminate();
   };
-  const settled = (): void => {
+  const jobEnded = (): void => {
     for (const timer of timers) clearTimeout(timer);
   };
   return {
@@ -70,12 +70,12 @@ export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
     },
     abort,
     kill,
-    heard: () => {
+    eventArrived: () => {
       if (!isAborting) silence?.refresh();
     },
-    settled,
-    ended: () => {
-      settled();
+    jobEnded,
+    processEnded: () => {
+      jobEnded();
       signalGroup(child, 'SIGKILL');
     },
   };

@@ -117,7 +117,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   });
   child.on('message', message => {
     if (current === undefined) return;
-    current.stop.heard();
+    current.stop.eventArrived();
     const event = readWorkerEvent(message);
     if (event === undefined) return;
     if (event.type !== 'result' && event.type !== 'failed') return current.onEvent(event);
@@ -132,7 +132,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   });
   child.on('exit', () => {
     isAlive = false;
-    current?.stop.ended();
+    current?.stop.processEnded();
     setTimeout(() => {
       child.stdout?.destroy();
       child.stderr?.destroy();
@@ -155,7 +155,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   };
   function keep({ stop, last, lines, resolve }: Assignment): void {
     current = undefined;
-    stop.settled();
+    stop.jobEnded();
     const kept: KeptWorker = {
       pid,
       get isAlive() {

@@ -189,10 +189,10 @@ describe('which answers are trained', () => {
     expect(() => format(template, chat(0.5, 1))).toThrow('marks 4 stretches of 2 answers, so single answers cannot be weighed');
   });
 
-  it('answers that the template ends with another token than the last one are trained with it, which is noted', () => {
+  it('answers that the template ends with a different token from the last one are trained with it, which is noted', () => {
     const example = format(templateNamed('gpt-oss'), turns({}));
     expect(trained(example)).toEqual(['<|channel|>final<|message|>B<|end|>', '<|channel|>final<|message|>D<|return|>']);
-    expect(example.notes).toEqual(["have earlier answers that the model's chat template ends with another token than the last one"]);
+    expect(example.notes).toEqual(["have earlier answers that the model's chat template ends with a different token from the last answer"]);
     expect(format(templateNamed('gpt-oss'), turns({}), { trainedTurns: 'last' }).notes).toEqual([]);
   });
 
@@ -242,7 +242,7 @@ describe('which answers are trained', () => {
     );
   });
 
-  it('answers that the template writes in another way than a last one are found', () => {
+  it('answers that the template writes differently from a last one are found', () => {
     const example = format(templateNamed('qwen3'), turns({ content: 'B <|im_end|>\n B' }));
     expect(trained(example)).toEqual(['B <|im_end|>\n B<|im_end|>', '<think>\n\n</think>\n\nD<|im_end|>']);
   });

@@ -179,7 +179,7 @@ describe('config', () => {
         ...{ short_factor: [1, 1.1, 1.2, 1.3, 1.4, 1.5], long_factor: [1, 2, 3, 4, 5, 6] },
       },
     });
-    expect(causalModel({ ...config, vocab_size: 10 }).turning).toEqual({ length: 32, isReread: true });
+    expect(causalModel({ ...config, vocab_size: 10 }).ropeRescaling).toEqual({ length: 32, isReread: true });
     const { weights } = await openGguf(temporaryFile('x.gguf', bytes));
     await weights.close();
     expect([...weights.tensors.keys()]).toEqual(['model.layers.0.self_attn.qkv_proj.weight', 'model.layers.0.mlp.gate_up_proj.weight']);

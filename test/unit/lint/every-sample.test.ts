@@ -59,8 +59,8 @@ function linesIn(message: string): number[] {
 
 describe('a file with several bad samples', () => {
   test('is reported whole by the linter, each with its line and no other', async () => {
-    const { state, badSamples, isCut } = await factOf(write('bad.jsonl', LINES));
-    expect([state, badSamples?.map(({ line }) => line), isCut]).toEqual(['bad-sample', BAD, false]);
+    const { state, badSamples, isTruncated } = await factOf(write('bad.jsonl', LINES));
+    expect([state, badSamples?.map(({ line }) => line), isTruncated]).toEqual(['bad-sample', BAD, false]);
     for (const { reason } of badSamples ?? []) expect(reason).not.toMatch(/line \d|column \d/);
     const problems = (await lint(`model: m\ndata: { train: bad.jsonl }\n`, { folder })).filter(({ code }) => code === 'bad-sample');
     expect(problems.map(({ message }) => Number(/^line (\d+): /.exec(message)?.[1]))).toEqual(BAD);
@@ -186,8 +186,8 @@ describe('words with tags', () => {
 describe('a file that is wrong throughout', () => {
   test('is cut at twenty, and says so', async () => {
     const file = write('all.jsonl', [GOOD, ...Array.from({ length: 50 }, () => '{"text":"","label":"ham"}')]);
-    const { badSamples, isCut } = await factOf(file);
-    expect([badSamples?.length, isCut]).toEqual([20, true]);
+    const { badSamples, isTruncated } = await factOf(file);
+    expect([badSamples?.length, isTruncated]).toEqual([20, true]);
     const { message } = await failureOf(loaded(file));
     expect(linesIn(message)).toHaveLength(20);
     expect(message).toMatch(/^.*all\.jsonl:2: .* Lines 3–21 have the same problem\.\nThere may be more\.$/);

@@ -13,14 +13,14 @@ const saved = (name: string): ConfigJson => readRecord(join(import.meta.dirname,
 describe('EXAONE 4', () => {
   const { layer_types: _, ...config } = saved('exaone4');
   const read = (changes: ConfigJson) => decoderConfig('Exaone4ForCausalLM', { ...config, num_hidden_layers: 4, ...changes });
-  const turns = (changes: ConfigJson) => read(changes).positions.map(Boolean);
+  const rotates = (changes: ConfigJson) => read(changes).positions.map(Boolean);
 
   test('layers that see everything turn only where none has a window', () => {
-    expect(turns({})).toEqual([true, true, true, false]);
-    expect(turns({ sliding_window_pattern: 2 })).toEqual([true, false, true, false]);
-    expect(turns({ sliding_window: null })).toEqual([true, true, true, true]);
+    expect(rotates({})).toEqual([true, true, true, false]);
+    expect(rotates({ sliding_window_pattern: 2 })).toEqual([true, false, true, false]);
+    expect(rotates({ sliding_window: null })).toEqual([true, true, true, true]);
     const listed = ['full_attention', ...Array(3).fill('sliding_attention')];
-    expect(turns({ sliding_window_pattern: 'LLLG', layer_types: listed })).toEqual([false, true, true, true]);
+    expect(rotates({ sliding_window_pattern: 'LLLG', layer_types: listed })).toEqual([false, true, true, true]);
   });
 
   test('a pattern in letters needs a list', () => {
@@ -49,7 +49,7 @@ describe('HunYuan', () => {
 describe('Granite 4', () => {
   const read = (changes: ConfigJson) => decoderConfig('GraniteMoeHybridForCausalLM', { ...saved('granite4'), ...changes });
 
-  test('only "rope" turns', () => {
+  test('only "rope" rotates', () => {
     expect(read({}).positions.every(Boolean)).toBe(true);
     for (const type of ['nope', null]) expect(read({ position_embedding_type: type }).positions.some(Boolean)).toBe(false);
   });
@@ -101,7 +101,7 @@ describe('Nemotron-H', () => {
     ...{ partial_rotary_factor: 1, norm_eps: 1e-5, rms_norm_eps: 1e-6, time_step_rank: 256, mamba_hidden_act: 'silu', hidden_dropout: 0.1 },
   };
 
-  test('a list says what each block is, or letters do; no block turns, and padding is no row of its own', () => {
+  test('a list says what each block is, or letters do; no block rotates, and padding is no row of its own', () => {
     expect(read({}).parts).toEqual(['mixer', 'mlp', 'mixer']);
     expect(unknownConfigKeys({ ...saved('nemotron_h_experts'), ...published })).toEqual([]);
     const config = read(published);

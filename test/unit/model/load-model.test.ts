@@ -88,7 +88,7 @@ describe('config.json', () => {
     [
       'rope factors of the wrong length, each with its key',
       { rope_scaling: { type: 'longrope', short_factor: [1, 1, 1], long_factor: [1] } },
-      /rope_scaling.short_factor has 3 factors, and 4 features that turn have 2 pairs.*; rope_scaling.long_factor has 1 factors/,
+      /rope_scaling.short_factor has 3 factors, and 4 rotated features have 2 pairs.*; rope_scaling.long_factor has 1 factors/,
     ],
     [
       'no rope factors',
@@ -98,7 +98,7 @@ describe('config.json', () => {
     [
       'a part of a head that is no pairs',
       { architectures: ['Phi3ForCausalLM'], partial_rotary_factor: 0.4 },
-      /partial_rotary_factor 0.4 of a head of 4 features turns 1: rotary positions turn pairs/,
+      /partial_rotary_factor 0.4 of a head of 4 features rotates 1: rotary positions rotate pairs/,
     ],
     [
       'a part of a head where the family turns all of it',
@@ -156,11 +156,11 @@ describe('config.json', () => {
   test('positions that the config stretches leave room for longer texts', () => {
     const dynamic = { rope_scaling: { type: 'dynamic', factor: 2.5 } };
     expect(build(dynamic)().maxPositions).toBe(160);
-    expect(build(dynamic)().turning).toEqual({ length: 64, isReread: false });
+    expect(build(dynamic)().ropeRescaling).toEqual({ length: 64, isReread: false });
     const longrope = { type: 'su', short_factor: [1, 1], long_factor: [1, 2] };
     const phi = { architectures: ['Phi3ForCausalLM'], max_position_embeddings: 8192, rope_scaling: longrope };
-    expect(build(phi)().turning).toEqual({ length: 4096, isReread: true });
-    expect(build({})().turning).toBeUndefined();
+    expect(build(phi)().ropeRescaling).toEqual({ length: 4096, isReread: true });
+    expect(build({})().ropeRescaling).toBeUndefined();
   });
 
   test('a tied head is the embedding, and is listed once', () => {

@@ -25,7 +25,7 @@ function sourceOf(tensors: Readonly<Record<string, { shape: readonly number[]; d
   };
 }
 
-const turned = Float32Array.from(whole, (_, i) => {
+const transposed = Float32Array.from(whole, (_, i) => {
   const [expert, rest] = [Math.floor(i / (ROWS * WIDTH)), i % (ROWS * WIDTH)];
   return whole[expert * ROWS * WIDTH + (rest % ROWS) * WIDTH + Math.floor(rest / ROWS)] as number;
 });
@@ -37,21 +37,21 @@ const amongOthers = Float32Array.from({ length: 2 * whole.length }, (_, i) => {
 /** Returns every second row. */
 const rowsFrom = (begin: number): Float32Array => whole.filter((_, i) => Math.floor(i / WIDTH) % 2 === begin);
 const names = ['x.0.w', 'x.1.w', 'x.2.w'];
-const apart = Object.fromEntries(names.map((name, e) => [name, { shape: [ROWS, WIDTH], data: whole.slice(e * 8, e * 8 + 8) }]));
+const separate = Object.fromEntries(names.map((name, e) => [name, { shape: [ROWS, WIDTH], data: whole.slice(e * 8, e * 8 + 8) }]));
 
 const cases: readonly (readonly [string, StoredForm, Parameters<typeof sourceOf>[0]])[] = [
-  ['apart', { kind: 'apart', names }, apart],
+  ['separate', { kind: 'separate', names }, separate],
   ['rows', { kind: 'rows', name: 'all', every: 4, begin: 2 }, { all: { shape: [EXPERTS, 4, WIDTH], data: amongOthers } }],
   [
-    'woven',
-    { kind: 'woven', names: ['even', 'odd'] },
+    'interleaved',
+    { kind: 'interleaved', names: ['even', 'odd'] },
     { even: { shape: [EXPERTS, 1, WIDTH], data: rowsFrom(0) }, odd: { shape: [EXPERTS, 1, WIDTH], data: rowsFrom(1) } },
   ],
-  ['turned', { kind: 'turned', name: 'all' }, { all: { shape: [EXPERTS, WIDTH, ROWS], data: turned } }],
+  ['transposed', { kind: 'transposed', name: 'all' }, { all: { shape: [EXPERTS, WIDTH, ROWS], data: transposed } }],
 ];
 
 describe.each(cases)('%s', (_, form, tensors) => {
-  const spec = stackOf([{ kind: 'turned', name: 'not there' }, form]);
+  const spec = stackOf([{ kind: 'transposed', name: 'not there' }, form]);
   const file = sourceOf(tensors);
 
   test('is read as one stack, in either type', async () => {
@@ -112,7 +112,7 @@ test('blocks of four bits: the lower half of a byte first, with the scale of 32 
   const spec = stackOf(
     [
       { kind: 'mxfp4', blocks: 'b', scales: 's' },
-      { kind: 'turned', name: 'plain' },
+      { kind: 'transposed', name: 'plain' },
     ],
     [EXPERTS, 32],
   );

@@ -87,7 +87,7 @@ describeWith('on the CPU plugin', cpuPlugin, noCpuPlugin, engine => {
     ]);
   });
 
-  test('attention of another form than kernels have is named', async () => {
+  test('attention in a form that no kernel has is named', async () => {
     expect(await choose('', claiming, plainAttention())).toBe(false);
     expect(logged).toEqual([expect.stringMatching(/^attention: chunked; no attention of this run has a form that cuDNN computes/)]);
   });

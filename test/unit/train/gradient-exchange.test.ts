@@ -17,7 +17,7 @@ function exchangeOf(shapes: readonly (readonly number[])[]) {
     gradient: graph.feed(`g${i}`, [...shape]),
   }));
   const exchange = new GradientExchange<GroupGradient>(graph, undefined);
-  const begun = [...gradients.map(each => exchange.give(each)), exchange.giveRest()].filter(sum => sum !== undefined);
+  const begun = [...gradients.map(each => exchange.add(each)), exchange.flush()].filter(sum => sum !== undefined);
   return { graph, gradients, exchange, begun };
 }
 
@@ -56,7 +56,7 @@ test('each gradient comes back as it was given, where one process gives all', as
   const shapes = [[2, 3], [4], [], [1, 2, 2]];
   const { graph, exchange, begun } = exchangeOf(shapes);
   const outputs: Record<string, Node> = {};
-  for (const sum of begun) for (const { group, gradient } of exchange.end(sum)) outputs[group.name] = gradient;
+  for (const sum of begun) for (const { group, gradient } of exchange.finish(sum)) outputs[group.name] = gradient;
   const feeds = Object.fromEntries(
     shapes.map((shape, i) => [`g${i}`, Float32Array.from({ length: elementCount(shape) }, (_, j) => 10 * i + j)]),
   );

@@ -73,7 +73,7 @@ interface Placed {
   readonly dtype: StoredType;
   /** The model's name for the tensor. */
   readonly source: string;
-  /** How to make a tensor that the base holds in another form than the model. */
+  /** How to make a tensor that the base holds in a form that differs from the model's. */
   readonly made?: StoredTensor | undefined;
 }
 

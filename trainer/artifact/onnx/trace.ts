@@ -77,7 +77,7 @@ export function traceSizes(model: ClassifierModel): Traces {
 }
 
 function requireSameSteps(a: Signature, b: Signature, { family }: ClassifierModel): void {
-  const [ofA, ofB] = [placesOf(a), placesOf(b)];
+  const [ofA, ofB] = [indexByNode(a), indexByNode(b)];
   const isSame =
     a.schedule.length === b.schedule.length &&
     a.schedule.every((node, i) => {
@@ -91,4 +91,4 @@ function requireSameSteps(a: Signature, b: Signature, { family }: ClassifierMode
     throw new ExportError(`the steps of this ${family} depend on the size of its input, which ONNX cannot express: export it as merged`);
 }
 
-const placesOf = ({ schedule }: Signature): ReadonlyMap<Node, number> => new Map(schedule.map((node, i) => [node, i]));
+const indexByNode = ({ schedule }: Signature): ReadonlyMap<Node, number> => new Map(schedule.map((node, i) => [node, i]));

@@ -71,7 +71,7 @@ async function planCommand(
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const here = deviceHere(plannedEngine(recipe.engine), context.settings.cacheDir);
-  const { usableBytes: usable, apart } = runMemory(here, availableMemoryBytes());
+  const { usableBytes: usable, isPerDevice } = runMemory(here, availableMemoryBytes());
   const params = {
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
@@ -79,7 +79,7 @@ async function planCommand(
     judge: await judgeHeaders(context, recipe, source.baseDir),
     ...here,
     usableBytes: memory ?? usable,
-    apart,
+    isPerDevice,
     compiledIn: context.settings.cacheDir,
   } as const;
   const found = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${file}`));
@@ -113,7 +113,7 @@ async function planCommand(
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const here = deviceHere(plannedEngine(recipe.engine), context.settings.cacheDir);
-  const { availableBytes, usableBytes, apart } = runMemory(here, availableMemoryBytes());
+  const { availableBytes, usableBytes, isPerDevice } = runMemory(here, availableMemoryBytes());
   const params = {
     recipe,
     ...(await modelHeaders(context, recipe, source.baseDir)),
@@ -121,7 +121,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
     judge: await judgeHeaders(context, recipe, source.baseDir),
     ...here,
     usableBytes,
-    apart,
+    isPerDevice,
     allLevels: true,
     compare: true,
     compiledIn: context.settings.cacheDir,

@@ -36,7 +36,7 @@ export async function sweepOnSlurm(
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const submitting = await submitOptions(context, source.baseDir, options);
-  return told(context, await submitNewSweep({ recipe, source, fixed: engineOverrides(context, recipe) }, submitting), options, show);
+  return report(context, await submitNewSweep({ recipe, source, fixed: engineOverrides(context, recipe) }, submitting), options, show);
 }
 
 /** Submits workers for the rest of a sweep. @throws RunError as `sweepOnSlurm`, or if workers of this sweep are already queued */
@@ -47,11 +47,11 @@ export async function continueSweepOnSlurm(
   show: ShowSweep,
 ): Promise<CommandResult> {
   const plan = required(await readPlan(sweepDir), `the plan of ${sweepDir}`);
-  return told(context, await submitRestOfSweep(sweepDir, await submitOptions(context, plan.source.baseDir, options)), options, show);
+  return report(context, await submitRestOfSweep(sweepDir, await submitOptions(context, plan.source.baseDir, options)), options, show);
 }
 
 /** Reports what was submitted, and follows it unless it is detached. */
-async function told(
+async function report(
   context: CommandContext,
   { jobId: id, sweepDir, runs, workers, processes }: SubmittedSweep,
   { detach }: SlurmOptions,

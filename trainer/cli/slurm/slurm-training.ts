@@ -32,16 +32,16 @@ export async function trainOnSlurm(
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const { fileName: recipeFile, baseDir } = source;
-  return told(context, await submitNewRun({ recipe, recipeFile, baseDir }, await submitOptions(context, baseDir, options)), options);
+  return report(context, await submitNewRun({ recipe, recipeFile, baseDir }, await submitOptions(context, baseDir, options)), options);
 }
 
 /** Submits the rest of a run. @throws RunError for a bad profile, or if Slurm refuses it */
 export async function resumeOnSlurm(context: CommandContext, runDir: string, options: SlurmOptions): Promise<CommandResult> {
-  return told(context, await submitRestOfRun(runDir, await submitOptions(context, path.dirname(runDir), options)), options);
+  return report(context, await submitRestOfRun(runDir, await submitOptions(context, path.dirname(runDir), options)), options);
 }
 
 /** Reports what was submitted, and follows it unless it is detached. */
-async function told(context: CommandContext, submitted: SubmittedRun, { detach }: SlurmOptions): Promise<CommandResult> {
+async function report(context: CommandContext, submitted: SubmittedRun, { detach }: SlurmOptions): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const { jobId: id, runDir, processes, log } = submitted;
   const folder = shownPath(runDir, cwd);

@@ -150,7 +150,7 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonl
   };
 }
 
-const ENDS_DIFFER = "have earlier answers that the model's chat template ends with another token than the last one";
+const ENDS_DIFFER = "have earlier answers that the model's chat template ends with a different token from the last answer";
 
 /** True if the answers end with special tokens such as `<|end|>` and `<|return|>`, and not all with the same one. */
 function endsDiffer(text: string, spans: readonly Span[]): boolean {

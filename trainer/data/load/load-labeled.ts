@@ -101,8 +101,8 @@ export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData>
   });
   let drawnFrom: number | undefined;
   for await (const { first, second, ...sample } of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
-    const { ids, secondAt, truncated: isCut } = encoder.encode(first, second, maxLength);
-    truncated += Number(isCut);
+    const { ids, secondAt, truncated: isTruncated } = encoder.encode(first, second, maxLength);
+    truncated += Number(isTruncated);
     found.push({ ids, secondAt, ...sample });
   }
   problems.end();

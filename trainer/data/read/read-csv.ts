@@ -232,7 +232,7 @@ interface CsvPlace {
   readonly line: number;
 }
 
-/** Advice for a record with another number of fields than the header. */
+/** Advice for a record with a different number of fields from the header. */
 const UNEVEN_ADVICE: Readonly<Record<Delimiter, string>> = {
   ',': 'Quote fields that hold commas or line breaks',
   ';': 'Quote fields that hold semicolons or line breaks',

@@ -77,8 +77,8 @@ export async function loadTagged(input: LoadTaggedInput): Promise<TaggedData> {
   let truncated = 0;
   const found: Omit<TaggedText, 'targets'>[] = [];
   for await (const { words, tags, file, line } of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
-    const { ids, firstTokens, truncated: isCut } = encoder.encode(words, maxLength);
-    truncated += Number(isCut);
+    const { ids, firstTokens, truncated: isTruncated } = encoder.encode(words, maxLength);
+    truncated += Number(isTruncated);
     found.push({ ids, secondAt: ids.length, firstTokens, tags, label: '', target: -1, file, line });
   }
   problems.end();

@@ -57,7 +57,7 @@ export async function loadGroups(input: LoadGroupsInput): Promise<{ readonly gro
   for await (const sample of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
     notes.add(sample);
     const encoded = promptedTexts(sample.texts, input.prompts).map(text => encoder.encode(text, undefined, maxLength));
-    truncated += Number(encoded.some(({ truncated: isCut }) => isCut));
+    truncated += Number(encoded.some(({ truncated: isTruncated }) => isTruncated));
     const { score, file, line } = sample;
     groups.push({ texts: encoded.map(({ ids }) => ids), score, file, line });
   }

@@ -13,7 +13,7 @@ const POLL_MS = 500;
  */
 export async function withInstallLock<T>(lock: string, log: (line: string) => void, work: () => Promise<T>): Promise<T> {
   const started = Date.now();
-  let told = false;
+  let hasLogged = false;
   for (;;) {
     const taken = takeLock(lock);
     if ('release' in taken)
@@ -23,8 +23,8 @@ export async function withInstallLock<T>(lock: string, log: (line: string) => vo
         taken.release();
       }
     const { pid } = taken.holder;
-    if (!told) log(`another install is running (process ${pid}); waiting for it`);
-    told = true;
+    if (!hasLogged) log(`another install is running (process ${pid}); waiting for it`);
+    hasLogged = true;
     if (Date.now() - started > LONGEST_WAIT_MS)
       throw new EngineError(`waited an hour for another install (process ${pid}); end it, or remove ${lock}`);
     await delay(POLL_MS);

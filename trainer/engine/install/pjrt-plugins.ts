@@ -67,7 +67,7 @@ export interface PjrtPlugin {
 
 /**
  * NVIDIA's libraries, as loaded by JAX's `jax_plugins/cuda/__init__.py`. The plugin finds most of them relative to itself; cuDNN for CUDA
- * 12 looks for NVRTC in another folder than its wheel's.
+ * 12 looks for NVRTC in a different folder from its wheel's.
  */
 const CUDA_13_LIBRARIES = [
   'nvidia/cu13/lib/libcudart.so.13',

@@ -56,7 +56,7 @@ else:
 
 total = sum(archive.getinfo(n).file_size for n in chosen)
 done = 0
-told = 0
+reported = 0
 for name in chosen:
     destination = os.path.normpath(os.path.join(target, name))
     if not destination.startswith(os.path.normpath(target) + os.sep):
@@ -72,8 +72,8 @@ for name in chosen:
                 digest.update(block)
                 sink.write(block)
                 done += len(block)
-                if done - told > (32 << 20):
-                    told = done
+                if done - reported > (32 << 20):
+                    reported = done
                     say(done=done, total=total)
     except (zipfile.BadZipFile, EOFError) as error:
         fail('%s: %s' % (name, error))

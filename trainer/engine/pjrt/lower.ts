@@ -85,8 +85,8 @@ export function lowerSignature(
   const places = placesOf(signature, allPlaces);
   const emitter = new Emitter();
   const { replicas, given = [], kept = [] } = signature;
-  const apart = new Set(signature.schedule.filter(node => onlyWritesSeparateParts(node, places)));
-  const schedule = signature.schedule.filter(node => !apart.has(node));
+  const separate = new Set(signature.schedule.filter(node => onlyWritesSeparateParts(node, places)));
+  const schedule = signature.schedule.filter(node => !separate.has(node));
   const found = [...kept, ...Object.values(signature.outputs)];
   const changed = [...new Set(schedule.flatMap(writtenVariables))];
   const hostWeights = hostWeightsOf(places, { changed, results: found });
@@ -95,7 +95,7 @@ export function lowerSignature(
     isMoved: name => hostWeights.has(name),
   });
   const values = new Map<Node, Value>(given.map((node, i) => [node, named(`%g${i}`, node)]));
-  for (const node of apart) values.set(node, emitter.fill(1, 'i1'));
+  for (const node of separate) values.set(node, emitter.fill(1, 'i1'));
   const owners = lowerNodes({ emitter, values, schedule, state, hostWeights, replicas, card });
   const results = [...state.results(), ...found.map(node => valueFor(values, node))];
   const head = [

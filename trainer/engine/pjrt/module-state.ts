@@ -155,8 +155,8 @@ const withAttributes = (type: string, attributes: readonly string[]): string =>
 function readVariables(node: Node, places: Program['places']): readonly string[] {
   if (!isOp(node, 'read')) return [];
   const { variable } = node.attrs;
-  const apart = separatePart(places?.get(variable));
-  return apart ? [variable, apart.chosen.name, apart.values.name] : [variable];
+  const separate = separatePart(places?.get(variable));
+  return separate ? [variable, separate.chosen.name, separate.values.name] : [variable];
 }
 
 const typeOf = ({ shape, dtype }: TensorSpec): Pick<Value, 'shape' | 'type'> => ({ shape, type: hloType(dtype) });

@@ -56,7 +56,7 @@ export async function writeSafetensors(
 export type PutBytes = (name: string, begin: number, bytes: Uint8Array) => Promise<void>;
 
 /**
- * Writes values that become known in another order than the file's: `write` puts them at their positions, and must put all of them. There
+ * Writes values that become known in a different order from the file's: `write` puts them at their positions, and must put all of them. There
  * are no checksums.
  * @throws ModelFileError if a name appears twice; otherwise the error of `write` or of the disk
  */

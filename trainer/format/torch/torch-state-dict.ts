@@ -165,13 +165,13 @@ function namedTensors(path: string, value: unknown): TorchTensor[] {
 }
 
 /** @returns the tensor, or a description of the problem */
-function checkTensor(name: string, { storage, offset, shape, strides, dtype: told }: Tensor): TorchTensor | string {
+function checkTensor(name: string, { storage, offset, shape, strides, dtype: given }: Tensor): TorchTensor | string {
   // Checked before the entries, because many tensors may share one long list.
   if (Array.isArray(shape) && shape.length > MAX_RANK) return `has ${shape.length} dimensions; at most ${MAX_RANK} are read`;
   const isDescribed = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length;
   if (!(storage instanceof Storage) || !isSize(offset) || !isDescribed || !isSizes(shape) || !isSizes(strides))
     return 'is described by what PyTorch does not write';
-  const dtype = told instanceof PickleGlobal ? DTYPES[told.name] : storage.dtype;
+  const dtype = given instanceof PickleGlobal ? DTYPES[given.name] : storage.dtype;
   if (dtype === undefined) return 'does not tell the type of its numbers';
   const count = shape.reduce((n, d) => n * d, 1);
   const last = count === 0 ? -1 : shape.reduce((at, size, i) => at + (size - 1) * (strides[i] ?? 0), offset);

@@ -29,7 +29,7 @@ export const configDiagnostics: Readonly<Record<Exclude<ConfigCode, FactCode>, D
   'rope-scaling': { about: 'The scaling of positions lacks its factor, or its numbers contradict each other.' },
   'token-id-out-of-range': { about: 'The id of a special token is not in the vocabulary.' },
   'dtype-mismatch': {
-    about: 'The weights are stored in another type than this key says. It is a hint: other tools convert when they load.',
+    about: 'The weights are stored in a different type from the one that this key names. It is a hint: other tools convert when they load.',
     fix: 'Writes the type of the weights.',
   },
   'generation-range': { about: 'A number in `generation_config.json` is outside its range, as Transformers checks it.' },
@@ -45,6 +45,6 @@ export const configDiagnostics: Readonly<Record<Exclude<ConfigCode, FactCode>, D
     fix: 'Writes the nearest name.',
   },
   'adapter-weights-mismatch': {
-    about: '`adapter_model.safetensors` is missing or damaged, or its factors have another rank or other targets than this file says.',
+    about: '`adapter_model.safetensors` is missing or damaged, or its factors have a different rank or targets from what this file says.',
   },
 };

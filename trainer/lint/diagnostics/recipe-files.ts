@@ -61,7 +61,7 @@ export const modelDiagnostics = {
   },
   'teacher-for-model': {
     about:
-      '`distillation.teacher` predicts no next token, or its tokenizer has another number of tokens than that of the model. Token ids must mean the same in both; embeddings may be padded to different sizes.',
+      '`distillation.teacher` predicts no next token, or its tokenizer has a different number of tokens from that of the model. Token ids must mean the same in both; embeddings may be padded to different sizes.',
     fix: 'Choose a larger or a tuned model of the same family.',
   },
   'top-k-above-vocabulary': {

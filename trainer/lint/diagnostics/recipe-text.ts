@@ -28,7 +28,7 @@ export const textDiagnostics: Readonly<Record<string, Diagnostic>> = {
     fix: 'Write a value, or delete the line.',
   },
   'wrong-type': {
-    about: 'The value is of another type than the setting takes: text instead of a number, a list instead of a word.',
+    about: 'The value has a type that the setting does not take: text instead of a number, a list instead of a word.',
     fix: 'Writes the number or the truth value that the text clearly means.',
   },
   'ambiguous-null': {

@@ -43,7 +43,7 @@ export interface DataFact {
   /** The first unusable samples of the file, in line order. */
   readonly badSamples?: readonly BadSample[];
   /** Whether there may be more of them. */
-  readonly isCut?: boolean;
+  readonly isTruncated?: boolean;
   readonly suggestion?: string;
   /** Number of samples in the file, if counting them is quick. */
   readonly rows?: RowCount;

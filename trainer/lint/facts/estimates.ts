@@ -67,8 +67,8 @@ export class EstimateCache {
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
     // Each process of the run, and each of its devices, has its own card.
-    const { card, gpu, apart, usableBytes } = view;
-    const where = { recipe, apart, usableBytes, ...(card === undefined ? { gpu } : { engine: CARD_ENGINE, card }) };
+    const { card, gpu, isPerDevice, usableBytes } = view;
+    const where = { recipe, isPerDevice, usableBytes, ...(card === undefined ? { gpu } : { engine: CARD_ENGINE, card }) };
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;

@@ -81,7 +81,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
     const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     await checkRecords(files, { check, data, limit, bad, seen });
     if (bad.length > 0)
-      return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isCut: bad.length >= MAX_BAD, ...known() };
+      return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isTruncated: bad.length >= MAX_BAD, ...known() };
     if (seen.first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples', columns: [] };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked: seen.count, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
@@ -108,7 +108,7 @@ async function readFileFact({ written, full, data, task, embedding, counts, byte
     const { line, key } = error.place;
     if (line === undefined) return { ...base, state: 'unreadable', reason, ...known() };
     const badSamples = [...bad, { line, key, reason }].slice(0, MAX_BAD);
-    return { ...base, state: 'bad-sample', badSamples, isCut: bad.length >= MAX_BAD, ...known() };
+    return { ...base, state: 'bad-sample', badSamples, isTruncated: bad.length >= MAX_BAD, ...known() };
   }
 }
 

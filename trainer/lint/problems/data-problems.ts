@@ -42,7 +42,7 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
 }
 
 /** One problem for all samples that share it, at the first of their lines. */
-function* badSampleProblems({ badSamples = [], isCut = false, full }: DataFact, path: Report['path']): Generator<Report> {
+function* badSampleProblems({ badSamples = [], isTruncated = false, full }: DataFact, path: Report['path']): Generator<Report> {
   const linesOf = new Map<string, number[]>();
   for (const { line, key, reason } of badSamples) {
     const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
@@ -50,7 +50,7 @@ function* badSampleProblems({ badSamples = [], isCut = false, full }: DataFact, 
   }
   let left = linesOf.size;
   for (const [message, [line = 1, ...alike]] of linesOf) {
-    const others = linesAlike(alike) + (isCut && --left === 0 ? ' There may be more.' : '');
+    const others = linesAlike(alike) + (isTruncated && --left === 0 ? ' There may be more.' : '');
     yield {
       code: 'bad-sample',
       path,

@@ -95,9 +95,9 @@ function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
   }
 }
 
-function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }: RecipeView): Generator<Report> {
+function* memoryProblems({ estimate, availableBytes, values, card, gpu, isPerDevice }: RecipeView): Generator<Report> {
   if (estimate === undefined || estimate.runBytes <= availableBytes) return;
-  const device = memoryOwner({ card, gpu, apart });
+  const device = memoryOwner({ card, gpu, isPerDevice });
   const has = device === undefined ? `only ${byteSize(availableBytes)} are free` : `${device} has ${byteSize(availableBytes)} for it`;
   if ((estimate.teacherBytes ?? 0) > estimate.totalBytes) {
     const message = `the teacher needs about ${byteSize(estimate.runBytes)} before training, but ${has}${onHostText(estimate, availableBytes)}`;
@@ -109,7 +109,7 @@ function* memoryProblems({ estimate, availableBytes, values, card, gpu, apart }:
     yield { code: 'memory-above-free', severity: 'warning', path: ['importance', 'measure'], message, replaceBy: defaultMeasure };
     return;
   }
-  const message = `this run needs about ${byteSize(estimate.runBytes)}${apart && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}${onHostText(estimate, availableBytes)}`;
+  const message = `this run needs about ${byteSize(estimate.runBytes)}${isPerDevice && partsOfBatch(values) > 1 ? ' on each card' : ''}, but ${has}: ${memorySplit(estimate)}${onHostText(estimate, availableBytes)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };

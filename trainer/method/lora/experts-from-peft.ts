@@ -137,14 +137,14 @@ function chosenB(b: Float32Array, used: readonly number[], r: number, { fused, e
  * zeros.
  */
 function joined(adapter: TrainedParts, module: ExpertsSpec, problems: string[]): ReadonlyMap<string, Fitted> {
-  const apart = module.weight.stack?.forms.find(form => form.kind === 'apart');
-  const names = apart?.kind === 'apart' ? apart.names.map(name => name.replace(/\.weight$/, '')) : [];
+  const separate = module.weight.stack?.forms.find(form => form.kind === 'separate');
+  const names = separate?.kind === 'separate' ? separate.names.map(name => name.replace(/\.weight$/, '')) : [];
   const held = names.filter(name => adapter.description.lora.has(name));
   const [first] = held;
   if (first === undefined) return new Map();
   const rank = rankOf(adapter, first);
   const other = held.find(name => rankOf(adapter, name).r !== rank.r || rankOf(adapter, name).alpha !== rank.alpha);
-  if (other) problems.push(`${other} has another rank or scale than ${first}: the experts of a layer have the same here`);
+  if (other) problems.push(`${other} has a different rank or scale from ${first}: the experts of a layer have the same here`);
   const [rows = 0, width = 0] = module.weight.shape;
   const stacked = (end: string, shape: readonly number[]): PeftTensor => ({
     name: `${module.name}.${end}`,

@@ -33,7 +33,7 @@ import { withRewardSession } from './reward-session.ts';
 interface RewardText {
   readonly ids: Int32Array;
   readonly secondAt: number;
-  readonly isCut: boolean;
+  readonly isTruncated: boolean;
 }
 
 /** Scores answers to the prompts of an evaluation. */
@@ -110,7 +110,7 @@ export class AnswerScorer {
   }
 
   #warnOfCut(texts: readonly RewardText[]): void {
-    const cut = texts.filter(({ isCut }) => isCut).length;
+    const cut = texts.filter(({ isTruncated }) => isTruncated).length;
     if (cut === 0 || this.#hasWarned) return;
     this.#hasWarned = true;
     const { name, maxLength } = this.#judge;
@@ -135,7 +135,7 @@ export class AnswerScorer {
       });
     const { ids } = made.sequence;
     checkVocabulary([{ ids, file: place.file, line: place.line }], inputOf(model, 'tokens').vocabularySize);
-    return { ids, secondAt: model.encoder ? startOf(made.sequence) : ids.length, isCut: made.truncated };
+    return { ids, secondAt: model.encoder ? startOf(made.sequence) : ids.length, isTruncated: made.truncated };
   }
 }
 

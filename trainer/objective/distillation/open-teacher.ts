@@ -32,7 +32,7 @@ export async function openTeacher(params: SetUpParams, name: string): Promise<Te
     if (difference !== undefined)
       throw new RunError(
         'unsupported',
-        `the teacher ${name} has another vocabulary than ${recipe.model}: ${difference}`,
+        `the teacher ${name} has a different vocabulary from ${recipe.model}: ${difference}`,
         'Choose a teacher of the same family: token ids must mean the same in both',
       );
     const vocabulary = Math.min(model.vocabularySize, base.model.vocabularySize);

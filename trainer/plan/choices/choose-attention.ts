@@ -54,12 +54,12 @@ async function judge({ recipe, job, facts, attend }: Omit<ChooseAttentionParams,
   const differs = repeats ? '' : '; its results are not the same to the bit from run to run';
   return {
     isFused: true,
-    text: `attention: fused, ${placesOf(program)}; deviates from chunks by ${(100 * deviation).toFixed(2)}%${differs}`,
+    text: `attention: fused, ${attentionText(program)}; deviates from chunks by ${(100 * deviation).toFixed(2)}%${differs}`,
   };
 }
 
 /** Describes how many attention layers a training step computes as one kernel. */
-function placesOf({ signatures }: Program): string {
+function attentionText({ signatures }: Program): string {
   const counts = Object.values(signatures).map(
     ({ schedule }) => schedule.filter(node => isOp(node, 'attention') && node.attrs.of === 'output').length,
   );

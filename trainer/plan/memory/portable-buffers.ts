@@ -129,11 +129,11 @@ function putScratch(seen: Image, image: Image, window: Window2d, taps: number): 
  * kernels/product.ts.
  */
 function productScratch({ attrs, shape }: Node<'matmul'>, a: Node, b: Node): number {
-  const turned = (attrs.transposeA ? portableBytes(a) : 0) + (attrs.transposeB || b.shape.length === 2 ? portableBytes(b) : 0);
+  const transposed = (attrs.transposeA ? portableBytes(a) : 0) + (attrs.transposeB || b.shape.length === 2 ? portableBytes(b) : 0);
   const [m, n] = dimensions(shape.slice(-2), 2);
   const k = elementAt(a.shape, attrs.transposeA ? -2 : -1);
-  if (a.shape.length === 2) return turned + ofShape([k, n]);
-  return turned + ofShape(shape) + ofShape([m, k]) + 2 * ofShape([k, n]);
+  if (a.shape.length === 2) return transposed + ofShape([k, n]);
+  return transposed + ofShape(shape) + ofShape([m, k]) + 2 * ofShape([k, n]);
 }
 
 const scratchFor = <Op extends OpName>(op: Op): Scratch<Op> | undefined => scratchOf[op];

@@ -58,7 +58,7 @@ export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, P
   /** The GPU that is present, if no card is named. */
   readonly gpu?: ComputesOn['gpu'];
   /** True if each process and each device has its own memory, as on cards: `usableBytes` and `runBytes` then refer to one of them. */
-  readonly apart?: boolean | undefined;
+  readonly isPerDevice?: boolean | undefined;
   /** True to estimate the other methods as well, each at the closest number of trained parameters. */
   readonly compare?: boolean;
 }
@@ -144,7 +144,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   // All methods and levels share one planner, because their programs are similar.
   const fuse = planner();
   const { processes, devices } = recipe;
-  const copies = copiesInMemory(recipe, facts.on, params.apart);
+  const copies = copiesInMemory(recipe, facts.on, params.isPerDevice);
   const usableBytes = params.usableBytes === undefined ? undefined : params.usableBytes / copies;
   const own = priceAsRun(facts, plan, { ...params, usableBytes }, fuse);
   const others = methodNames.filter(method => params.compare && method !== recipe.method);
@@ -158,7 +158,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
   const scoringBytes = priceMovement(recipe, plan);
   // The passes before training compute on one device of each process.
-  const runBytes = Math.max(copies * own.totalBytes, (params.apart ? 1 : processes) * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
+  const runBytes = Math.max(copies * own.totalBytes, (params.isPerDevice ? 1 : processes) * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
   const { usableBytes: limit = Number.POSITIVE_INFINITY } = params;
   const estimate = (other: Recipe) => estimateRecipe({ ...params, recipe: other, compare: false, allLevels: false });
   const baseOnHost =

@@ -49,7 +49,7 @@ const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
 
 /** Finds the options. @throws as `estimateRecipe` does */
 export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
-  const usableBytes = params.usableBytes / copiesInMemory(params.recipe, computesOn(params), params.apart);
+  const usableBytes = params.usableBytes / copiesInMemory(params.recipe, computesOn(params), params.isPerDevice);
   const planned: Planned = { ...params, teacherFor: teacherFor(params, usableBytes) };
   const fits = (option: PlanOption): boolean => peakBytes(option) <= usableBytes;
   const own = optionsOf(planned);

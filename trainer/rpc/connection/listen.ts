@@ -30,14 +30,14 @@ export interface ListenParams {
   onRefused(reason: string): void;
 }
 
-export interface Door {
+export interface Listener {
   readonly port: number;
   /** Accepts no more clients and drops the current ones. */
   close(): Promise<void>;
 }
 
 /** Starts listening. Rejects if the port is in use, or the certificate cannot be used. */
-export async function listen({ token, outside, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Door> {
+export async function listen({ token, outside, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Listener> {
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
   const http = outside
     ? createSecureServer({ ...outside.tls, ...limits, minVersion: 'TLSv1.2', handshakeTimeout: HEADERS_TIMEOUT_MS })

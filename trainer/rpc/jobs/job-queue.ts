@@ -9,7 +9,7 @@ import type { StopTimes } from '../../worker/stop-worker.ts';
 import type { WorkerOutcome, WorkerProcess } from '../../worker/worker-process.ts';
 import { DaemonError } from '../daemon-error.ts';
 import { type Devices, shareNextTo, type WantedShare } from './device-shares.ts';
-import { asLeft, hasEnded, type JobEnding, outcomeOf, resumeOffer, told } from './job-record.ts';
+import { asLeft, hasEnded, type JobEnding, outcomeOf, publicRecord, resumeOffer } from './job-record.ts';
 import { WarmWorker } from './warm-worker.ts';
 
 /** Maximum number of queued jobs: more than anyone queues by hand, to stop a script that starts jobs in a loop. */
@@ -87,7 +87,7 @@ const SHARED = 'shared';
  */
 const SHARED_ROOM = 2;
 /** Jobs for which a user waits interactively; after a restart of the daemon, nobody waits for them. */
-const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'data', 'doctor'];
+const INTERACTIVE: readonly JobKind[] = ['generate', 'data', 'doctor'];
 
 export class JobQueue {
   private readonly jobs = new Map<string, QueuedJob>();
@@ -110,14 +110,14 @@ export class JobQueue {
   /** The data that the next daemon needs. */
   kept(): KnownJob[] {
     return [...this.jobs.values()].map(({ record, work }) => {
-      const waits = record.state === 'queued' && !OF_THE_MOMENT.includes(record.kind);
+      const waits = record.state === 'queued' && !INTERACTIVE.includes(record.kind);
       return waits && work ? { record, work } : { record };
     });
   }
 
   /** The public records, in order of arrival. */
   list(): JobRecord[] {
-    return this.known().map(({ record }) => told(record));
+    return this.known().map(({ record }) => publicRecord(record));
   }
 
   find(id: string): JobRecord | undefined {
@@ -211,7 +211,7 @@ export class JobQueue {
     this.isClosed = true;
     this.warm.end();
     for (const job of this.jobs.values())
-      if (job.record.state === 'queued' && OF_THE_MOMENT.includes(job.record.kind))
+      if (job.record.state === 'queued' && INTERACTIVE.includes(job.record.kind))
         this.finish(job, { state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended before the job started' } });
     const working = [...this.jobs.values()].filter(({ worker }) => worker !== undefined);
     await Promise.all(
@@ -351,7 +351,7 @@ export class JobQueue {
   private change(job: QueuedJob, change: Partial<JobRecord>): void {
     const before = job.record.state;
     job.record = { ...job.record, ...change };
-    this.params.onChange(told(job.record));
+    this.params.onChange(publicRecord(job.record));
     if (job.record.state !== before) this.params.onEvent(job.record.id, { type: 'state', state: job.record.state });
   }
 

@@ -12,7 +12,7 @@ const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed']
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
 
 /** The public record of a job, without the summary of a run, which may be long and is stored in its folder. */
-export function told(record: JobRecord): JobRecord {
+export function publicRecord(record: JobRecord): JobRecord {
   if (record.runDir === undefined) return record;
   const { result: _, ...rest } = record;
   return rest;

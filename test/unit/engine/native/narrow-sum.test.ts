@@ -10,7 +10,7 @@ const hasCompiler = spawnSync('g++', ['--version']).status === 0;
 const program = path.join(makeTemporaryFolder(), 'narrow-sum-law');
 
 interface Found {
-  /** Number of rounds in which a rank got another sum than the first rank. */
+  /** Number of rounds in which a rank got a different sum from the first rank. */
   readonly differing: number;
   /** Largest errors relative to the largest value, with and without the kept rounding errors. */
   readonly kept: number;

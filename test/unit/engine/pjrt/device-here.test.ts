@@ -89,13 +89,13 @@ describe('by the files of the driver', () => {
 
 it('takes the memory of the GPU where it is known, else half of what is free', () => {
   const gpu = deviceCard({ name: 'NVIDIA L4', memoryBytes: 17e9 });
-  expect(runMemory({ device: 'gpu', gpu }, 8e9)).toEqual({ availableBytes: 17e9, usableBytes: 17e9, apart: true });
+  expect(runMemory({ device: 'gpu', gpu }, 8e9)).toEqual({ availableBytes: 17e9, usableBytes: 17e9, isPerDevice: true });
   expect(runMemory({ device: 'gpu', gpu: deviceCard({ name: 'other' }) }, 8e9)).toEqual({
     availableBytes: 8e9,
     usableBytes: 4e9,
-    apart: false,
+    isPerDevice: false,
   });
-  expect(runMemory({ device: 'cpu' }, 8e9)).toEqual({ availableBytes: 8e9, usableBytes: 4e9, apart: false });
+  expect(runMemory({ device: 'cpu' }, 8e9)).toEqual({ availableBytes: 8e9, usableBytes: 4e9, isPerDevice: false });
 });
 
 it('leaves a run what other programs have left of the GPU', async () => {

@@ -51,7 +51,7 @@ describe.each([
   });
 });
 
-test('a tensor of another size than it says is not written', async () => {
+test('a tensor whose size differs from its header is not written', async () => {
   const path = join(await temporaryFolder(), 'model.onnx');
   const wrong = { ...model, tensors: [{ ...tensorOf('weight', weight, [2, WIDTH]), byteLength: 20 }] };
   await expect(writeOnnx(path, wrong)).rejects.toThrow(/is to have 20 bytes, but 2400 were given/);

@@ -238,7 +238,7 @@ test('a teacher of another vocabulary is refused by the first token that differs
   const file = join(task.folder, 'stranger', 'tokenizer.json');
   writeFileSync(file, readFileSync(file, 'utf8').replace(/"a":/, '"ä":'));
   await expect(train('stranger run', ['distillation.teacher=stranger', 'max_steps=1'])).rejects.toThrow(
-    /the teacher .*stranger has another vocabulary than .*model: token \d+ is "a" in the model and "ä" in the teacher \(1 of \d+ differ\)/,
+    /the teacher .*stranger has a different vocabulary from .*model: token \d+ is "a" in the model and "ä" in the teacher \(1 of \d+ differ\)/,
   );
   expect(existsSync(join(task.folder, 'stranger run', 'checkpoints'))).toBe(false);
 });

@@ -33,7 +33,7 @@ describe('published configs', () => {
     };
     expect(unknownConfigKeys(config)).toEqual([]);
     const { attention, latent, experts, positions } = decoderConfig('Glm4MoeLiteForCausalLM', config);
-    expect(latent).toEqual({ queryRank: 768, rank: 512, plain: 192, turning: 64, values: 256 });
+    expect(latent).toEqual({ queryRank: 768, rank: 512, nopeDim: 192, ropeDim: 64, valueDim: 256 });
     expect([attention.scale, attention.rotatesNeighbors, positions[0]?.features]).toEqual([1 / 16, true, 64]);
     expect(experts).toMatchObject({ count: 64, chosen: 4, layers: [false, true, true], scoring: { factor: 1.8 } });
   });
@@ -89,7 +89,7 @@ describe('published configs', () => {
     };
     expect(unknownConfigKeys(config)).toEqual([]);
     const { attention, experts, latent, positions } = decoderConfig('Mistral4ForCausalLM', config);
-    expect(latent).toEqual({ queryRank: 1024, rank: 256, plain: 64, turning: 64, values: 128 });
+    expect(latent).toEqual({ queryRank: 1024, rank: 256, nopeDim: 64, ropeDim: 64, valueDim: 128 });
     expect(attention.scale).toBeCloseTo(128 ** -0.5 * (0.1 * Math.log(128) + 1) ** 2, 12);
     expect(positions[0]).toMatchObject({ features: 64, factor: 1, growth: { beta: 0.1, span: 8192 } });
     expect(experts).toMatchObject({ count: 128, chosen: 4, sumsToOne: true, layers: [true, true], scoring: { of: 'softmax' } });

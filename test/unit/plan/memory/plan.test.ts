@@ -175,7 +175,7 @@ describe('a teacher', () => {
 
 describe('a run on a GPU that its weights do not fit', () => {
   const large = headersOf({ ...config, hidden_size: 256, intermediate_size: 1024 });
-  const at = { headers: large, engine: CARD_ENGINE, device: 'gpu', apart: true } as const;
+  const at = { headers: large, engine: CARD_ENGINE, device: 'gpu', isPerDevice: true } as const;
   const ofRecipe = (...overrides: string[]) => recipeWith(['trains=columns', ...overrides]);
   const priced = (...overrides: string[]) => estimateRecipe({ ...at, recipe: ofRecipe(...overrides), usableBytes: 1e12 });
   const HOST = ['engine=pjrt', 'base_offload=host'];

@@ -102,7 +102,7 @@ describe('the parts', () => {
   });
 
   test('are those of one card where each process or device has its own, with the exchange of gradients among the activations', () => {
-    const onCards = (more: string) => toy(`r: 2\nengine: pjrt\n${more}`, { engine: 'pjrt', device: 'gpu', apart: true });
+    const onCards = (more: string) => toy(`r: 2\nengine: pjrt\n${more}`, { engine: 'pjrt', device: 'gpu', isPerDevice: true });
     const [one, devices, processes] = [onCards(''), onCards('devices: 4\n'), onCards('processes: 4\n')];
     expect(one.exchangeBytes).toBeUndefined();
     for (const found of [one, devices, processes]) expect(found.runBytes).toBe(found.totalBytes);
@@ -116,7 +116,7 @@ describe('the parts', () => {
     const auto = estimate(eightBlocks, 'max_length: 8\nper_device_train_batch_size: 1\nr: 2\nengine: pjrt\nrecompute: auto\ndevices: 4\n', {
       engine: 'pjrt',
       device: 'gpu',
-      apart: true,
+      isPerDevice: true,
       usableBytes,
     });
     expect(auto.totalBytes).toBeLessThanOrEqual(usableBytes);

@@ -72,14 +72,14 @@ export const convolutionLowerings: Pick<LoweringTable, Convolutions> = {
     const [dy, filter] = two(inputs);
     const [out, perGroup, kh, kw] = dimensions(filter.shape, 4);
     const { groups } = attrs;
-    const turned = emitter.reverse(filter, [2, 3]);
-    const apart = emitter.transpose(emitter.reshape(turned, [groups, out / groups, perGroup, kh, kw]), [0, 2, 1, 3, 4]);
+    const reversed = emitter.reverse(filter, [2, 3]);
+    const split = emitter.transpose(emitter.reshape(reversed, [groups, out / groups, perGroup, kh, kw]), [0, 2, 1, 3, 4]);
     const padding = axesOf(node.shape, [kh, kw], dy.shape, attrs).map(({ axis, size, kernel, output, before }) => {
       const reach = dilated(kernel, attrs.dilations[axis]);
       const first = reach - 1 - before;
       return [first, size + reach - 1 - dilated(output, attrs.strides[axis]) - first] as const;
     });
-    return convolve(emitter, dy, emitter.reshape(apart, [groups * perGroup, out / groups, kh, kw]), node.shape, {
+    return convolve(emitter, dy, emitter.reshape(split, [groups * perGroup, out / groups, kh, kw]), node.shape, {
       layout: '[b, 0, 1, f]x[o, i, 0, 1]->[b, 0, 1, f]',
       padding,
       imageDilation: attrs.strides,

@@ -70,14 +70,14 @@ export const expertLowerings: Pick<LoweringTable, 'expertProduct' | 'expertGradi
     const [stacked, width] = dimensions(w.shape, 2);
     const n = ids.shape[0] as number;
     const out = stacked / experts;
-    const { turns, together } = blocksTogether({ n, experts, width, out });
+    const { iterations, together } = blocksTogether({ n, experts, width, out });
     const { size, count, assignmentAt, expertOf } = groupByExpert(emitter, ids, experts);
     // The padding of the last iteration has no assignments and uses the first expert.
-    const missing = turns * together - count;
+    const missing = iterations * together - count;
     const places = emitter.pad(assignmentAt, [0], [missing * size], emitter.fill(n, 'i32'));
     const owners = emitter.pad(expertOf, [0], [missing], emitter.fill(0, 'i32'));
     const state = [zerosBehind(emitter, x, x.type, [n, transposed ? width : out])];
-    const products = emitter.loop({ count: turns, state, read: [x, w, places, owners] }, step => {
+    const products = emitter.loop({ count: iterations, state, read: [x, w, places, owners] }, step => {
       const { inside, i } = step;
       const [rows, matrices, at] = three(step.read);
       const own = inside.sliceAt(at, times(inside, i, together * size), together * size);

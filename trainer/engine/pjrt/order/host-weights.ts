@@ -40,8 +40,8 @@ export function hostWeightsOf(
   const found = new Map<string, SeparatePart | undefined>();
   const others = new Set([...changed, ...results.map(node => aliasedRead(node)?.attrs.variable)]);
   for (const [name, place] of places ?? []) {
-    const apart = separatePart(place);
-    if (apart || (isOnHost(place) && !others.has(name))) found.set(name, apart);
+    const separate = separatePart(place);
+    if (separate || (isOnHost(place) && !others.has(name))) found.set(name, separate);
   }
   return found;
 }
@@ -58,13 +58,15 @@ export const withSeparateParts = (
   specs: ReadonlyMap<string, VariableSpec>,
   places: Program['places'],
 ): ReadonlyMap<string, VariableSpec> => {
-  const apart = [...(places?.values() ?? [])].flatMap(place => separatePart(place) ?? []).flatMap(({ chosen, values }) => [chosen, values]);
-  return apart.length === 0 ? specs : new Map([...apart.map(spec => [spec.name, spec] as const), ...specs]);
+  const separate = [...(places?.values() ?? [])]
+    .flatMap(place => separatePart(place) ?? [])
+    .flatMap(({ chosen, values }) => [chosen, values]);
+  return separate.length === 0 ? specs : new Map([...separate.map(spec => [spec.name, spec] as const), ...specs]);
 };
 
 /** Returns, for each variable that is a weight's separately stored part, the weight. */
 export const weightsByPart = (weights: ReadonlyMap<string, SeparatePart | undefined>): ReadonlyMap<string, string> =>
-  new Map([...weights].flatMap(([name, apart]) => (apart ? [[apart.values.name, name] as const] : [])));
+  new Map([...weights].flatMap(([name, separate]) => (separate ? [[separate.values.name, name] as const] : [])));
 
 /**
  * Returns true if an operation only writes separately stored parts of weights. It is not lowered: another operation writes the values of
@@ -118,9 +120,9 @@ export class HostWeights {
     const onHost = get(variable);
     const held = isBackward(reader) ? elementAt(recomputed.behindGradients([onHost]), 0) : this.behindLast(onHost);
     const moved = emitter.place(held, DEVICE_MEMORY);
-    const apart = weights.get(variable);
-    if (!apart) return moved;
-    return this.withPart(moved, apart);
+    const separate = weights.get(variable);
+    if (!separate) return moved;
+    return this.withPart(moved, separate);
   }
 
   /** Returns the weight with its trained part. */

@@ -9,8 +9,8 @@ import { matmul } from './product.ts';
 /** Repeats each head of keys or values [batch, kvHeads, tokens, headDim] for the query heads that share it. */
 function ofEachHead(x: tf.Tensor, heads: number): tf.Tensor {
   const [batch, kvHeads, tokens, width] = dimensions(x.shape, 4);
-  const apart = tf.reshape(x, [batch, kvHeads, 1, tokens * width]);
-  return tf.reshape(tf.tile(apart, [1, 1, heads / kvHeads, 1]), [batch, heads, tokens, width]);
+  const grouped = tf.reshape(x, [batch, kvHeads, 1, tokens * width]);
+  return tf.reshape(tf.tile(grouped, [1, 1, heads / kvHeads, 1]), [batch, heads, tokens, width]);
 }
 
 /** Sums over the query heads that share a key head: the reverse of `ofEachHead`. */

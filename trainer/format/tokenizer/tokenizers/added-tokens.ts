@@ -128,9 +128,9 @@ function createSearch(patterns: readonly Pattern[]): (text: string) => readonly 
       }
       const { token, id } = found;
       const stop = at + found.text.length;
-      const apart =
+      const isMatch =
         !token.single_word || (!endsWithWord(text.slice(Math.max(0, at - 2), at)) && !startsWithWord(text.slice(stop, stop + 2)));
-      if (apart) {
+      if (isMatch) {
         const from = token.lstrip ? Math.max(end, trailingWhiteSpace(text, at)) : at;
         const to = token.rstrip ? leadingWhiteSpace(text, stop) : stop;
         if (end < from) sections.push({ from: end, to: from, id: undefined });

@@ -44,7 +44,7 @@ function checkAgree(ranks: Ranks | undefined, own: Facts): void {
     const place = host === first?.host ? `rank ${rank}` : `rank ${rank} (on ${host})`;
     throw new RunError(
       'ranks-differ',
-      `${place} has another ${differing.join(' and another ')} than rank 0: ${differing.map(key => difference(key, expected[key] ?? '', facts[key] ?? '')).join('; ')}`,
+      `${place} has a different ${differing.join(' and a different ')} from rank 0: ${differing.map(key => difference(key, expected[key] ?? '', facts[key] ?? '')).join('; ')}`,
       'Start all processes with the same recipe, data, model and version of Rowtune',
     );
   }

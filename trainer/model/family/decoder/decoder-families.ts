@@ -47,7 +47,7 @@ import { smollm3 } from './families/smollm3.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
 import { expertProblems } from './keys/expert-keys.ts';
 import { everywhere, type Windows } from './keys/layers.ts';
-import { type RopeContext, readRope, readRopesByBase, readRopesByLayer } from './keys/rope-config.ts';
+import { type RopeContext, readRope, readRopesByBase, readRopesByType } from './keys/rope-config.ts';
 
 const families = {
   LlamaForCausalLM: llama,
@@ -159,7 +159,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     experts: own.experts,
     layerInputs: own.layerInputs,
     scalesBlocks: own.scalesBlocks ?? false,
-    positions: rope.positions.map((turn, layer) => (own.turning?.[layer] === false ? undefined : turn)),
+    positions: rope.positions.map((layerRope, layer) => (own.usesRope?.[layer] === false ? undefined : layerRope)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
     sideBySide: own.sideBySide ?? false,
     embeddingMultiplier: { factor: 1, rounded: false },
@@ -183,8 +183,8 @@ const ownProblems = ({ experts, problems = [] }: Own, json: ConfigJson): ConfigP
 ];
 
 /** Returns the rotary positions of each block, which depend on its type, on its own base, or are the same for all. */
-function ropesOf(c: Sizes, json: ConfigJson, context: RopeContext, { turns, thetas }: Own) {
-  if (turns) return readRopesByLayer(json, context, turns);
+function ropesOf(c: Sizes, json: ConfigJson, context: RopeContext, { ropesByType, thetas }: Own) {
+  if (ropesByType) return readRopesByType(json, context, ropesByType);
   if (thetas) return readRopesByBase(json, context, thetas);
   const { problems, ...positions } = readRope(json, context);
   return { problems, positions: everywhere(c, positions) };
@@ -199,7 +199,7 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
   if (!Number.isInteger(headDim) || headDim % 2)
     wrong.push(
       c.head_dim
-        ? contradiction('head_dim', `head_dim ${headDim} is odd: rotary positions turn pairs of features`)
+        ? contradiction('head_dim', `head_dim ${headDim} is odd: rotary positions rotate pairs of features`)
         : contradiction(
             'hidden_size',
             `hidden_size ${c.hidden_size} over num_attention_heads ${c.num_attention_heads} gives no even head size`,

@@ -13,7 +13,7 @@ import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import type { KeyValues, Turn } from './blocks/attention.ts';
+import type { KeyValues, RotaryInput } from './blocks/attention.ts';
 import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
 import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
@@ -52,7 +52,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     head,
     logitCap: config.logitCap,
     ...(config.attention.isBidirectional && { isBidirectional: true }),
-    turning: turningOf(config.positions),
+    ropeRescaling: rescalingOf(config.positions),
     ...(config.remark !== undefined && { remark: config.remark }),
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm, blockInputs }),
   };
@@ -92,7 +92,7 @@ interface Parts {
 function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm, blockInputs }: Parts): Node {
   const { graph } = tracer;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
-  const turns = turnsOf(tracer, inputs, config.positions);
+  const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const scaled = (y: Node, by: number) => (by === 1 ? y : graph.mul(y, by));
   const ids = graph.reshape(inputs.ids, [batch * tokens]);
@@ -107,7 +107,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
       layer,
       batch,
       tokens,
-      turn: turns[layer],
+      rotary: rotary[layer],
       mask,
       cache: inputs.cache,
       shared,
@@ -120,24 +120,24 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
 }
 
 /** How each block rotates; blocks with the same positions share their tables. */
-function turnsOf(
+function rotaryInputs(
   { graph }: Tracer,
   { ids, positions: at, length }: TokenInputs,
   positions: DecoderConfig['positions'],
-): (Turn | undefined)[] {
+): (RotaryInput | undefined)[] {
   const tokens = ids.shape[1] as number;
   let counted: Node | undefined;
   // As in Transformers, the longest text of a batch determines the frequencies for all, unless each text has its own length.
   const longest = (): Node =>
     (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
-  const turn = (own: Positions): Turn => {
+  const inputOf = (own: Positions): RotaryInput => {
     const { features, theta, scaling, factor } = own;
     const tables = at
       ? rotaryTablesAt(graph, ropeFrequenciesAt(graph, own, longest), at, factor)
       : rotaryTables(graph, ropeFrequencies(features, theta, scaling, tokens), tokens, factor);
     return { tables, growth: growthOf(graph, own, tokens, at) };
   };
-  const known = new Map([...new Set(positions)].map(own => [own, own && turn(own)]));
+  const known = new Map([...new Set(positions)].map(own => [own, own && inputOf(own)]));
   return positions.map(own => known.get(own));
 }
 
@@ -158,7 +158,7 @@ function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node 
 }
 
 /** The length beyond which a text is rotated differently, and whether its earlier tokens are then read again. */
-function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'] {
+function rescalingOf(positions: DecoderConfig['positions']): CausalModel['ropeRescaling'] {
   const own = positions.find(each => each !== undefined && rescaleLength(each) !== undefined);
   const length = own && rescaleLength(own);
   return length === undefined ? undefined : { length, isReread: own?.scaling.type === 'longrope' };

@@ -49,7 +49,7 @@ export function dinov3Config(architecture: string, hasHead: boolean, json: Confi
   const headDim = c.hidden_size / c.num_attention_heads;
   const odd: ConfigProblem[] =
     headDim % 4
-      ? [contradiction('hidden_size', `heads of ${headDim} features cannot be turned by row and column, which takes a multiple of 4`)]
+      ? [contradiction('hidden_size', `heads of ${headDim} features cannot be rotated by row and column, which takes a multiple of 4`)]
       : [];
   const image = options.imageSize ?? c.image_size;
   refuse([...problems, ...encoderProblems(c), ...odd, ...patchProblems(image, c.patch_size)], architecture);

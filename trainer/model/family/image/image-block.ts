@@ -138,6 +138,6 @@ export function projections(
   const all = others.length > 0 ? [first, ...others] : [0, 1, 2].map(i => graph.sliceAxis(first, 1, i * hiddenSize, hiddenSize));
   const [q, k, v] = atLeast(all, 3);
   const plain = (y: Node) => byHead(tracer, y, { batch, heads });
-  const turned = (y: Node) => (rotary ? tracer.keep(rotate(graph, splitHeads(graph, y, { batch, heads }), rotary)) : plain(y));
-  return [turned(q), turned(k), plain(v)];
+  const rotated = (y: Node) => (rotary ? tracer.keep(rotate(graph, splitHeads(graph, y, { batch, heads }), rotary)) : plain(y));
+  return [rotated(q), rotated(k), plain(v)];
 }

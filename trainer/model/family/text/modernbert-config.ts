@@ -10,7 +10,7 @@ import type { ModernBertConfig } from './modernbert.ts';
 import type { TextForm } from './text-classifier.ts';
 
 const theta = z.number().positive();
-const turned = z.strictObject({ rope_type: z.literal('default').optional(), rope_theta: theta.optional() }).nullish();
+const rope = z.strictObject({ rope_type: z.literal('default').optional(), rope_theta: theta.optional() }).nullish();
 const isBiased = computed(z.boolean().default(false));
 const dropped = computed(rate.default(0));
 
@@ -39,7 +39,7 @@ export const modernBertKeys = {
   global_attn_every_n_layers: computed(size(256).default(3)),
   global_rope_theta: computed(theta.default(160_000)),
   local_rope_theta: computed(theta.default(10_000)),
-  rope_parameters: computed(z.strictObject({ full_attention: turned, sliding_attention: turned }).nullish()),
+  rope_parameters: computed(z.strictObject({ full_attention: rope, sliding_attention: rope }).nullish()),
   pad_token_id: computed(z.number().int().min(0).nullish()),
   head_dim: { class: 'refused', unless: c => [Number(c.hidden_size) / Number(c.num_attention_heads)] },
   ...refused('rope_scaling', 'rope_theta', 'partial_rotary_factor', 'sliding_window'),
@@ -77,7 +77,7 @@ export function modernBertConfig(
       : [contradiction('layer_types', `layer_types has ${types.length} entries, num_hidden_layers says ${c.num_hidden_layers}`)];
   const odd: ConfigProblem[] =
     (c.hidden_size / c.num_attention_heads) % 2 === 1
-      ? [contradiction('hidden_size', `heads of ${c.hidden_size / c.num_attention_heads} features cannot be turned in pairs`)]
+      ? [contradiction('hidden_size', `heads of ${c.hidden_size / c.num_attention_heads} features cannot be rotated in pairs`)]
       : [];
   refuse([...problems, ...encoderProblems(c), ...odd, ...uneven], architecture);
   const padding = paddingRow(c.pad_token_id === undefined ? 50283 : c.pad_token_id, c.vocab_size);

@@ -151,8 +151,8 @@ function runBlock(
   const normal = block.attentionNorm ? tracer.layerNorm(block.attentionNorm, x, epsilon) : x;
   const qkv = tracer.linear(block.qkv, normal);
   const part = (i: number) => splitHeads(graph, graph.sliceAxis(qkv, 1, i * hiddenSize, hiddenSize), { batch, heads });
-  const turned = (i: number) => tracer.keep(rotate(graph, part(i), rotary));
-  const [q, k] = [turned(0), turned(1)];
+  const rotated = (i: number) => tracer.keep(rotate(graph, part(i), rotary));
+  const [q, k] = [rotated(0), rotated(1)];
   const scale = (hiddenSize / heads) ** -0.5;
   const attended = attend(tracer, { q, k, v: tracer.keep(part(2)), scale, mask, dropout: dropout.attention });
   const middle = graph.add(x, tracer.dropout(tracer.linear(block.o, attended), dropout.attention));

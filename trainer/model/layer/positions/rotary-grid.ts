@@ -40,13 +40,13 @@ export function gridRotaryTables(tracer: Tracer, params: GridRotaryParams): Rota
         return (2 * (at + 0.5)) / grid[axis] - 1;
       }),
     );
-  const turns = graph.constant(
+  const frequencies = graph.constant(
     Float32Array.from({ length: quarter }, (_, i) => frequency(i)),
     [1, quarter],
     'float32',
   );
   const [down, across] = augmented(tracer, [place(0), place(1)], augment);
-  const angles = graph.concat([graph.mul(down, turns), graph.mul(across, turns)], 1);
+  const angles = graph.concat([graph.mul(down, frequencies), graph.mul(across, frequencies)], 1);
   const still = (value: number) => graph.broadcast(graph.scalar(value), [firsts, 2 * quarter]);
   return {
     cos: graph.concat([still(1), graph.cos(angles)], 0),

@@ -50,8 +50,8 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
  */
 export function deinterleavePairs(graph: Graph, x: Node, features: number): Node {
   const [batch, heads, tokens, headDim] = dimensions(x.shape, 4);
-  const turning = features === headDim ? x : graph.sliceAxis(x, -1, 0, features);
-  const pairs = graph.reshape(turning, [batch * heads, tokens, features / 2, 2]);
+  const rotating = features === headDim ? x : graph.sliceAxis(x, -1, 0, features);
+  const pairs = graph.reshape(rotating, [batch * heads, tokens, features / 2, 2]);
   const apart = graph.reshape(graph.transpose(pairs, [0, 1, 3, 2]), [batch, heads, tokens, features]);
   return features === headDim ? apart : graph.concat([apart, graph.sliceAxis(x, -1, features, headDim - features)], -1);
 }
@@ -66,8 +66,8 @@ export function rotate(graph: Graph, x: Node, { cos, sin }: RotaryTables, backwa
   const first = graph.sliceAxis(x, -1, 0, half);
   const second = graph.sliceAxis(x, -1, half, half);
   const [a, b] = backwards ? ([graph.add, graph.sub] as const) : ([graph.sub, graph.add] as const);
-  const turned = [a(graph.mul(first, cos), graph.mul(second, sin)), b(graph.mul(second, cos), graph.mul(first, sin))];
-  const y = graph.concat(rest > 0 ? [...turned, graph.sliceAxis(x, -1, 2 * half, rest)] : turned, -1);
+  const rotated = [a(graph.mul(first, cos), graph.mul(second, sin)), b(graph.mul(second, cos), graph.mul(first, sin))];
+  const y = graph.concat(rest > 0 ? [...rotated, graph.sliceAxis(x, -1, 2 * half, rest)] : rotated, -1);
   if (!backwards) y.custom = { inputs: [x], rule: ({ dy }) => [rotate(graph, dy, { cos, sin }, true)] };
   return y;
 }

@@ -31,7 +31,7 @@ export function affineScan(graph: Graph, { transitions, additions, first, inTurn
     rule: ({ dy, wants, value }) => {
       // From back to front, the gradients follow a recurrence of the same form.
       const order = Array.from({ length: chunks }, (_, c) => Math.max(0, chunks - 2 - c));
-      const turned = scan(graph, {
+      const reversed = scan(graph, {
         transitions: pick(graph, value(transitions), order),
         additions: pick(graph, dy, order),
         start: graph.reshape(graph.sliceAxis(dy, 1, chunks - 1, 1), [count, rows, width]),
@@ -40,7 +40,7 @@ export function affineScan(graph: Graph, { transitions, additions, first, inTurn
       });
       const slopes = pick(
         graph,
-        turned,
+        reversed,
         Array.from({ length: chunks - 1 }, (_, c) => chunks - 2 - c),
       );
       const gradAdditions = graph.pad(slopes, [0, 0, 0, 0], [0, 1, 0, 0]);

@@ -108,8 +108,8 @@ function insideChunks(graph: Graph, params: StateSpaceParams, sizes: Sizes): Chu
   const all = chunks * size;
   const whole = (x: Node): Node => graph.pad(x, [0, 0, 0], [0, all - tokens, 0]);
   const grouped = (x: Node, features: number): Node => {
-    const apart = graph.reshape(x, [batch, all, groups, features]);
-    return graph.reshape(groups === 1 ? apart : graph.transpose(apart, [0, 2, 1, 3]), [parts, size, features]);
+    const split = graph.reshape(x, [batch, all, groups, features]);
+    return graph.reshape(groups === 1 ? split : graph.transpose(split, [0, 2, 1, 3]), [parts, size, features]);
   };
   const [b, c] = [grouped(whole(params.b), stateDim), grouped(whole(params.c), stateDim)];
   const decay = graph.reshape(graph.transpose(whole(params.decay), [0, 2, 1]), [pieces, size]);
@@ -135,23 +135,23 @@ function insideChunks(graph: Graph, params: StateSpaceParams, sizes: Sizes): Chu
 
 /** x [parts, size, width] times one factor per head and token. @param by [pieces, size] */
 function overTokens(graph: Graph, x: Node, by: Node, { batch, groups, shared, chunks, size, valueDim }: Sizes): Node {
-  const turned = graph.transpose(graph.reshape(by, [batch * groups, shared, chunks * size]), [0, 2, 1]);
+  const transposed = graph.transpose(graph.reshape(by, [batch * groups, shared, chunks * size]), [0, 2, 1]);
   const rows = batch * groups * chunks * size;
-  const scaled = graph.mul(graph.reshape(x, [rows, shared, valueDim]), graph.reshape(turned, [rows, shared, 1]));
+  const scaled = graph.mul(graph.reshape(x, [rows, shared, valueDim]), graph.reshape(transposed, [rows, shared, 1]));
   return graph.reshape(scaled, x.shape);
 }
 
 /** Reorders groups, [parts, size, width], to [batch, tokens, heads · valueDim]. */
 function ungrouped(graph: Graph, x: Node, { batch, groups, chunks, size, tokens, width }: Sizes): Node {
-  const apart = graph.reshape(x, [batch, groups, chunks * size, width]);
-  const turned = groups === 1 ? apart : graph.transpose(apart, [0, 2, 1, 3]);
-  return graph.sliceAxis(graph.reshape(turned, [batch, chunks * size, groups * width]), 1, 0, tokens);
+  const split = graph.reshape(x, [batch, groups, chunks * size, width]);
+  const transposed = groups === 1 ? split : graph.transpose(split, [0, 2, 1, 3]);
+  return graph.sliceAxis(graph.reshape(transposed, [batch, chunks * size, groups * width]), 1, 0, tokens);
 }
 
 /** Reorders heads, [pieces, size, valueDim], to [batch, tokens, heads · valueDim]. */
 function natural(graph: Graph, x: Node, { batch, heads, chunks, size, tokens, valueDim }: Sizes): Node {
-  const turned = graph.transpose(graph.reshape(x, [batch, heads, chunks * size, valueDim]), [0, 2, 1, 3]);
-  return graph.sliceAxis(graph.reshape(turned, [batch, chunks * size, heads * valueDim]), 1, 0, tokens);
+  const transposed = graph.transpose(graph.reshape(x, [batch, heads, chunks * size, valueDim]), [0, 2, 1, 3]);
+  return graph.sliceAxis(graph.reshape(transposed, [batch, chunks * size, heads * valueDim]), 1, 0, tokens);
 }
 
 const stateOf = (graph: Graph, x: Node, { batch, groups, stateDim, width }: Sizes): Node =>
@@ -186,8 +186,8 @@ function statesBefore(graph: Graph, { added, sums, bounds }: ChunkParts, sizes: 
   );
   const left = graph.exp(graph.add(bounds ? bounds.hideChunks(between) : between, earlier));
   const toHeads = (x: Node, count: number): Node => {
-    const apart = graph.reshape(x, [batch * groups, count * stateDim, shared, valueDim]);
-    return graph.reshape(graph.transpose(apart, [0, 2, 1, 3]), [batch * heads, count, stateDim * valueDim]);
+    const split = graph.reshape(x, [batch * groups, count * stateDim, shared, valueDim]);
+    return graph.reshape(graph.transpose(split, [0, 2, 1, 3]), [batch * heads, count, stateDim * valueDim]);
   };
   const ofChunks = graph.matmul(left, toHeads(added(), chunks));
   const rest = first && graph.mul(toHeads(first, 1), graph.reshape(graph.exp(before), [batch * heads, chunks, 1]));

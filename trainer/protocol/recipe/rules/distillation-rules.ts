@@ -54,7 +54,7 @@ export const distillationRules: readonly Rule[] = [
   {
     code: 'teacher-is-model',
     severity: 'warning',
-    doc: 'The teacher is another model than the one that learns.',
+    doc: 'The teacher must not be the model that learns.',
     reads: ['task', 'model', 'revision', 'distillation.teacher', 'distillation.teacher_revision'],
     check: recipe =>
       hasTeacher(recipe) && recipe.distillation.teacher === recipe.model && recipe.distillation.teacher_revision === recipe.revision

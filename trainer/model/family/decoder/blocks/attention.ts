@@ -74,7 +74,7 @@ export const attentionModules = ({ qkv, qNorm, kNorm, sinks, headGates, o }: Att
 ];
 
 /** How queries and keys are rotated. */
-export interface Turn {
+export interface RotaryInput {
   readonly tables: RotaryTables;
   /** Multiplies the queries. */
   readonly growth: Node | undefined;
@@ -92,7 +92,7 @@ export interface AttentionParams {
   readonly batch: number;
   readonly tokens: number;
   /** Undefined if queries and keys are not rotated. */
-  readonly turn: Turn | undefined;
+  readonly rotary: RotaryInput | undefined;
   readonly mask: AttentionMask;
   readonly cache: TokenInputs['cache'];
   /** Keys and values that later blocks read, by the block that computes them, which adds them here. */
@@ -102,7 +102,7 @@ export interface AttentionParams {
 /** x [batch · tokens, hidden] → the same shape. */
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
-  const { config, layer, batch, tokens, turn, mask, cache, shared } = params;
+  const { config, layer, batch, tokens, rotary, mask, cache, shared } = params;
   const { heads, dropout, scale, cap, innerNorms, normsValues, gated, rotatesNeighbors } = config.attention;
   const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
@@ -112,11 +112,11 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     return tracer.rmsNorm(norm, rows, config.norms.epsilon);
   };
   const rotated = (y: Node): Node => {
-    if (!turn) return y;
-    return rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, 2 * lastOf(turn.tables.cos.shape)) : y, turn.tables);
+    if (!rotary) return y;
+    return rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, 2 * lastOf(rotary.tables.cos.shape)) : y, rotary.tables);
   };
-  const turned = (product: Node, norm: ModuleSpec | undefined, count: number) => {
-    if (innerNorms !== 'turned heads') return rotated(byHead(normed(product, norm, count), count));
+  const normedAndRotated = (product: Node, norm: ModuleSpec | undefined, count: number) => {
+    if (innerNorms !== 'rotated heads') return rotated(byHead(normed(product, norm, count), count));
     return graph.reshape(normed(rotated(byHead(product, count)), norm, count), [batch, count, tokens, headDim]);
   };
   const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
@@ -126,12 +126,12 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     const each = graph.reshape(product, [batch * tokens, heads, 2 * headDim]);
     return graph.reshape(graph.sliceAxis(each, 2, i * headDim, headDim), [batch * tokens, heads * headDim]);
   };
-  const queries = turned(gated === 'features' ? part(0) : product, block.qNorm, heads);
+  const queries = normedAndRotated(gated === 'features' ? part(0) : product, block.qNorm, heads);
   // Attention's gradient reads these tensors; no gradient reads the products that they come from.
-  const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
+  const q = tracer.keep(rotary?.growth ? graph.mul(queries, rotary.growth) : queries);
   const ownKeyValues = (): KeyValues => {
     const product = required(makeK, 'the keys')();
-    const ownK = tracer.keep(turned(product, block.kNorm, kvHeads), block.isShared);
+    const ownK = tracer.keep(normedAndRotated(product, block.kNorm, kvHeads), block.isShared);
     const values = byHead(makeV ? makeV() : product, kvHeads);
     const ownV = tracer.keep(normsValues ? rmsNorm(graph, { x: values, epsilon: config.norms.epsilon }) : values, block.isShared);
     return cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };

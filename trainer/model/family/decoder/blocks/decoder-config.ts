@@ -68,7 +68,7 @@ export interface DecoderAttention {
   readonly layers: readonly AttentionShape[];
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
   /** The norms of queries and keys: per head or over all heads of a token before rotation, or per head after rotation. */
-  readonly innerNorms: 'heads' | 'whole' | 'turned heads' | undefined;
+  readonly innerNorms: 'heads' | 'whole' | 'rotated heads' | undefined;
   /** True if neighboring features are rotated in pairs, instead of features from the two halves of a head. */
   readonly rotatesNeighbors: boolean;
   /** True if values are normalized per head, by a norm without a weight. */
@@ -110,10 +110,10 @@ export interface DecoderLatent {
   /** Features of the vector that all keys and values are computed from. */
   readonly rank: number;
   /** Features of queries and keys without positions. */
-  readonly plain: number;
+  readonly nopeDim: number;
   /** Features of queries and keys with positions; for keys, all heads share them. */
-  readonly turning: number;
-  readonly values: number;
+  readonly ropeDim: number;
+  readonly valueDim: number;
 }
 
 /** A second embedding of each token, with one input per block, which is added to a product of the first (Gemma 3n). */

@@ -17,7 +17,7 @@ export interface DeltaHeads {
 
 export type DeltaProducts =
   | {
-      readonly kind: 'apart';
+      readonly kind: 'separate';
       /** Queries, keys and values in one matrix. */
       readonly qkv: ModuleSpec;
       /** The gate of the output. */
@@ -75,7 +75,7 @@ export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: numb
   }
   const qkv = withSections(linear('in_proj_qkv', 2 * keys + values), { q_proj: keys, k_proj: keys, v_proj: values });
   return {
-    kind: 'apart',
+    kind: 'separate',
     qkv: keyDim === valueDim ? withHeads(qkv, { rows: keyDim }) : qkv,
     gate: withHeads(linear('in_proj_z', values), { rows: valueDim }),
     rate: linear('in_proj_b', heads),
@@ -85,7 +85,7 @@ export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: numb
 
 /** The modules in the order of the forward pass. */
 export const deltaProductModules = (products: DeltaProducts): ModuleSpec[] =>
-  products.kind === 'apart' ? [products.qkv, products.gate, products.rate, products.decay] : [products.qkvGate, products.rateDecay];
+  products.kind === 'separate' ? [products.qkv, products.gate, products.rate, products.decay] : [products.qkvGate, products.rateDecay];
 
 export interface DeltaParts {
   /** Queries, keys and values of all heads, [tokens, channels]. */
@@ -101,7 +101,7 @@ export interface DeltaParts {
 /** @param x [tokens, hidden] */
 export function traceDeltaProducts(tracer: Tracer, products: DeltaProducts, delta: DeltaHeads, x: Node): DeltaParts {
   const { graph } = tracer;
-  if (products.kind === 'apart') {
+  if (products.kind === 'separate') {
     const { qkv, gate, rate, decay } = products;
     return { qkv: tracer.linear(qkv, x), gate: tracer.linear(gate, x), rate: tracer.linear(rate, x), decay: tracer.linear(decay, x) };
   }

@@ -129,8 +129,8 @@ function stateControls(
   const decay = graph.mul(softplus(graph, graph.add(products.decay, tracer.parameter(block.decayBias.weight))), speed);
   const isRead = states && graph.reshape(isReadOf(graph, states.counts, tokens), [batch, 1, tokens]);
   const byHead = (y: Node): Node => {
-    const turned = graph.transpose(graph.reshape(y, [batch, tokens, delta.heads]), [0, 2, 1]);
-    return isRead ? graph.mul(turned, isRead) : turned;
+    const transposed = graph.transpose(graph.reshape(y, [batch, tokens, delta.heads]), [0, 2, 1]);
+    return isRead ? graph.mul(transposed, isRead) : transposed;
   };
   return { decay: byHead(decay), rate: byHead(rate) };
 }

@@ -18,7 +18,7 @@ const named = (folder: string, name: string, fused: Fused): ExpertName => ({
   forms: (at, { experts, rows }) => {
     const { module, parameter, every, begin } = fused(at, rows);
     return [
-      { kind: 'apart', names: Array.from({ length: experts }, (_, expert) => `${at}.${folder}.experts.${expert}.${name}.weight`) },
+      { kind: 'separate', names: Array.from({ length: experts }, (_, expert) => `${at}.${folder}.experts.${expert}.${name}.weight`) },
       { kind: 'rows', name: `${at}.${folder}.experts.${name}.weight`, every: rows, begin: 0 },
       { kind: 'rows', name: `${module}.${parameter}`, every, begin },
     ];
@@ -108,12 +108,12 @@ type InGguf = (at: string, kind: 'weight' | 'bias', rows: number) => StoredForm;
  * gpt-oss: gate and up in one product, with alternating features; a tensor [experts, in, out], or blocks of four-bit values [experts, out,
  * in]. In GGUF, gate and up are separate.
  */
-const turned = (name: string, inGguf: InGguf): ExpertName => ({
+const transposed = (name: string, inGguf: InGguf): ExpertName => ({
   name: `mlp.experts.${name}`,
   fused: fusedIn(name, 1, 0),
   forms: (at, { rows }) => [
     { kind: 'mxfp4', blocks: `${at}.mlp.experts.${name}_blocks`, scales: `${at}.mlp.experts.${name}_scales` },
-    { kind: 'turned', name: `${at}.mlp.experts.${name}` },
+    { kind: 'transposed', name: `${at}.mlp.experts.${name}` },
     inGguf(at, 'weight', rows),
   ],
   biasForms: (at, { rows }) => [{ kind: 'rows', name: `${at}.mlp.experts.${name}_bias`, every: rows, begin: 0 }, inGguf(at, 'bias', rows)],
@@ -122,10 +122,10 @@ const turned = (name: string, inGguf: InGguf): ExpertName => ({
 export const gptOssExperts: ExpertNames = {
   router: 'mlp.router',
   inner: [
-    turned('gate_up_proj', (at, kind) => ({
-      kind: 'woven',
+    transposed('gate_up_proj', (at, kind) => ({
+      kind: 'interleaved',
       names: [`${at}.mlp.experts.gate_proj.${kind}`, `${at}.mlp.experts.up_proj.${kind}`],
     })),
   ],
-  down: turned('down_proj', (at, kind, every) => ({ kind: 'rows', name: `${at}.mlp.experts.down_proj.${kind}`, every, begin: 0 })),
+  down: transposed('down_proj', (at, kind, every) => ({ kind: 'rows', name: `${at}.mlp.experts.down_proj.${kind}`, every, begin: 0 })),
 };

@@ -41,7 +41,7 @@ export interface DecoderExperts extends RoutingRule {
 
 export type Gated =
   | { readonly kind: 'none'; readonly of: (graph: Graph, up: Node) => Node }
-  | { readonly kind: 'apart'; readonly of: (graph: Graph, gate: Node, up: Node) => Node }
+  | { readonly kind: 'separate'; readonly of: (graph: Graph, gate: Node, up: Node) => Node }
   | {
       readonly kind: 'together';
       /** The constants of the computation. */
@@ -109,7 +109,7 @@ export const expertModules = ({ router, inner, down, shared }: ExpertBlock): Mod
 
 /**
  * x [tokens, hidden] → the same shape: each token is computed by the experts that the router chooses; none is dropped.
- * @param routing if the router reads another input than x
+ * @param routing if the router reads a different input from x
  */
 export function traceExperts(
   tracer: Tracer,
@@ -123,7 +123,7 @@ export function traceExperts(
   const products = inner.map(module => tracer.experts(module, x, ids));
   const { gated } = config;
   const first = elementAt(products, 0);
-  const between = gated.kind === 'apart' ? gated.of(graph, first, elementAt(products, 1)) : gated.of(graph, first);
+  const between = gated.kind === 'separate' ? gated.of(graph, first, elementAt(products, 1)) : gated.of(graph, first);
   const routed = combine(graph, tracer.experts(down, between, ids), weights);
   return shared && config.shared ? graph.add(routed, traceSharedExpert(tracer, config.shared, shared, x)) : routed;
 }

@@ -29,14 +29,14 @@ const EPSILON = 1e-6;
 
 export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, latent: DecoderLatent, layer: number): LatentBlock {
   const { heads, biases } = attention;
-  const { queryRank, rank, plain, turning, values } = latent;
+  const { queryRank, rank, nopeDim, ropeDim, valueDim } = latent;
   const own = names.block(layer);
   const path = `${own.at}.self_attn`;
   const linear = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
   const makesHeads = (name: string, rows: number, width: number) => withHeads(linear(name, heads * rows, width, false), { rows });
   return {
-    queries: makesHeads(queryRank === undefined ? own.q : `${path}.q_b_proj`, plain + turning, queryRank ?? hiddenSize),
+    queries: makesHeads(queryRank === undefined ? own.q : `${path}.q_b_proj`, nopeDim + ropeDim, queryRank ?? hiddenSize),
     queryVector:
       queryRank === undefined
         ? undefined
@@ -44,10 +44,10 @@ export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, lat
             down: linear(`${path}.q_a_proj`, queryRank, hiddenSize, biases.qkv),
             norm: normSpec(`${path}.q_a_layernorm`, layer, queryRank),
           },
-    down: linear(`${path}.kv_a_proj_with_mqa`, rank + turning, hiddenSize, biases.qkv),
+    down: linear(`${path}.kv_a_proj_with_mqa`, rank + ropeDim, hiddenSize, biases.qkv),
     norm: normSpec(`${path}.kv_a_layernorm`, layer, rank),
-    keysAndValues: makesHeads(`${path}.kv_b_proj`, plain + values, rank),
-    o: withHeads(linear(own.o, hiddenSize, heads * values, biases.output), { columns: values }),
+    keysAndValues: makesHeads(`${path}.kv_b_proj`, nopeDim + valueDim, rank),
+    o: withHeads(linear(own.o, hiddenSize, heads * valueDim, biases.output), { columns: valueDim }),
   };
 }
 
@@ -68,22 +68,23 @@ export interface LatentParams extends AttentionParams {
  */
 export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node {
   const { graph } = tracer;
-  const { config, latent, block, layer, batch, tokens, turn, mask, cache } = params;
+  const { config, latent, block, layer, batch, tokens, rotary, mask, cache } = params;
   const { heads, dropout, scale, rotatesNeighbors } = config.attention;
-  const { rank, plain, turning, values } = latent;
+  const { rank, nopeDim, ropeDim, valueDim } = latent;
   const byHead = (y: Node, count: number) =>
     graph.transpose(graph.reshape(y, [batch, tokens, count, lastOf(y.shape) / count]), [0, 2, 1, 3]);
-  const turned = (y: Node): Node => (turn ? rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, turning) : y, turn.tables) : y);
+  const rotated = (y: Node): Node =>
+    rotary ? rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, ropeDim) : y, rotary.tables) : y;
   const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), EPSILON) : x;
   const queries = byHead(tracer.linear(block.queries, short), heads);
-  const placed = graph.concat([graph.sliceAxis(queries, -1, 0, plain), turned(graph.sliceAxis(queries, -1, plain, turning))], -1);
+  const placed = graph.concat([graph.sliceAxis(queries, -1, 0, nopeDim), rotated(graph.sliceAxis(queries, -1, nopeDim, ropeDim))], -1);
   // Attention's gradient reads these tensors; no gradient reads the products that they come from.
-  const q = tracer.keep(turn?.growth ? graph.mul(placed, turn.growth) : placed);
+  const q = tracer.keep(rotary?.growth ? graph.mul(placed, rotary.growth) : placed);
   const down = tracer.linear(block.down, x);
   const made = byHead(tracer.linear(block.keysAndValues, tracer.rmsNorm(block.norm, graph.sliceAxis(down, -1, 0, rank), EPSILON)), heads);
-  const shared = graph.broadcast(turned(byHead(graph.sliceAxis(down, -1, rank, turning), 1)), [batch, heads, tokens, turning]);
-  const ownK = tracer.keep(graph.concat([graph.sliceAxis(made, -1, 0, plain), shared], -1));
-  const ownV = tracer.keep(graph.sliceAxis(made, -1, plain, values));
+  const shared = graph.broadcast(rotated(byHead(graph.sliceAxis(down, -1, rank, ropeDim), 1)), [batch, heads, tokens, ropeDim]);
+  const ownK = tracer.keep(graph.concat([graph.sliceAxis(made, -1, 0, nopeDim), shared], -1));
+  const ownV = tracer.keep(graph.sliceAxis(made, -1, nopeDim, valueDim));
   const { k, v } = cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };
   const out = attention(graph, {
     ...{ q, k, v, scale, mask },
@@ -92,5 +93,5 @@ export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node
     compute: tracer.compute,
     fused: tracer.fusesAttention,
   });
-  return tracer.linear(block.o, graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * values]));
+  return tracer.linear(block.o, graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * valueDim]));
 }

@@ -44,7 +44,7 @@ export const cohere2 = familyOf({
     return {
       biases: alike(c.attention_bias),
       windows: windowsOf(c, types),
-      turning: types.map(type => type === 'sliding_attention'),
+      usesRope: types.map(type => type === 'sliding_attention'),
       norms: { epsilon: c.layer_norm_eps, offset: 0, centered: true },
       rotatesNeighbors: true,
       sideBySide: true,

@@ -34,7 +34,7 @@ export const latentKeys = {
 } as const satisfies KeyTable;
 
 /** Transformers uses the head size as the size of the part that rotates, which positions are computed for. */
-const turningPart =
+const ropeDimDefault =
   (usual: number) =>
   ({ qk_rope_head_dim: given }: Readonly<Record<string, unknown>>) => ({ head_dim: given ?? usual });
 
@@ -45,14 +45,14 @@ type Config = ConfigValues<typeof latentKeys> & Parameters<typeof groupedExperts
  * @param heads the key whose value `head_dim` must have, and that value
  */
 export const latentBlocks = (c: Config, experts: DecoderExperts, [headKey, headDim]: readonly [key: string, value: number]): Own => {
-  const { qk_nope_head_dim: plain, qk_rope_head_dim: turning, v_head_dim: values } = c;
+  const { qk_nope_head_dim: nopeDim, qk_rope_head_dim: ropeDim, v_head_dim: valueDim } = c;
   const heads = c.num_attention_heads;
   return {
     biases: alike(c.attention_bias),
     windows: everywhere(c, undefined),
-    heads: everywhere(c, { kvHeads: heads, headDim: plain + turning, valueDim: values }),
-    latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, plain, turning, values },
-    scale: (plain + turning) ** -0.5 * yarnScores(c),
+    heads: everywhere(c, { kvHeads: heads, headDim: nopeDim + ropeDim, valueDim }),
+    latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, nopeDim, ropeDim, valueDim },
+    scale: (nopeDim + ropeDim) ** -0.5 * yarnScores(c),
     rotatesNeighbors: c.rope_interleave ?? false,
     experts,
     problems: [
@@ -92,7 +92,7 @@ const deepseekV3Keys = {
 export const deepseekV3 = familyOf({
   family: 'deepseek_v3',
   keys: deepseekV3Keys,
-  defaults: turningPart(64),
+  defaults: ropeDimDefault(64),
   own: c => deepseekBlocks(c, afterPlain(c, c.first_k_dense_replace)),
 });
 
@@ -127,6 +127,6 @@ const glm4MoeLiteKeys = {
 export const glm4MoeLite = familyOf({
   family: 'glm4_moe_lite',
   keys: glm4MoeLiteKeys,
-  defaults: turningPart(64),
+  defaults: ropeDimDefault(64),
   own: c => deepseekBlocks(c, c.mlp_layer_types?.map(type => type === 'sparse') ?? afterPlain(c, 1)),
 });

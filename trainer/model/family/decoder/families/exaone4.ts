@@ -58,7 +58,7 @@ export const exaone4 = familyOf({
       biases: alike(false),
       innerNorms: 'heads',
       windows: windowsOf(c, types),
-      turning: types.map(type => c.sliding_window === null || type === 'sliding_attention'),
+      usesRope: types.map(type => c.sliding_window === null || type === 'sliding_attention'),
       problems: patternProblems(c),
     };
   },

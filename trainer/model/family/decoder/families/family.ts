@@ -8,7 +8,7 @@ import type { DecoderExperts } from '../blocks/experts.ts';
 import type { MlpMultipliers } from '../blocks/mlp.ts';
 import type { DecoderNames } from '../blocks/names.ts';
 import type { Windows } from '../keys/layers.ts';
-import type { LayerTurns, RopeContext } from '../keys/rope-config.ts';
+import type { RopeContext, RopesByType } from '../keys/rope-config.ts';
 
 /** A family's properties other than its sizes; by default, Llama's. */
 export interface Own
@@ -47,11 +47,11 @@ export interface Own
   /** Other contradictions between keys. */
   readonly problems?: readonly ConfigProblem[];
   /** The blocks that rotate queries and keys; all by default. */
-  readonly turning?: readonly boolean[];
+  readonly usesRope?: readonly boolean[];
   /** The base of the rotary positions of each block, for families in which it differs; 0 means no rotation. */
   readonly thetas?: readonly number[];
   /** For families whose blocks rotate according to their type. */
-  readonly turns?: LayerTurns;
+  readonly ropesByType?: RopesByType;
 }
 
 export interface Family<Keys extends KeyTable> {

@@ -77,6 +77,6 @@ export const gemma3 = familyOf({
     const isBidirectional = c.use_bidirectional_attention ?? false;
     const own = gemma(c, types);
     const windows = isBidirectional ? own.windows.map(halfToEachSide) : own.windows;
-    return { ...own, windows, isBidirectional, innerNorms: 'heads', turns: { types, thetas } };
+    return { ...own, windows, isBidirectional, innerNorms: 'heads', ropesByType: { types, thetas } };
   },
 });

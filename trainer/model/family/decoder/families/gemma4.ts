@@ -1,5 +1,5 @@
 /**
- * Gemma 4: blocks with global attention have another head size than those with a window, the last blocks read keys and values of earlier
+ * Gemma 4: blocks with global attention have a different head size from those with a window, the last blocks read keys and values of earlier
  * ones, and the smaller models have an input per block.
  */
 
@@ -55,7 +55,7 @@ function ownOf(c: Gemma4Config) {
     ...(experts && { experts }),
     scalesBlocks: true,
     multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
-    turns: { types, thetas: { full_attention: theta, sliding_attention: theta }, headDims },
+    ropesByType: { types, thetas: { full_attention: theta, sliding_attention: theta }, headDims },
     problems: [...sharingProblems(c, types, firstShared), ...inputProblems(c), ...sizeProblems(c), ...headProblems(c, heads, types)],
   };
 }

@@ -35,7 +35,7 @@ export const graniteSwa = familyOf({
       ...graniteOwn(c),
       sinks: true,
       windows: windowsOf(c, types),
-      ...(c.layer_rope_theta && { thetas: c.layer_rope_theta, turning: c.layer_rope_theta.map(theta => theta > 0) }),
+      ...(c.layer_rope_theta && { thetas: c.layer_rope_theta, usesRope: c.layer_rope_theta.map(theta => theta > 0) }),
     };
   },
 });

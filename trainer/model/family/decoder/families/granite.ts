@@ -114,7 +114,7 @@ export const graniteHybrid = familyOf({
       biases: alike(c.attention_bias),
       windows: everywhere(c, undefined),
       intermediateSizes: everywhere(c, experts ? c.intermediate_size : c.shared_intermediate_size),
-      turning: everywhere(c, c.position_embedding_type === 'rope'),
+      usesRope: everywhere(c, c.position_embedding_type === 'rope'),
       ...(mamba.layers.includes(true) && { mamba }),
       ...(experts && { experts }),
       problems: [...(experts ? expertProblems(experts, {}) : []), ...mambaProblems(mamba, inner)],

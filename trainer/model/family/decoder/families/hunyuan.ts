@@ -31,5 +31,5 @@ export const hunYuan = familyOf({
   names: hunYuanNames,
   keys: hunYuanKeys,
   rope: { stretchesBase: true },
-  own: c => ({ biases: alike(c.attention_bias), innerNorms: 'turned heads', windows: everywhere(c, undefined) }),
+  own: c => ({ biases: alike(c.attention_bias), innerNorms: 'rotated heads', windows: everywhere(c, undefined) }),
 });

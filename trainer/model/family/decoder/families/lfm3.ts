@@ -81,8 +81,8 @@ export const lfm3 = familyOf({
       windows: windowsOf(c, attending),
       ...(c.use_attention_gate && { gated: 'heads' }),
       tied: c.tie_word_embeddings,
-      turns: { types: attending, thetas: { full_attention: 1e6, sliding_attention: 1e6 } },
-      turning: types.map(type => type !== 'conv'),
+      ropesByType: { types: attending, thetas: { full_attention: 1e6, sliding_attention: 1e6 } },
+      usesRope: types.map(type => type !== 'conv'),
       problems: positionProblems(c, types),
     };
   },

@@ -5,7 +5,7 @@ import { computed, contradiction, type KeyTable, refused, refusedUnless } from '
 import { size } from '../../common-keys.ts';
 import { headCount } from '../keys/decoder-keys.ts';
 import { afterPlain, groupedExpertKeys, plainBlocks, scoredExperts } from '../keys/grouped-experts.ts';
-import { turnedShare } from '../keys/rope-config.ts';
+import { partialRotaryFactor } from '../keys/rope-config.ts';
 import { features, latentBlocks, latentKeys } from './deepseek.ts';
 import { familyOf } from './family.ts';
 
@@ -40,15 +40,15 @@ export const mistral4 = familyOf({
   keys: mistral4Keys,
   // Transformers computes positions of the default type for whole heads, which then do not fit the part that rotates.
   rope: { types: ['yarn'], isPartial: true, growsQueries: true },
-  defaults: ({ qk_nope_head_dim: plain = 64, qk_rope_head_dim: turning = 64, rope_scaling: older, rope_parameters: newer }) => ({
-    head_dim: Number(plain) + Number(turning),
-    partial_rotary_factor: Number(turning) / (Number(plain) + Number(turning)),
+  defaults: ({ qk_nope_head_dim: nopeDim = 64, qk_rope_head_dim: ropeDim = 64, rope_scaling: older, rope_parameters: newer }) => ({
+    head_dim: Number(nopeDim) + Number(ropeDim),
+    partial_rotary_factor: Number(ropeDim) / (Number(nopeDim) + Number(ropeDim)),
     ...(older || newer ? {} : { rope_parameters: ROPE }),
   }),
   own: c => {
     const headDim = c.qk_nope_head_dim + c.qk_rope_head_dim;
     const blocks = latentBlocks(c, scoredExperts(c, 'softmax', afterPlain(c, c.first_k_dense_replace)), ['qk_head_dim', headDim]);
-    const share = turnedShare(c);
+    const share = partialRotaryFactor(c);
     const message = `partial_rotary_factor ${share} of a head of ${headDim} features is not qk_rope_head_dim ${c.qk_rope_head_dim}`;
     const isWhole = Math.floor(headDim * share) === c.qk_rope_head_dim;
     return { ...blocks, problems: [...(blocks.problems ?? []), ...(isWhole ? [] : [contradiction('partial_rotary_factor', message)])] };

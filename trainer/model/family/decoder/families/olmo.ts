@@ -37,7 +37,7 @@ export const olmo3 = familyOf({
   own: c => {
     const types = layerTypes(c, 4);
     const theta = c.rope_theta ?? 5e5;
-    const turns = { types, thetas: { full_attention: theta, sliding_attention: theta } };
-    return { biases: alike(c.attention_bias), innerNorms: 'whole', windows: windowsOf(c, types), turns };
+    const ropesByType = { types, thetas: { full_attention: theta, sliding_attention: theta } };
+    return { biases: alike(c.attention_bias), innerNorms: 'whole', windows: windowsOf(c, types), ropesByType };
   },
 });

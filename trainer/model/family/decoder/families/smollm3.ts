@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { computed, type KeyTable } from '../../../config-keys.ts';
 import { biased, decoderKeys, headCount, listedTypes } from '../keys/decoder-keys.ts';
-import { type LayerType, turning, windowsOf } from '../keys/layers.ts';
+import { type LayerType, usesRope, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const smollm3Keys = {
@@ -30,10 +30,10 @@ export const smollm3 = familyOf({
   rope: { theta: 2e6 },
   keys: smollm3Keys,
   own: c => {
-    const turns = turning(c);
+    const rotated = usesRope(c);
     const hasWindows = c.use_sliding_window && Boolean(c.sliding_window);
-    const typeOf = (layer: number): LayerType => (hasWindows && !turns[layer] ? 'sliding_attention' : 'full_attention');
-    const types = turns.map((_, layer) => c.layer_types?.[layer] ?? typeOf(layer));
-    return { biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: windowsOf(c, types), turning: turns };
+    const typeOf = (layer: number): LayerType => (hasWindows && !rotated[layer] ? 'sliding_attention' : 'full_attention');
+    const types = rotated.map((_, layer) => c.layer_types?.[layer] ?? typeOf(layer));
+    return { biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: windowsOf(c, types), usesRope: rotated };
   },
 });

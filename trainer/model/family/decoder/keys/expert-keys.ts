@@ -48,7 +48,7 @@ export const expertProblems = (
 export function gatedBy(name: string): Gated {
   const activation = activationOf(name);
   return {
-    kind: 'apart',
+    kind: 'separate',
     of: (graph, gate, up) => (activation === activations.silu ? swiglu(graph, gate, up) : graph.mul(activation(graph, gate), up)),
   };
 }

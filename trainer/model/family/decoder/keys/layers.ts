@@ -32,7 +32,7 @@ export const windowsOf = (c: Pick<Typed, 'sliding_window'>, types: readonly Laye
   types.map(type => (type === 'sliding_attention' ? (c.sliding_window ?? 'unsized') : undefined));
 
 /** For each block, whether it rotates its queries and keys. */
-export const turning = (
+export const usesRope = (
   c: Typed & {
     readonly no_rope_layers?: readonly (boolean | number)[] | null | undefined;
     readonly no_rope_layer_interval?: number | null | undefined;

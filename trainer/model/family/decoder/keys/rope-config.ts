@@ -86,7 +86,7 @@ const recordOf = (value: unknown): ConfigJson => (isRecord(value) ? value : {});
 const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 
 /** The share of each head that rotates. @param config checked by `rotaryKeys` */
-export const turnedShare = (config: ConfigJson): number =>
+export const partialRotaryFactor = (config: ConfigJson): number =>
   numberOf(ropeOf(config)[1].partial_rotary_factor) ?? numberOf(config.partial_rotary_factor) ?? 1;
 
 const DEFAULT_THETA = 10000;
@@ -136,9 +136,9 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const base = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
   const alpha = context.stretchesBase && c.rope_type === 'dynamic' ? (c.alpha ?? undefined) : undefined;
   const theta = alpha === undefined ? base : base * alpha ** (context.headDim / (context.headDim - 2));
-  const turned = turnedShare(config);
+  const rotatedShare = partialRotaryFactor(config);
   const isProportional = rope.rope_type === 'proportional';
-  const features = isProportional ? context.headDim : Math.floor(context.headDim * turned);
+  const features = isProportional ? context.headDim : Math.floor(context.headDim * rotatedShare);
   const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
   if (inside.length > 0) return { ...fallback, problems: inside };
   const type = alpha === undefined ? (c.rope_type ?? 'default') : 'default';
@@ -146,7 +146,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const wrong = [
     ...typeProblems(key, type, context),
     ...missingKeys(key, type, c),
-    ...(isProportional ? [] : partProblems(key, turned, features, context, c.partial_rotary_factor !== undefined)),
+    ...(isProportional ? [] : partProblems(key, rotatedShare, features, context, c.partial_rotary_factor !== undefined)),
     ...growthProblems(key, c.llama_4_scaling_beta ?? undefined, context),
     ...(c.alpha && !context.stretchesBase ? [notSupported([key, 'alpha'], c.alpha, [])] : []),
     ...(type === 'longrope' ? lengthProblems(key, c, features) : []),
@@ -158,7 +158,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
     context.maxPositions;
   // Dynamic scaling starts at the model's own maximum length.
   const original = type === 'dynamic' ? context.maxPositions : written;
-  const scaling = type === 'proportional' ? proportional(context.headDim, turned, c.factor) : scalingOf(type, c, original);
+  const scaling = type === 'proportional' ? proportional(context.headDim, rotatedShare, c.factor) : scalingOf(type, c, original);
   const positions: Positions = {
     ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
     ...(context.growsQueries && {
@@ -198,18 +198,18 @@ const missingKeys = (key: string, type: RopeType, rope: ConfigValues<typeof rope
 /** @param ownKey whether it is in the record itself; outside, the family's keys determine whether it is supported */
 function partProblems(
   key: string,
-  turned: number,
+  rotatedShare: number,
   features: number,
   { isPartial, headDim }: RopeContext,
   ownKey: boolean,
 ): ConfigProblem[] {
-  if (turned !== 1 && !isPartial) return ownKey ? [notSupported([key, 'partial_rotary_factor'], turned, [1])] : [];
+  if (rotatedShare !== 1 && !isPartial) return ownKey ? [notSupported([key, 'partial_rotary_factor'], rotatedShare, [1])] : [];
   if (features > 0 && features % 2 === 0) return [];
-  if (turned === 1) return []; // The head size itself is odd, which is reported separately.
+  if (rotatedShare === 1) return []; // The head size itself is odd, which is reported separately.
   return [
     contradiction(
       [key, 'partial_rotary_factor'],
-      `partial_rotary_factor ${turned} of a head of ${headDim} features turns ${features}: rotary positions turn pairs of features`,
+      `partial_rotary_factor ${rotatedShare} of a head of ${headDim} features rotates ${features}: rotary positions rotate pairs of features`,
     ),
   ];
 }
@@ -224,7 +224,7 @@ const lengthProblems = (key: string, rope: ConfigValues<typeof ropeKeys>, featur
   (['short_factor', 'long_factor'] as const).flatMap(name => {
     const count = rope[name]?.length ?? 0;
     if (count === 0 || count === features / 2) return [];
-    const message = `${key}.${name} has ${count} factors, and ${features} features that turn have ${features / 2} pairs: give one factor for each pair`;
+    const message = `${key}.${name} has ${count} factors, and ${features} rotated features have ${features / 2} pairs: give one factor for each pair`;
     return [contradiction([key, name], message)];
   });
 
@@ -309,7 +309,7 @@ const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 type LayerType = (typeof LAYER_TYPES)[number];
 
 /** How blocks rotate according to their type. */
-export interface LayerTurns {
+export interface RopesByType {
   readonly types: readonly LayerType[];
   /** The base of each type, if its record has none. */
   readonly thetas: Readonly<Record<LayerType, number>>;
@@ -323,10 +323,10 @@ export interface LayerTurns {
  * @returns the positions of each block, with one object per type
  * @throws ModelConfigError listing every value that is out of bounds
  */
-export function readRopesByLayer(
+export function readRopesByType(
   config: ConfigJson,
   context: RopeContext,
-  { types: layers, thetas, headDims }: LayerTurns,
+  { types: layers, thetas, headDims }: RopesByType,
 ): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
   const all = recordOf(config.rope_parameters);
   const strange = Object.keys(all).filter(key => !isOneOf(LAYER_TYPES, key));
