@@ -22,8 +22,8 @@ const read = (name: string): string => readFileSync(path.join(folder, name), 'ut
 const good = put('good.rowtune.yaml', 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n');
 const bad = put('bad.rowtune.yaml', 'model: models/tinny\nlearning_rat: 1.0e-4\ndata: {train: wrong-type.jsonl}\n');
 
-describe('what is wrong', () => {
-  test('with the recipe, its model and its data, under the bad value', async () => {
+describe('rowtune lint', () => {
+  test('reports problems of the recipe, its model and its data under the bad value', async () => {
     const { status, stdout } = await lint(bad);
     expect(status).toBe(2);
     expect(stdout).toContain("bad.rowtune.yaml:1:8 error model-not-found there is no model at 'models/tinny'");
@@ -32,20 +32,20 @@ describe('what is wrong', () => {
     expect(stdout).toContain('bad.rowtune.yaml:3:15 error bad-sample line 2: key "text"');
   });
 
-  test('nothing with the adapters that PEFT writes, of convolutions and of layers that Transformers 5 renames too', async () => {
+  test('accepts the adapters that PEFT writes, of convolutions and of layers that Transformers 5 renames too', async () => {
     const adapters = path.join(import.meta.dirname, '..', 'golden', 'peft');
     const { status, stdout } = await lint(...readdirSync(adapters).map(name => path.join(adapters, name, 'adapter_config.json')));
     expect(status).toBe(0);
     expect(stdout.split('\n').filter(line => !line.endsWith('no problems'))).toEqual(['']);
   });
 
-  test('nothing with a good one; a hint and a warning are no failure', async () => {
+  test('exits with 0 for a good recipe, and for one with only a hint', async () => {
     expect(await lint(good)).toMatchObject({ status: 0, stdout: 'good.rowtune.yaml: no problems\n' });
     const hint = put('hint.rowtune.yaml', `${read(good)}learning_rate: 1e-4\n`);
     expect(await lint(hint)).toMatchObject({ status: 0, stdout: expect.stringContaining('info number-format') });
   });
 
-  test('nothing with files that are missing here, where a daemon elsewhere would read its own', async () => {
+  test('reports missing files only as information if the daemon runs on another machine', async () => {
     const far = put('far.rowtune.yaml', 'model: models/far\ndata: {train: far.jsonl}\n');
     expect(await lint(far)).toMatchObject({ status: 2 });
     const env = { ROWTUNE_DAEMON_URL: 'wss://gpu-box:8421', ROWTUNE_DAEMON_DIR: '/srv/mail' };
@@ -54,7 +54,7 @@ describe('what is wrong', () => {
     expect(stdout).toMatch(/info model-not-found .*gpu-box.*\/srv\/mail/);
   });
 
-  test('with the configs of a model folder', async () => {
+  test('checks the config.json files of model folders and adapters', async () => {
     const { status, stdout } = await lint(
       'models/tokenized/../mismatch/config.json',
       'models/tiny/config.json',
@@ -65,15 +65,15 @@ describe('what is wrong', () => {
     expect(stdout).toContain('models/tiny/config.json: no problems');
   });
 
-  test('with a file that is not there', async () => {
+  test('exits with 2 for a file that does not exist', async () => {
     const { status, value } = await lint('nowhere.yaml', '--json');
     expect(status).toBe(2);
     expect(value).toMatchObject({ ok: false, error: { code: 'recipe-unreadable' } });
   });
 });
 
-describe('for programs', () => {
-  test('--json is one line, --format json is to be read', async () => {
+describe('output for programs', () => {
+  test('--json writes one line, --format json the same value indented', async () => {
     const [line, page] = await Promise.all([lint(bad, good, '--json'), lint(bad, good, '--format', 'json')]);
     expect(line.value).toEqual(JSON.parse(page.stdout));
     expect(line.value).toMatchObject({
@@ -141,7 +141,7 @@ describe('for programs', () => {
 });
 
 describe('--fix', () => {
-  test('writes what is certain and tells the rest', async () => {
+  test('makes the safe fixes and reports the other problems', async () => {
     const file = put('fix.rowtune.yaml', '# mine\nmodel: models/tinny\nlr: 1e-4 # fast\noptim: adamw_torch\ndata: {train: spam.jsonl}\n');
     const { status, stdout } = await lint(file, '--fix');
     expect(read(file)).toBe('# mine\nmodel: models/tinny\nlearning_rate: 1.0e-4 # fast\noptim: adamw\ndata: {train: spam.jsonl}\n');

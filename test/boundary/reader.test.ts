@@ -52,7 +52,7 @@ test('answers come in order from a process that stays, and errors keep their nam
   expect(reader.pids).toEqual([first]);
 });
 
-test('what takes too long is stopped and named, and the next request is answered', async () => {
+test('a read that takes too long is stopped and named, and the next request is answered', async () => {
   const hurried = open({ budget: { timeoutMs: 1 } });
   await expect(describeIt(hurried, large)).rejects.toMatchObject({
     name: 'ReadStopped',
@@ -62,7 +62,7 @@ test('what takes too long is stopped and named, and the next request is answered
   expect(await describeIt(open())).toMatchObject({ family: 'llama' });
 });
 
-test('what waits for a busy machine is stopped too, and its file is not blamed', async () => {
+test('a read that waits for a busy machine is stopped too, and its file is not blamed', async () => {
   const reader = open({ budget: { timeoutMs: 50 } });
   await describeIt(reader).catch(() => undefined);
   const asked = describeIt(reader);
@@ -96,7 +96,7 @@ test('a process that was killed from outside is replaced', async () => {
   expect(reader.pids).not.toContain(first);
 });
 
-test('more than a bounded number of requests do not wait', async () => {
+test('a request is refused if too many others wait', async () => {
   const reader = open({ maxWaiting: 1 });
   const answers = await Promise.allSettled(Array.from({ length: 4 }, () => describeIt(reader)));
   expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);

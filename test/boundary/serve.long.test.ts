@@ -112,13 +112,13 @@ describe('completions', () => {
     expect(together).toEqual(alone);
   });
 
-  test('a seed repeats an answer, another gives another', async () => {
+  test('the same seed gives the same answer, another seed another one', async () => {
     const ask = async (seed: number) => (await openai.completions.create({ ...greedy, temperature: 1, seed })).choices[0]?.text;
     expect(await ask(1)).toBe(await ask(1));
     expect(await ask(1)).not.toBe(await ask(2));
   });
 
-  test('a stop text ends the answer before it', async () => {
+  test('a stop text ends the answer, which does not contain it', async () => {
     const { choices } = await openai.completions.create(greedy);
     const text = choices[0]?.text ?? '';
     const stop = text.slice(3, 5);
@@ -126,7 +126,7 @@ describe('completions', () => {
     expect(stopped.choices[0]).toMatchObject({ text: text.slice(0, text.indexOf(stop)), finish_reason: 'stop' });
   });
 
-  test('probabilities are those of one distribution', async () => {
+  test('probabilities add up to at most 1, and the greedy token is the likeliest', async () => {
     const { choices } = await openai.completions.create({ ...greedy, max_tokens: 3, logprobs: 5 });
     const { token_logprobs: drawn, top_logprobs: top } = choices[0]?.logprobs ?? {};
     expect(drawn).toHaveLength(3);
@@ -158,7 +158,7 @@ describe('chats', () => {
     expect(chat.usage).toEqual(text.usage);
   });
 
-  test('a stream has the same text, its probabilities and its usage', async () => {
+  test('a stream has the text, probabilities and usage of a whole answer', async () => {
     const request = { model: 'chatty', messages, ...settings, logprobs: true, top_logprobs: 2 };
     const whole = await openai.chat.completions.create(request);
     let text = '';
@@ -227,7 +227,7 @@ describe('calls of tools', () => {
     expect(tokens).toEqual(whole?.logprobs?.content?.map(({ token }) => token));
   });
 
-  test('calls and their results are messages of the next request', async () => {
+  test('the next request takes calls and their results as messages', async () => {
     const { choices } = await openai.chat.completions.create({ ...request, model: 'caller', tools });
     const call = choices[0]?.message;
     if (!call) throw new Error('no answer');
@@ -243,7 +243,7 @@ describe('calls of tools', () => {
     expect(usage?.prompt_tokens).toBe(text.usage?.prompt_tokens);
   });
 
-  test('without tools, or with none to choose, an answer is text', async () => {
+  test('without tools, or with tool_choice none, a call stays in the text', async () => {
     for (const more of [{}, { tools, tool_choice: 'none' as const }]) {
       const { choices } = await openai.chat.completions.create({ ...request, model: 'caller', ...more });
       expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: CALL.join('') } });
@@ -257,7 +257,7 @@ describe('reasoning', () => {
   const request = { messages, temperature: 0, max_tokens: 10, logprobs: true } as const;
   const said = z.object({ reasoning_content: z.string().optional(), content: z.string().nullish() });
 
-  test.each(['thinker', 'speaker'] as const)('%s: it is apart from the answer, whole and in a stream', async model => {
+  test.each(['thinker', 'speaker'] as const)('%s: reasoning is separate from the answer, whole and in a stream', async model => {
     const { choices } = await openai.chat.completions.create({ ...request, model });
     expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'It is there.', reasoning_content: 'We look.' } });
     const found = { reasoning_content: '', content: '' };
@@ -272,7 +272,7 @@ describe('reasoning', () => {
     expect(tokens).toEqual(REASONING[model].pieces);
   });
 
-  test('an answer that ends within it has no content', async () => {
+  test('an answer that ends within its reasoning has no content', async () => {
     const { choices } = await openai.chat.completions.create({ ...request, model: 'thinker', max_tokens: 2 });
     expect(choices[0]).toMatchObject({ finish_reason: 'length', message: { content: '', reasoning_content: 'We' } });
   });
@@ -306,7 +306,7 @@ describe('embeddings', () => {
     expect(usage).toEqual({ prompt_tokens: anchors.flat().length, total_tokens: anchors.flat().length });
   });
 
-  test('texts of every length, as numbers or as base64, whole or shortened', async () => {
+  test('inputs of every length are embedded as numbers or base64, in full or fewer dimensions', async () => {
     const texts = ['a note', 'a note of several words'];
     // The package requests base64 if no format is named.
     const [whole, plain, short] = await Promise.all([
@@ -353,7 +353,7 @@ describe('what is refused', () => {
       (error: InstanceType<typeof OpenAI.APIError>) => [error.status, error.message],
     );
 
-  test('a wrong key, another page, another host', async () => {
+  test('a wrong key, a page of another origin and another host are refused', async () => {
     const other = new OpenAI({ baseURL: url, apiKey: 'sk-wrong', maxRetries: 0 });
     expect(await status(other.models.list())).toEqual([401, expect.stringContaining('API key')]);
     const headers = { authorization: `Bearer ${token}` };
@@ -377,13 +377,13 @@ describe('what is refused', () => {
     expect(await status(openai.completions.create(request))).toEqual([code, expect.stringContaining(message)]);
   });
 
-  test('a chat with a model that has no chat template', async () => {
+  test('a chat is refused if the model has no chat template', async () => {
     const ask = openai.chat.completions.create({ model: 'tiny', messages: [{ role: 'user', content: 'Hi' }] });
     expect(await status(ask)).toEqual([400, expect.stringContaining('has no chat template; use /v1/completions')]);
   });
 });
 
-test('a client that leaves ends its answer, and the next is answered', async () => {
+test('a client that disconnects ends its answer, and the next request is answered', async () => {
   const abort = new AbortController();
   const stream = await openai.completions.create({ ...greedy, max_tokens: 40, stream: true }, { signal: abort.signal });
   for await (const _ of stream) {

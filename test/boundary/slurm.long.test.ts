@@ -82,7 +82,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
   const waitsAgain = (id: string): Promise<void> => until(async () => (await stateOf(id)) === 'PENDING', `job ${id} in the queue again`);
 
   // Allows for five starts of a run on a busy machine.
-  test('a notice and a preemption save the run, and it continues by itself until it is stopped', { timeout: 600_000 }, async () => {
+  test('a warning signal or a preemption saves the run, which then continues by itself until it is stopped', { timeout: 600_000 }, async () => {
     const { runDir, id, value } = await submit('long', 'tasks_per_node: 2\n', 'max_steps=1000000', 'per_device_train_batch_size=1');
     expect(value).toMatchObject({ ok: true, detached: true, processes: 2 });
     await makesUpdates(runDir, 3);
@@ -124,7 +124,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(String(resumed.value.slurmJob)).not.toBe(id);
   });
 
-  test('a command that follows a run may be killed; the next one gives its result', async () => {
+  test('a command that follows a run may be killed, and the next one reports the result', async () => {
     const runDir = join(task.folder, 'runs', 'short');
     const seen = await cli(['train', recipe, '--on', 'slurm', `output_dir=${runDir}`, ...SETTINGS, 'max_steps=5'], {
       env,
@@ -136,7 +136,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(value).toMatchObject({ ok: true, state: 'finished', steps: 5 });
   });
 
-  test('a job that waits is shown with its place, and leaves the queue', async () => {
+  test('a waiting job is listed with its place in the queue, and can be removed from it', async () => {
     const { runDir, id } = await submit('later', 'sbatch: [--begin=now+1hour]\n', 'max_steps=5');
     const { stderr } = await cli(['runs', '--follow', runDir], {
       env,
@@ -151,7 +151,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(await stateOf(id)).toBe('CANCELLED');
   });
 
-  test('the daemon knows the place of a run, does not disturb it, and ends it', async () => {
+  test('the daemon shows where a run is, does not disturb it, and can stop it', async () => {
     const { runDir, id } = await submit('seen', 'tasks_per_node: 1\n', 'max_steps=1000000');
     await makesUpdates(runDir, 2);
     const before = process.env.SLURM_CONF;

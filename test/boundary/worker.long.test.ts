@@ -47,7 +47,7 @@ describe('one job', () => {
     expect(status).toBe(1);
   });
 
-  test('an engine that is asked for by name and missing is an error', async () => {
+  test('an engine that the recipe names and that is not installed is an error', async () => {
     const request: JobRequest = {
       ...train('no-engine', 'engine=tensorflow'),
       context: { ...context, cacheDir: join(task.folder, 'empty') },
@@ -63,7 +63,7 @@ describe('stopping', () => {
     { how: 'SIGTERM', stop: child => child.kill('SIGTERM') },
     { how: 'a parent that is gone', stop: child => child.disconnect() },
   ];
-  test.each(cases)('$how: a checkpoint of the last update, and the end', async ({ how, stop }) => {
+  test.each(cases)('$how: saves a checkpoint of the last update and ends', async ({ how, stop }) => {
     const request = train(`stop ${how}`, ...LONG);
     let asked = false;
     const { ended } = startWorker(request, (event, child) => {
@@ -93,7 +93,7 @@ describe('stopping', () => {
 });
 
 describe('SIGKILL', () => {
-  test('at any moment, again and again: resume ends with the losses of a run that nobody killed', async () => {
+  test('killed at any moment, repeatedly: the resumed run has the losses of an uninterrupted one', async () => {
     const settings = ['save_strategy=steps', 'save_steps=1', `max_steps=${STEPS}`, 'gradient_accumulation_steps=2', 'max_grad_norm=0.5'];
     const whole = train('whole', ...settings);
     expect((await startWorker(whole).ended).status).toBe(0);

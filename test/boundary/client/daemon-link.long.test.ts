@@ -52,8 +52,8 @@ const startProcess = (stateDir: string) => async () => {
   await runRowtune({ node: { command: process.execPath, env: {} }, program: ROWTUNE, args: ['daemon', 'start'], env });
 };
 
-describe('a daemon that runs', () => {
-  test('is joined, and its jobs are known', async () => {
+describe('a running daemon', () => {
+  test('is connected to, and its jobs are listed', async () => {
     const stateDir = newStateDir();
     const daemon = await startTestDaemon({ stateDir });
     const { link, store, states } = keeper(() => ({ stateDir }));
@@ -67,7 +67,7 @@ describe('a daemon that runs', () => {
     await daemon.stop();
   });
 
-  test('that ends on purpose is not started again, and its jobs are over', async () => {
+  test('is not started again after a stop that was requested', async () => {
     const stateDir = newStateDir();
     const daemon = await startTestDaemon({ stateDir });
     const { link, states } = keeper(() => ({ stateDir }));
@@ -79,7 +79,7 @@ describe('a daemon that runs', () => {
     expect(states).toEqual(['connected', 'reconnecting', 'off']);
   });
 
-  test('where none runs, joining says so quietly; what a dead one has left may lead to another', async () => {
+  test('joining without a daemon fails silently, also where a stale discovery file points to another daemon', async () => {
     const stateDir = newStateDir();
     const { link, states } = keeper(() => ({ stateDir }));
     expect(await link.join()).toBeUndefined();
@@ -90,7 +90,7 @@ describe('a daemon that runs', () => {
     await other.stop();
   });
 
-  test('who asks for a daemon while a window still looks for one gets it: the look finds none, the start follows', async () => {
+  test('a request for a daemon starts one, even while a window is still looking for a running one', async () => {
     const stateDir = newStateDir();
     const started: Daemon[] = [];
     const { link, states } = keeper(
@@ -107,7 +107,7 @@ describe('a daemon that runs', () => {
     await started[0]?.stop();
   });
 
-  test('a wrong token is an error for one who asks, and starts nothing', async () => {
+  test('a wrong token is reported once, and starts no daemon', async () => {
     const daemon = await startTestDaemon({ stateDir: newStateDir() });
     const { link, states } = keeper(() => ({ url: urlOf(daemon), token: 'f'.repeat(64) }));
     await expect(link.ensure()).rejects.toMatchObject({ code: 'daemon-refused' });
@@ -119,7 +119,7 @@ describe('a daemon that runs', () => {
   });
 });
 
-test('an address that changes on the way to a daemon: the new one is connected to, and stays', async () => {
+test('when the address changes while connecting, the link connects to the new daemon and stays there', async () => {
   const [before, after] = await Promise.all([newStateDir(), newStateDir()].map(stateDir => startTestDaemon({ stateDir })));
   if (!before || !after) throw new Error('no daemons');
   let release = (): void => undefined;
@@ -146,7 +146,7 @@ test('an address that changes on the way to a daemon: the new one is connected t
 });
 
 describe('a connection that is lost', () => {
-  test('is made again, and what was said meanwhile is heard once and in order', async () => {
+  test('is connected again, and events missed meanwhile arrive once and in order', async () => {
     const daemon = await startTestDaemon({ stateDir: newStateDir() });
     const { link, store, events, states } = keeper(() => addressOf(daemon));
     const other = keeper(() => addressOf(daemon));
@@ -187,7 +187,7 @@ describe('a daemon of its own process', () => {
     await until(async () => (await readDiscovery(stateDir)) === undefined, `process ${third.server.pid} has ended`);
   });
 
-  test('that cannot start says why', async () => {
+  test('reports why it cannot start', async () => {
     const stateDir = join(newStateDir(), 'folder');
     mkdirSync(join(stateDir, '..'), { recursive: true });
     writeFileSync(stateDir, 'in the way');

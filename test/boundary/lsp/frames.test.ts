@@ -31,7 +31,7 @@ const send = (text: string): void => {
   client.process.stdin?.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
 };
 
-test('mutated messages end it neither before initialize nor after it', async () => {
+test('mutated messages do not end the server, before initialize or after it', async () => {
   send('{"jsonrpc":"2.0","method":"$/cancelRequest"}');
   await client.initialize({});
   let sent = 0;

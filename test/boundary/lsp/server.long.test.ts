@@ -104,7 +104,7 @@ describe('an editor that takes what is pushed', () => {
     expect(await client.shutdown()).toBe(0);
   });
 
-  it('gets the memory hint once nobody types, and another with each change', async () => {
+  it('gets the memory hint once nobody types, and a new hint after each change', async () => {
     const client = connect();
     await client.initialize({});
     const fixed = text.replace('learning_rat:', 'learning_rate:');
@@ -123,7 +123,7 @@ describe('an editor that takes what is pushed', () => {
     }
   });
 
-  it('starts though the address of the folder is none of a file, as some editors write it', async () => {
+  it('starts with a folder address that is not a file path, which some editors send', async () => {
     const client = connect();
     const { capabilities } = await client.initialize({ workspaceFolders: [{ uri: 'file://.', name: 'here' }] });
     expect(capabilities).toMatchObject({ hoverProvider: true });
@@ -142,7 +142,7 @@ describe('an editor that takes what is pushed', () => {
     await client.diagnostics(uri, ({ length }) => length === 0);
   });
 
-  it('asks an editor that pulls to do so when files have changed', async () => {
+  it('asks an editor that pulls diagnostics to pull again when files have changed', async () => {
     const client = connect();
     await client.initialize({ textDocument: { diagnostic: {} }, workspace: { diagnostics: { refreshSupport: true } } });
     const asked = new Promise<void>(resolve => client.connection.onRequest('workspace/diagnostic/refresh', () => resolve()));
@@ -156,7 +156,7 @@ describe('an editor that takes what is pushed', () => {
     expect(await pull()).toEqual([]);
   });
 
-  it('makes little of what is missing here while the daemon is on another machine', async () => {
+  it('reports missing files only as information while the daemon runs on another machine', async () => {
     const client = connect();
     await client.initialize({});
     const set = (daemon: object) => client.notify('workspace/didChangeConfiguration', { settings: { rowtune: { daemon } } });
@@ -171,7 +171,7 @@ describe('an editor that takes what is pushed', () => {
     expect(await client.shutdown()).toBe(0);
   });
 
-  it('sees what is wrong with a config.json at its key', async () => {
+  it('reports a problem of config.json under its key', async () => {
     const client = connect();
     await client.initialize({});
     const config = pathToFileURL(path.join(folder, 'models', 'tiny', 'config.json')).href;
@@ -225,7 +225,7 @@ describe('an editor that takes what is pushed', () => {
     expect(mend).toMatchObject({ title: 'Replace with 64', edit: { changes: { [config]: [{ newText: '64' }] } } });
   });
 
-  it('has everything for a buffer that was never saved', async () => {
+  it('reports problems of a buffer that was never saved', async () => {
     const client = connect();
     await client.initialize({}, process.pid, pathToFileURL(folder).href);
     const unsaved = 'untitled:new.rowtune.yaml';

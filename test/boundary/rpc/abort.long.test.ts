@@ -71,7 +71,7 @@ test.each([
   });
 });
 
-test('a stuck worker is ended by a stop, and the job behind it has its turn', async () => {
+test('a stop ends a stuck worker, and the next job starts', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rowtune-stuck-'));
   const workerFile = join(folder, 'worker.mjs');
   // A training hangs in a loop that handles no events; other jobs succeed.
@@ -94,7 +94,7 @@ test('a stuck worker is ended by a stop, and the job behind it has its turn', as
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('a run that is killed by a stop keeps its checkpoints, and Resume is offered', async () => {
+test('a run that is killed by a stop keeps its checkpoints and can be resumed', async () => {
   const runDir = join(task.folder, 'runs', 'late');
   await withDaemon({ stopTimes: { silence: 600, save: 600, ask: 0, terminate: 0 } }, async client => {
     const frequent = { ...recipe, overrides: ['save_steps=2'] };

@@ -37,7 +37,7 @@ const profilesIn = async (folder: string, file?: string) =>
   (await client.request('clusterProfiles', { folder, ...(file && { file }) })).profiles;
 const lastScript = (): string => slurm.scripts().at(-1) ?? '';
 
-test('the profile that counts is listed first, with what it asks for', async () => {
+test('profiles list the one in effect first, with the resources it requests', async () => {
   expect(await profilesIn(task.folder)).toEqual([{ text: '1 node with 1 process', isValid: true }]);
   writeFileSync(join(configDir, 'slurm.yaml'), 'partition: all\n');
   expect(await profilesIn(task.folder)).toEqual([
@@ -58,7 +58,7 @@ test('the profile that counts is listed first, with what it asks for', async () 
   rmSync(at('wrong.slurm.yaml'));
 });
 
-test('a run is submitted once for an id, waits in the list with its place, and leaves the queue', async () => {
+test('a run is submitted once for each id, is listed with its place in the queue, and can be removed from it', async () => {
   const params = { id: 'once', what: { kind: 'train', recipe: recipe() } } as const;
   const [first, again] = await Promise.all([client.request('submitToCluster', params), client.request('submitToCluster', params)]);
   const runDir = at('runs', 'spam');
@@ -77,7 +77,7 @@ test('a run is submitted once for an id, waits in the list with its place, and l
   await expect(client.request('stopOnCluster', { runDir, save: true })).rejects.toMatchObject({ code: 'job-missing' });
 });
 
-test('the rest of a stopped run is submitted, unless Slurm has it already', async () => {
+test('the rest of a stopped run is submitted, unless it already waits in Slurm', async () => {
   const runDir = at('runs', 'stopped');
   mkdirSync(runDir, { recursive: true });
   writeFileSync(join(runDir, RUN_FILES.recipe), task.text);

@@ -35,7 +35,7 @@ const LONG = ['max_steps=-1', 'num_train_epochs=5000', 'save_steps=5'];
 const stateOf = async (name: string) => (await summarizeRun(runDir(name)))?.state;
 
 describe('train', () => {
-  test('is a job of the daemon, and looks as without one', async () => {
+  test('is a job of the daemon, with the same output and losses as without a daemon', async () => {
     const [here, there] = [
       await rowtune(['train', 'spam.rowtune.yaml', '--no-daemon', 'output_dir=runs/here']),
       await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/there']),
@@ -137,13 +137,13 @@ describe('paths', () => {
     expect(data).toMatchObject({ train: [join(elsewhere, 'here.jsonl')], eval: [join(task.folder, 'heldout.jsonl')] });
   });
 
-  test('of a recipe from the standard input start from the current folder', async () => {
+  test('of a recipe from standard input start from the current folder', async () => {
     const text = `${task.text.replace('train.jsonl', 'here.jsonl').replace('heldout.jsonl', 'here.jsonl')}engine: portable\nmax_steps: 1\n`;
     const made = await run(['train', '-', '--no-daemon', 'model=../model', 'output_dir=out'], text);
     expect(made.value, made.stderr).toMatchObject({ ok: true, runDir: join(elsewhere, 'out') });
   });
 
-  test('mean the same to the linter', async () => {
+  test('are resolved the same way by the linter', async () => {
     expect(await run(['lint', '../spam.rowtune.yaml'])).toMatchObject({ status: 0, value: { ok: true } });
     const { value } = await run(['lint', '-'], task.text);
     const lintForm = z.object({ files: z.array(z.object({ problems: z.array(z.object({ code: z.string() })) })) });

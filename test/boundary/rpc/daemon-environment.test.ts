@@ -20,7 +20,7 @@ afterAll(async () => {
   for (const each of [stateDir, cacheDir]) rmSync(each, { recursive: true, force: true });
 });
 
-test.runIf(process.platform === 'linux')('what its shell has set for engines and Node is cleared, and named to its workers', async () => {
+test.runIf(process.platform === 'linux')('the daemon clears variables that change engines and Node, and names them to its workers', async () => {
   const { pid } = (await cliJson(['daemon', 'start'], { env })).value;
   const inherited = new Map(
     readFileSync(`/proc/${pid}/environ`, 'utf8')

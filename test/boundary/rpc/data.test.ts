@@ -16,7 +16,7 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
-test('samples and facts about all of them', async () => {
+test('a preview has the requested samples, and facts about all samples if asked', async () => {
   const events: JobEvent[] = [];
   client.on('jobEvent', event => events.push(event));
   const recipe = { text: task.text, fileName: 'tiny.rowtune.yaml', baseDir: task.folder };

@@ -52,7 +52,7 @@ async function stillServes(): Promise<void> {
   client.close();
 }
 
-describe('the door', () => {
+describe("the daemon's port", () => {
   test('opens by a header or by the subprotocol', async () => {
     expect(await knock({ headers: authorization() })).toBe('open');
     expect(await knock({ protocols: [SUBPROTOCOL, `${TOKEN_PROTOCOL}${daemon.discovery.token}`] })).toBe('open');
@@ -69,32 +69,32 @@ describe('the door', () => {
       expect(await knock({ headers: { ...authorization(), origin } })).toBe('403');
   });
 
-  test('tells a client with a wrong token so', async () => {
+  test('refuses a wrong token with an error of its own', async () => {
     const attempt = connectDaemon({ url: urlOf(daemon), token: 'ff' }, { client: { name: 'test', version: '0' } });
     await expect(attempt).rejects.toMatchObject({ name: 'DaemonError', code: 'daemon-refused' });
   });
 
-  test('the discovery file is for this user alone, and enough to connect', async () => {
+  test('has a discovery file that only this user can read, and that is enough to connect', async () => {
     expect(statSync(discoveryPath(stateDir)).mode & 0o777).toBe(0o600);
     const client = await connectToState(stateDir);
     expect(client.server.startedAt).toBe(daemon.discovery.startedAt);
     client.close();
   });
 
-  test('a line that nothing comes over is given up by the client', async () => {
+  test('a client gives up a connection on which nothing arrives', async () => {
     const address = { url: urlOf(daemon), token: daemon.discovery.token };
     const client = await connectDaemon(address, { client: { name: 'test', version: '0' }, silenceMs: 100 });
     expect(await client.closed).toContain('closed');
     await expect(client.request('daemonStatus', {})).rejects.toMatchObject({ code: 'daemon-gone' });
   });
 
-  test('plain HTTP gets an answer', async () => {
+  test('answers plain HTTP with status 426', async () => {
     expect((await fetch(`http://127.0.0.1:${daemon.discovery.port}/`)).status).toBe(426);
   });
 });
 
 describe('what a client sends', () => {
-  test('a wait for a job that nobody knows is refused, and leaves nothing behind', async () => {
+  test('waiting for an unknown job is refused, and leaves nothing behind', async () => {
     const client = await connectTo(daemon);
     await expect(client.request('waitForJob', { id: 'nobody', progressToken: 'x' })).rejects.toMatchObject({ code: 'job-missing' });
     client.close();
@@ -102,7 +102,7 @@ describe('what a client sends', () => {
     await stillServes();
   });
 
-  test('a frame that is too large ends its connection alone', async () => {
+  test('a frame that is too large ends only its own connection', async () => {
     const socket = await openRaw();
     socket.on('error', () => undefined);
     socket.send('x'.repeat(MAX_FRAME + 1));
@@ -124,7 +124,7 @@ describe('what a client sends', () => {
     await stillServes();
   });
 
-  test('half a frame, and then nothing', async () => {
+  test('a connection that stops in the middle of a frame does not disturb the others', async () => {
     const socket = connectTcp({ host: '127.0.0.1', port: daemon.discovery.port });
     const headers = [
       'GET / HTTP/1.1',
@@ -144,7 +144,7 @@ describe('what a client sends', () => {
     await stillServes();
   });
 
-  test('before initialize nothing is answered; unknown methods and wrong parameters are reported', async () => {
+  test('requests before initialize are refused; unknown methods and wrong parameters are reported', async () => {
     const socket = await openRaw();
     const answers: { readonly id: number; readonly error?: { readonly code: number; readonly message: string } }[] = [];
     socket.on('message', data => answers.push(JSON.parse(data.toString())));
@@ -183,7 +183,7 @@ describe('what a client sends', () => {
     socket.terminate();
   });
 
-  test('ten clients, a thousand quick requests', async () => {
+  test('ten clients with a thousand quick requests are all answered', async () => {
     const clients = await Promise.all(Array.from({ length: 10 }, () => connectTo(daemon)));
     const answers = await Promise.all(clients.flatMap(client => Array.from({ length: 100 }, () => client.request('daemonStatus', {}))));
     expect(answers).toHaveLength(1000);

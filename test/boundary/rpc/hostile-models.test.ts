@@ -28,7 +28,7 @@ function makeModel(name: string, config: string, file: string, bytes: string): v
   writeFileSync(join(folder, name, file), bytes, 'latin1');
 }
 
-test('are listed with what is wrong with them', async () => {
+test('are listed with their problems', async () => {
   const config = '{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}';
   const pickle = `\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02](${'K\x01K\x02\x86'.repeat(50_000)}eq\0`;
   makeModel('pickle', config, 'pytorch_model.bin', `${pickle}${'ccollections\nOrderedDict\nh\0\x85R0'.repeat(4000)}}.`);

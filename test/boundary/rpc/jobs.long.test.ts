@@ -36,7 +36,7 @@ const longRecipe = () => ({
 });
 
 describe('jobs', () => {
-  test('one is done, and the same id starts nothing again', async () => {
+  test('a job runs once, and its id starts nothing again', async () => {
     const started = await verify('once');
     expect(started).toMatchObject({ id: 'once', kind: 'verify' });
     const ended = await wait('once');
@@ -55,7 +55,7 @@ describe('jobs', () => {
     expect((await client.request('listJobs', {})).some(({ id }) => id === 'bad')).toBe(false);
   });
 
-  test('the urgent one goes first, one works at a time, and a queued one can be taken out', async () => {
+  test('jobs run one at a time, by priority, and a queued one can be removed', async () => {
     const order: string[] = [];
     const unlisten = client.on('jobEvent', ({ jobId, event }) => {
       if (event.type === 'state' && event.state === 'running') order.push(jobId);
@@ -70,7 +70,7 @@ describe('jobs', () => {
     expect(order).toEqual(['first', 'urgent', 'late']);
   });
 
-  test('events come in sequence, and one who was away gets those it missed', async () => {
+  test('events arrive in sequence, and a client that connects later gets those it missed', async () => {
     const heard: JobEvent[] = [];
     const unlisten = client.on('jobEvent', event => heard.push(event));
     await verify('heard');
@@ -171,7 +171,7 @@ describe('jobs', () => {
     expect(client.server.capabilities.requests).toEqual(Object.values(requests).map(({ method }) => method));
   });
 
-  test('others are answered while an estimate is computed, and what is wrong with it keeps its code', async () => {
+  test('other requests are answered during an estimate, and an error of the estimate keeps its code', async () => {
     const order: string[] = [];
     const source = longRecipe();
     await Promise.all([

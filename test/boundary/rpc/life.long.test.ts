@@ -56,7 +56,7 @@ test('a second daemon refuses and points to the first', async () => {
   expect(existsSync(discoveryPath(stateDir))).toBe(false);
 });
 
-test.runIf(process.platform === 'linux')('one that is suspended keeps the folder: clients say so, and none starts a second', async () => {
+test.runIf(process.platform === 'linux')('a suspended daemon keeps its folder: clients report it, and no second daemon starts', async () => {
   const stateDir = makeStateDir();
   const first = await run(stateDir);
   const client = await connectToState(stateDir);
@@ -79,7 +79,7 @@ test.runIf(process.platform === 'linux')('one that is suspended keeps the folder
   again.close();
 });
 
-test('one that has as many clients as it takes keeps the folder too', async () => {
+test('a daemon with the maximum number of clients keeps its folder too', async () => {
   const stateDir = makeStateDir();
   const daemon = await startTestDaemon({ stateDir });
   const clients = await Promise.all(Array.from({ length: 64 }, () => connectToState(stateDir)));
@@ -96,7 +96,7 @@ test('one that has as many clients as it takes keeps the folder too', async () =
   await daemon.stop();
 });
 
-test('a folder that can not be written is said so at once', async () => {
+test('a state folder that cannot be written is reported at once', async () => {
   const stateDir = makeStateDir();
   const full = async (): Promise<never> => {
     throw new Error('ENOSPC: no space left on device, write');
@@ -200,7 +200,7 @@ test('every pending call of a client ends with the reason when the daemon is kil
   );
 });
 
-test('without jobs and clients it ends; a client keeps it', async () => {
+test('the daemon ends when it has no jobs and no clients, and a client keeps it running', async () => {
   // On a busy machine, the daemon may have ended before the client arrived; the next one waits longer.
   const attempt = async (idleExitMs: number): Promise<boolean> => {
     const daemon = await startTestDaemon({ idleExitMs });
@@ -346,7 +346,7 @@ const OTHER_VERSION = `
   process.on('SIGTERM', () => process.exit(0));
 `;
 
-test('a daemon of another version is told apart, keeps the folder, and can be stopped', async () => {
+test('a daemon of another version is reported as such, keeps its folder, and can be stopped', async () => {
   const stateDir = makeStateDir();
   const child = spawn(process.execPath, ['--input-type=module', '-e', OTHER_VERSION, discoveryPath(stateDir)], { stdio: 'inherit' });
   children.push(child);

@@ -66,7 +66,7 @@ describe('runs/delete', () => {
     whileQueued(id => client.request('resume', { id, runDir: path }), refusesAll),
   );
 
-  test('keeps what a queued export and a queued word need', async () => {
+  test('keeps what a queued export and a queued prompt need', async () => {
     const adapter = join(folder, 'around', 'spam', 'checkpoints', 'step-000001');
     await whileQueued(
       id => client.request('exportRun', { id, adapter, format: 'peft', outputDir: join(folder, 'out'), overwrite: false }),
@@ -77,7 +77,7 @@ describe('runs/delete', () => {
     await whileQueued(id => client.request('generate', { id, ...word }), refusesAll);
   });
 
-  test.each(PATHS)('deletes the run by %s, and leaves no link that leads nowhere', async path => {
+  test.each(PATHS)('deletes the run by %s, and leaves no dangling link', async path => {
     expect(await client.request('deleteRun', { runDir: path })).toEqual({});
     expect(existsSync(runDir)).toBe(false);
     if (path === join(folder, 'link')) expect(() => lstatSync(path)).toThrow('ENOENT');
@@ -85,7 +85,7 @@ describe('runs/delete', () => {
   });
 });
 
-test('a training does not begin in the folder of another job', () =>
+test('training does not start in the folder of another job', () =>
   whileQueued(
     id => client.request('resume', { id, runDir }),
     async () => {

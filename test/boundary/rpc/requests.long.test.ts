@@ -64,13 +64,13 @@ describe('from data to an exported model', () => {
     expect((await tail('log', 0)).lines.join('\n')).toContain('finished');
   });
 
-  test('evaluate: the base, and what was trained', async () => {
+  test('evaluate: the tuned model has a lower loss than the base', async () => {
     const base = await done(client.request('evaluate', { id: 'evaluate-base', recipe: recipe() }));
     const tuned = await done(client.request('evaluate', { id: 'evaluate', recipe: recipe(), adapter: runDir }));
     expect(checkResult('evaluate', tuned.result).loss).toBeLessThan(lossOf(checkResult('evaluate', base.result)));
   });
 
-  test('export, which does not write over what is there', async () => {
+  test('export: writes the model, and never over existing files', async () => {
     const outputDir = join(task.folder, 'merged');
     const params = { adapter: runDir, format: 'merged', outputDir, overwrite: false } as const;
     await done(client.request('exportRun', { id: 'export', ...params }));
@@ -79,7 +79,7 @@ describe('from data to an exported model', () => {
     expect(await client.request('waitForJob', { id: 'export-again' })).toMatchObject({ state: 'failed' });
   });
 
-  test('verify, of a folder without reference numbers too', async () => {
+  test('verify: compares with reference numbers, and fails without them', async () => {
     const modelDir = join(import.meta.dirname, '..', '..', 'golden', 'llama');
     await done(client.request('verify', { id: 'verify', modelDir, engine: 'portable' }));
     const bare = join(task.folder, 'bare');

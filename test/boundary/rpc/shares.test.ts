@@ -89,7 +89,7 @@ describe('on a processor', () => {
     await becomes(trial, ['c']);
   });
 
-  test('memory that is short lets the second one wait', async () => {
+  test('a second training waits while memory is short', async () => {
     const trial = await daemonWith({ cores: 4, gpus: [] }, 1);
     await trial.train('first', 'threads=1');
     await becomes(trial, ['first']);
@@ -102,7 +102,7 @@ describe('on a processor', () => {
   });
 });
 
-test('on GPUs, each training sees its own', async () => {
+test('each training sees only its own GPUs', async () => {
   const trial = await daemonWith({ cores: 8, gpus: ['0', '1', '2', '3'] });
   await trial.train('one');
   await trial.train('two', 'processes=2', 'per_device_train_batch_size=2');

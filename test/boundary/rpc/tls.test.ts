@@ -46,7 +46,7 @@ describe('a client on another machine', () => {
     await expect(attempt(change)).rejects.toMatchObject({ name: 'DaemonError', code });
   });
 
-  test('a plain connection to the door is refused', async () => {
+  test('a connection without TLS is refused', async () => {
     await expect(attempt({ url: `ws://localhost:${daemon.outsidePort}` })).rejects.toMatchObject({ code: 'daemon-missing' });
   });
 
@@ -63,7 +63,7 @@ describe('a client on another machine', () => {
     expect(status).toBe(403);
   });
 
-  test('garbage instead of a handshake harms nobody', async () => {
+  test('bytes that are no handshake disturb nobody', async () => {
     const socket = connectTcp({ host: '127.0.0.1', port: daemon.outsidePort ?? 0 });
     const closed = new Promise(resolve => socket.once('close', resolve));
     socket.on('error', () => undefined);
@@ -101,7 +101,7 @@ test('the command line reaches it by its environment', async () => {
   }
 });
 
-test('a second door needs its certificate', async () => {
+test('--listen without a certificate is refused', async () => {
   const { status, value } = await cliJson(['daemon', 'start', '--listen', '0.0.0.0:0'], {
     env: { ROWTUNE_STATE: makeStateDir() },
   });

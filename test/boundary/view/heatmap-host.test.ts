@@ -135,7 +135,7 @@ describe('a file of scores', () => {
     expect(page.host.titles).toEqual(['Heatmap: one.scores.safetensors']);
   });
 
-  test('sends scores when they are wanted, as float32 arrays', async () => {
+  test('sends scores on request, as float32 arrays', async () => {
     const page = openPage(file);
     await page.sources();
     expect(page.of('scores')).toEqual([]);
@@ -148,7 +148,7 @@ describe('a file of scores', () => {
     expect(page.of('scores')[0]?.modules[0]?.scores).toBeInstanceOf(Float32Array);
   });
 
-  test('of classes has a set for each', async () => {
+  test('with class-wise scores has a set for each class', async () => {
     const page = openPage(classFile);
     const [source] = await page.sources();
     expect(source?.sets).toEqual([
@@ -159,7 +159,7 @@ describe('a file of scores', () => {
     expect((await page.scores(classFile, '@class:spam')).get('m.layers.0.up_proj')).toEqual([4, 5, 6, 7]);
   });
 
-  test('that is none, or not there, says why and leaves the others', async () => {
+  test('that is damaged or missing has a problem, and the other files are shown', async () => {
     const other = join(folder, 'no.safetensors');
     writeFileSync(other, 'no tensors');
     const [bad, missing, good] = await openPage(other, join(folder, 'later.safetensors'), file).sources();
@@ -169,7 +169,7 @@ describe('a file of scores', () => {
   });
 });
 
-test('a run tells its scores, its selection, its budget and the size of its model', async () => {
+test('a run has its scores, its selection, its budget and the size of its model', async () => {
   const page = openPage(runDir);
   const [source] = await page.sources();
   expect(source).toMatchObject({ kind: 'run', budget: { r: 2 }, selectionMode: 'per_layer', modelParameters: 1000 });
@@ -180,7 +180,7 @@ test('a run tells its scores, its selection, its budget and the size of its mode
   expect((await page.scores(runDir)).get('m.layers.0.up_proj')).toEqual([3, 6, 9, 12]);
 });
 
-test('scores next to their recipe begin with its budget', async () => {
+test('the budget of scores next to their recipe is that of the recipe', async () => {
   const read = async (text: string, ending = 'yaml') => {
     const recipe = join(folder, `one.rowtune.${ending}`);
     writeFileSync(recipe, text);
@@ -202,7 +202,7 @@ test('scores next to their recipe begin with its budget', async () => {
   expect((await openPage(file).sources())[0]?.budget).toBeUndefined();
 });
 
-test('a run whose method scores nothing is not drawn, and says where its coverage is', async () => {
+test('a run whose method computes no scores is not drawn, and points to its coverage', async () => {
   const lora = join(folder, 'runs', 'lora');
   mkdirSync(lora);
   const { recipe } = parseRecipe('model: m\nmethod: lora\nr: 2\ndata: {train: t.jsonl}\n', { fileName: 'x.rowtune.yaml' });
@@ -221,7 +221,7 @@ test('a run whose method scores nothing is not drawn, and says where its coverag
   rmSync(lora, { recursive: true });
 });
 
-test('scores that a job computes are awaited without a problem, and missed once it has ended without them', async () => {
+test('scores that a job will write are no problem, unless the job ends without them', async () => {
   const later = join(folder, 'awaited.scores.safetensors');
   const services = testServices();
   const job = jobRecord({ id: 'scoring', kind: 'importance', title: 'awaited' });
@@ -237,7 +237,7 @@ test('scores that a job computes are awaited without a problem, and missed once 
   expect(page.of('progress').at(-1)?.message).toBe('The job failed.');
 });
 
-test('scores that are there when their job ends reach a page that asked for them before', async () => {
+test('a page that asked for scores before they existed gets them when their job ends', async () => {
   const later = join(folder, 'at once.scores.safetensors');
   // The end of the job is noticed before the next look at the files.
   const page = new Page([{ path: later, label: 'at once', jobId: 'quick' }], { ...testServices(), updateIntervalMs: () => 2 ** 30 });
@@ -249,7 +249,7 @@ test('scores that are there when their job ends reach a page that asked for them
   await until(() => page.of('scores').some(({ modules: sent }) => sent.length > 0), 'the scores');
 });
 
-test('a run of saved scores shows those, and one without any shows its selection', async () => {
+test('a run shows the saved scores that its recipe names; without scores it shows its selection', async () => {
   const bare = join(folder, 'runs', 'bare');
   mkdirSync(bare);
   writeFileSync(join(bare, 'selection.json'), JSON.stringify({ 'm.layers.0.up_proj': [0] }));
@@ -269,7 +269,7 @@ test('a run of saved scores shows those, and one without any shows its selection
   rmSync(bare, { recursive: true });
 });
 
-test('while scores are computed the page gets what is new, and in the end the complete ones', async () => {
+test('a page gets new scores while they are computed, and all of them at the end', async () => {
   const growing = join(folder, 'growing.scores.safetensors');
   const page = openPage(growing);
   expect((await page.sources())[0]?.problem).toContain('has no scores yet');
@@ -345,7 +345,7 @@ test('the progress of the job that computes a source is passed on', async () => 
   ]);
 });
 
-test('the progress of a training that scored before the page was opened is shown', () => {
+test('a page opened after a training began to score shows that progress', () => {
   const services = testServices();
   services.store.put(jobRecord({ id: 'job 7', title: 'tried', runDir }));
   const page = new Page([{ path: runDir, label: 'tried' }], services);
@@ -355,7 +355,7 @@ test('the progress of a training that scored before the page was opened is shown
   page.host.dispose();
 });
 
-test('a source that is added is kept for the next reload', async () => {
+test('an added source is still there after a reload', async () => {
   const page = openPage(file);
   await page.sources();
   page.messages.length = 0;
@@ -365,7 +365,7 @@ test('a source that is added is kept for the next reload', async () => {
   expect(page.host.kept.at(-1)).toMatchObject({ sources: [{ path: file }, { path: runDir }] });
 });
 
-test('what is saved goes through the editor, and nothing else is taken from a page', async () => {
+test('files are saved through the editor, and invalid messages of a page are refused', async () => {
   const page = openPage(file);
   page.send({ type: 'save', suggestedName: 'a.csv', content: 'x' });
   await until(() => page.calls('saveFile').length > 0, 'saved');

@@ -70,7 +70,7 @@ if (process.env.CI && executablePath === undefined) test('no Chromium on this ma
 describe.skipIf(executablePath === undefined)(
   `the heatmap in a browser${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
   () => {
-    test('a cell is found, opened and closed by keys, and each step is said', async () => {
+    test('a cell is found, opened and closed by keys, and each step is announced', async () => {
       const { page } = await open();
       await page.getByRole('grid').focus();
       await page.keyboard.press('ArrowDown');
@@ -101,7 +101,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText(/^960 of 1,920 rows \(50\.0%\)/).waitFor();
     });
 
-    test('two files are compared, and what was chosen comes back after a reload', async () => {
+    test('two files are compared, and the choices survive a reload', async () => {
       const { page, reload } = await open();
       await page.getByLabel('Compare with').selectOption({ label: 'two · Taylor' });
       await page.getByText(/Jaccard index of the selections: 0\.\d+ \(\d+ rows in both\)/).waitFor();
@@ -118,7 +118,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText(/A is above, B below/).waitFor();
     });
 
-    test('a source that is compared is taken out by a button of the keyboard, the last one stays', async () => {
+    test('a compared source is removed by keyboard, and the last source cannot be removed', async () => {
       const { page } = await open();
       await page.getByLabel('Compare with').selectOption({ label: 'two · Taylor' });
       await page.getByLabel('Remove two from the heatmap').press('Enter');

@@ -51,7 +51,7 @@ const soon = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 
 const hasNoGap = (of: RunModel): void =>
   expect(stepsOf(of)).toEqual(Array.from({ length: of.history.points('loss').x.length }, (_, i) => i + 1));
 
-test('the page is there before the run, and sees it from its first update on', async () => {
+test('a page opened before the run shows it from its first update on', async () => {
   await until(() => model.missing !== undefined, 'word that nothing is there yet');
   const recipe = {
     text: stringifyRecipe(task.recipe('num_train_epochs=100000', 'engine=portable', 'save_steps=10', 'name=live')),
@@ -73,7 +73,7 @@ test('the page is there before the run, and sees it from its first update on', a
   expect(model.summary).toBeNull();
 });
 
-test('a page that is opened in the middle has the whole history', async () => {
+test('a page opened during training has the whole history', async () => {
   const late = new RunModel();
   const opened = openPage(late);
   const now = model.history.length;
@@ -82,7 +82,7 @@ test('a page that is opened in the middle has the whole history', async () => {
   opened.dispose();
 });
 
-test('what happens while the connection is lost is there when it is back', async () => {
+test('updates made while the connection is lost are shown after it is back', async () => {
   const before = model.history.length;
   client.close();
   await client.closed;
@@ -107,7 +107,7 @@ test('what happens while the connection is lost is there when it is back', async
   }
 });
 
-test('stop and save: the page says so, and has the summary', async () => {
+test('stop and save: the page shows the stop and the summary', async () => {
   page.receive({ type: 'action', action: 'stop' });
   await until(() => model.overview?.state === 'stopped' && model.summary !== null, 'the end');
   await until(() => model.overview?.job?.state === 'stopped', 'the end of the job');

@@ -115,7 +115,7 @@ describe.skipIf(executablePath === undefined)(
       await until(() => showAll.isDisabled(), 'all of it');
     });
 
-    test('a theme that changes is drawn anew', async () => {
+    test('charts are redrawn when the theme changes', async () => {
       const { page, errors } = await openRun();
       const canvas = page.locator('.chart-plot canvas').first();
       await canvas.waitFor();
@@ -224,7 +224,7 @@ describe.skipIf(executablePath === undefined)(
       await picture(page, 'cluster-trains');
     });
 
-    test('abort asks first; a run of the terminal can not be stopped from here', async () => {
+    test('Abort asks first, and a run started in a terminal has no stop button', async () => {
       const shown = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
       ends.push(() => shown.page.close());
       const overview = {
@@ -251,7 +251,7 @@ describe.skipIf(executablePath === undefined)(
       await until(() => page.getByRole('button', { name: 'Stop and Save' }).isDisabled(), 'no stop');
     });
 
-    test('compared runs of a cluster have a column with their places', async () => {
+    test('compared runs show where they are on the cluster', async () => {
       const shown = await openInBrowser<CompareFromPage>(browser, 'compare', { runDirs: [runDir, other] });
       ends.push(() => shown.page.close());
       const { page, post } = shown;

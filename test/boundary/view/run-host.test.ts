@@ -70,7 +70,7 @@ const isWhole = (model: RunModel, runDir: string): boolean => {
 };
 
 describe('a finished run', () => {
-  test('is there whole, without a daemon', async () => {
+  test('is shown completely, without a daemon', async () => {
     const services = testServices();
     const { page, model } = show(trained, services);
     await until(() => model.log.entries.length > 0, 'the log');
@@ -87,7 +87,7 @@ describe('a finished run', () => {
     expect(services.calls).toEqual([]);
   });
 
-  test('a page that comes back gets it all again, and nothing twice', async () => {
+  test('a reloaded page gets everything again, and nothing twice', async () => {
     const { page, model } = show(trained);
     await until(() => model.log.entries.length > 0, 'the log');
     const entries = model.log.entries.length;
@@ -101,7 +101,7 @@ describe('a finished run', () => {
     );
   });
 
-  test('at rest nothing is sent', async () => {
+  test('nothing is sent while nothing changes', async () => {
     const runDir = copy('rest');
     const { page, model, look } = show(runDir);
     look();
@@ -135,7 +135,7 @@ describe('files that change', () => {
     expect(y.at(-1)).toBe(140);
   });
 
-  test('half a line is not one, and damaged lines are left out', async () => {
+  test('incomplete and damaged lines are left out', async () => {
     const runDir = copy('damaged');
     writeFileSync(
       join(runDir, 'metrics.jsonl'),
@@ -148,7 +148,7 @@ describe('files that change', () => {
     expect([...model.history.points('loss').x]).toEqual([1]);
   });
 
-  test('files of another version: what does not fit is left out, the rest is shown', async () => {
+  test('files of another version that cannot be read are left out, and the rest is shown', async () => {
     const runDir = copy('other');
     writeFileSync(join(runDir, 'coverage.json'), '{"method": 5}');
     writeFileSync(join(runDir, 'summary.json'), 'not json');
@@ -216,7 +216,7 @@ describe('buttons', () => {
     expect(page.posted.find(({ type }) => type === 'notice')).toMatchObject({ level: 'error', message: expect.stringContaining('Ctrl-C') });
   });
 
-  test('what is no message of ours does nothing', async () => {
+  test('messages that the host does not know do nothing', async () => {
     const services = testServices();
     const { page } = show(trained, services);
     for (const message of [
@@ -230,7 +230,7 @@ describe('buttons', () => {
     expect(services.calls.map(([name]) => name)).toEqual(['warn', 'warn', 'warn', 'warn', 'warn']);
   });
 
-  test('a page without a run says so', () => {
+  test('a page without a run reports that it is missing', () => {
     for (const state of [{}, { runDir: 'relative' }, { runDir: 5 }]) {
       const page = openTestPage(connectRun, { state, services: testServices() });
       page.receive({ type: 'ready' });
@@ -241,7 +241,7 @@ describe('buttons', () => {
 });
 
 describe('compare', () => {
-  test('each run has its patches; one that is taken out is gone after a reload too', async () => {
+  test('each run has its own patches, and a removed run stays removed after a reload', async () => {
     const runDirs = ['one', 'two', 'three'].map(copy);
     const models = new Map(runDirs.map(runDir => [runDir, new RunModel()]));
     const page = openTestPage<CompareToPage>(connectCompare, {
@@ -260,7 +260,7 @@ describe('compare', () => {
     expect(page.posted.at(-1)).toEqual({ type: 'runs', runDirs: [runDirs[0], runDirs[2]] });
   });
 
-  test('opens a run, but only one of its own', async () => {
+  test('opens only the runs that it compares', async () => {
     const services = testServices();
     const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs: [trained] }, services });
     pages.push(page);
@@ -270,7 +270,7 @@ describe('compare', () => {
     expect(services.calls).toEqual([['openPage', { kind: 'run', state: { runDir: trained } }]]);
   });
 
-  test('more runs than can be told apart: the first, and a word', () => {
+  test('more runs than it has colors for: shows the first ones, with a notice', () => {
     const runDirs = Array.from({ length: MAX_COMPARED + 3 }, (_, i) => join(folder, `many-${i}`));
     const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs }, services: testServices() });
     page.receive({ type: 'ready' });
@@ -281,7 +281,7 @@ describe('compare', () => {
     page.dispose();
   });
 
-  test('a state that is none shows an empty page', () => {
+  test('an unreadable saved state shows an empty page', () => {
     const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs: 'x' }, services: testServices() });
     page.receive({ type: 'ready' });
     expect(page.posted).toEqual([{ type: 'runs', runDirs: [] }]);
@@ -289,7 +289,7 @@ describe('compare', () => {
   });
 });
 
-test('a run that waits for a cluster has a page before it has a folder', async () => {
+test('a run that waits for a cluster is shown before its folder exists', async () => {
   const slurm = fakeSlurm(folder);
   const runDir = join(folder, 'waits');
   slurm.submit(runDir, '12');

@@ -47,7 +47,7 @@ function scoringServices() {
 const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'better', adapter: '/w/runs/better', comparesAnswers: true };
 
 describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`, () => {
-  test('scores the answers of the sample that is picked, and offers no prompt where the model writes no text', async () => {
+  test('scores the answers of the chosen sample, and has no prompt if the model writes no text', async () => {
     const services = scoringServices();
     const { page, errors } = await openWithHost(browser, 'try', { connect: connectTry, state: { ...state, scoresOnly: true }, services });
     const field = page.getByLabel('Sample', { exact: true });
@@ -66,7 +66,7 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
     await page.close();
   });
 
-  test('a run that writes text has both, and one that compares nothing has the prompt alone', async () => {
+  test('has a prompt if the run writes text, and scores answers if the run compares them', async () => {
     const services = scoringServices();
     for (const comparesAnswers of [true, false]) {
       const { page, errors } = await openWithHost(browser, 'try', { connect: connectTry, state: { ...state, comparesAnswers }, services });

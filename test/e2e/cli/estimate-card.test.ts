@@ -34,14 +34,14 @@ const estimateForm = z.object({
 describe('with a teacher', () => {
   const taught = ['task=distillation', `distillation.teacher=${path.join(golden, 'llama')}`];
 
-  test('--card counts the memory of its pass', async () => {
+  test("--card counts the memory of the teacher's pass", async () => {
     const { status, value } = await cliJson(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090', ...taught], options);
     expect(status).toBe(0);
     expect(value).toMatchObject({ ok: true, fits: true });
     expect(value.teacherBytes).toBeGreaterThan(0);
   });
 
-  test('--plan says if its pass takes more than the limit with a single sample', async () => {
+  test("--plan reports that the teacher's pass alone takes more than the limit", async () => {
     const plan = (memory: string) => cliJson(['estimate', 'a.rowtune.yaml', '--plan', '--memory', memory, ...taught], options);
     const { value } = await plan('8GB');
     const { least } = z.object({ least: z.object({ teacherBytes: z.number() }) }).parse(value);
@@ -95,7 +95,7 @@ describe('estimate --card', () => {
     expect(two?.totalBytes).toBeGreaterThanOrEqual(one?.totalBytes ?? Number.POSITIVE_INFINITY);
   });
 
-  test('says how attention counts, where the card may compute it as one kernel', async () => {
+  test('reports whether attention is counted in chunks or as one kernel', async () => {
     const args = ['estimate', 'a.rowtune.yaml', '--card', 'RTX 4090', 'max_length=64', 'recompute=none'];
     const narrow = [...args, 'dtype=bfloat16'];
     expect((await cli(args, options)).stdout).not.toContain('Attention counts');
@@ -109,7 +109,7 @@ describe('estimate --card', () => {
     expect(await bytesOf('fused')).toBeLessThan(await bytesOf('chunked'));
   });
 
-  test('names the nearest card where none has this name', async () => {
+  test('suggests the nearest card for an unknown name', async () => {
     const { status, stderr } = await cli(['estimate', 'a.rowtune.yaml', '--card', 'RTX 4091'], options);
     expect(status).toBe(2);
     expect(stderr).toContain("no card named 'RTX 4091' is known. Did you mean 'RTX 4090'?");

@@ -43,7 +43,7 @@ describe('the recipe fits the data and the model', () => {
     }),
   );
 
-  test('and is named after the model, next to those that are there', () =>
+  test('and is named after the model, with a number if that name is taken', () =>
     withData(async cwd => {
       const first = await cli(['init', 'faq.csv', '--model', 'models/llama', '--method', 'lora'], { cwd });
       expect(first.stdout).toContain(
@@ -56,7 +56,7 @@ describe('the recipe fits the data and the model', () => {
     }));
 });
 
-describe('what cannot be written is said', () => {
+describe('init explains what it cannot write', () => {
   test.each([
     [['faq.csv'], /the model is missing[\s\S]*--model HuggingFaceTB/],
     [['faq.csv', '--model', 'models/lama'], /there is no model at 'models\/lama'.*did you mean 'models\/llama'/],

@@ -17,7 +17,7 @@ const withRecipe = <T>(text: string, use: (file: string, folder: string) => Prom
   });
 
 describe('lint', () => {
-  test('examples are right, but for data that is not there', async () => {
+  test('examples have no problems except their missing data', async () => {
     const { status, value } = await cliJson(['lint', 'examples/spam.rowtune.yaml', 'examples/lora.rowtune.yaml']);
     // The data of the examples must come from the reader.
     expect(status).toBe(2);
@@ -96,7 +96,7 @@ describe('bad recipes', () => {
     }),
   );
 
-  test('an override is checked like the file', () =>
+  test('a typo in an override is reported like one in the file', () =>
     withRecipe('model: m\ndata: {train: d.jsonl}\n', async (file, folder) => {
       const { status, stderr } = await cli(['train', file, 'learning_rat=1'], { cwd: folder });
       expect(status).toBe(2);
@@ -121,7 +121,7 @@ describe('bad recipes', () => {
     }),
   );
 
-  test('a stderr that nobody reads any more changes nothing else', () =>
+  test('a closed stderr changes neither the status nor stdout', () =>
     withRecipe(BAD, async (file, folder) => {
       const { status, stderr, value } = await cliJson(['evaluate', file], { cwd: folder, closesStderr: true });
       expect([status, stderr]).toEqual([2, '']);
@@ -162,7 +162,7 @@ describe('usage', () => {
     expect(value).toMatchObject({ ok: true, engines: [] });
   });
 
-  test('engine remove of what is not there names what is', async () => {
+  test('engine remove refuses a name that is not installed', async () => {
     const { status, stderr, stdout } = await withFolder(folder => cli(['engine', 'remove', '../x'], { env: { ROWTUNE_CACHE: folder } }));
     expect(status).toBe(1);
     expect(stdout).toBe('');

@@ -26,7 +26,7 @@ const resultForm = z.object({
 });
 const resultOf = (stdout: string) => parseJson(stdout.trim().split('\n').at(-1) ?? '', resultForm);
 
-test('what a table needs is listed, and what is missing makes it fail', async () => {
+test('lists the missing models and data of a table, and fails', async () => {
   const { status, stdout, stderr } = await cli(['reproduce', '--table', '7', '--only', 'cola-spsft', '--json'], { cwd });
   expect(status).toBe(1);
   expect(stderr).toContain('missing: the model microsoft/deberta-v3-base');

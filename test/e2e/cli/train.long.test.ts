@@ -45,7 +45,7 @@ describe('a run from end to end', () => {
     return evaluated;
   };
 
-  test('train: a table on stdout, progress on stderr', async () => {
+  test('train prints a table on stdout and progress on stderr', async () => {
     const { status, stdout, stderr } = await cli(['train', recipe, 'output_dir=runs/tiny'], here);
     expect(status, stderr).toBe(0);
     for (const row of ['accuracy', 'loss', 'trainable parameters', 'tokens per second', 'mem_M', 'mem_FT', 'mem_Aux', 'mem_TTL', 'adapter'])
@@ -57,7 +57,7 @@ describe('a run from end to end', () => {
     expect(stderr).not.toContain(String.fromCharCode(27));
   });
 
-  test('the same again in another folder, as JSON, with the same losses', async () => {
+  test('a second run in another folder has the same losses, as JSON too', async () => {
     const { status, value } = await cliJson(['train', recipe, 'output_dir=runs/again'], here);
     expect(status).toBe(0);
     expect(value).toMatchObject({ ok: true, runDir: path.join(folder, 'runs', 'again') });
@@ -95,7 +95,7 @@ describe('a run from end to end', () => {
     expect((await cli(['runs'], here)).stdout).toMatch(/^tiny +finished +18\/18/m);
   });
 
-  test('runs writes about a run: a name, a tag, a place in the list', async () => {
+  test('runs sets the name, tags, note, pin and archive flag of a run', async () => {
     const written = await cliJson(['runs', 'runs/tiny', '--rename', 'first', '--tag', 'paper', '--note', 'all rows', '--pin'], here);
     expect(written.value).toMatchObject({ ok: true, notes: { name: 'first', tags: ['paper'], note: 'all rows', pinned: true } });
     expect((await cliJson(['runs', 'runs/again', '--archive'], here)).status).toBe(0);
@@ -119,7 +119,7 @@ describe('a run from end to end', () => {
     expect(Number(run.value.loss)).toBeLessThan(Number(base.value.loss));
   });
 
-  test('importance, and a run that uses the scores', async () => {
+  test('importance writes scores, and a run uses them', async () => {
     const { status, value } = await cliJson(
       ['importance', recipe, 'importance.measure=taylor_row', 'importance.cache=false', '--output', 'scores.safetensors'],
       here,
@@ -263,7 +263,7 @@ test('resume of what is no run: status 2', async () => {
   expect(value).toMatchObject({ ok: false, error: { code: 'run-missing' } });
 });
 
-test('a model that is not there', async () => {
+test('a missing model ends train with status 1 and no stack', async () => {
   const { status, value, stderr } = await cliJson(['train', recipe, 'model=./no-such-model', 'output_dir=runs/none'], here);
   expect(status).toBe(1);
   expect(value).toMatchObject({ ok: false });

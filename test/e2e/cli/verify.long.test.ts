@@ -39,7 +39,7 @@ for (const { name, here } of engines)
     expect(status).toBe(0);
   });
 
-test('one folder: its checks need not say which', async () => {
+test('checks of a single folder do not repeat its name', async () => {
   const { status, value } = await cliJson(['verify', path.join(golden, 'llama'), '--engine', 'portable']);
   expect(status).toBe(0);
   expect(checksForm.parse(value.checks)[0]?.name).toBe('logits');

@@ -69,7 +69,7 @@ describeEditor(
   session => {
     let workbench: Workbench;
 
-    test('they are opened, turned over and filtered by keys', async () => {
+    test('answers are opened, paged and filtered by keyboard', async () => {
       const { task } = session();
       await trainIn(task, 'judge', JUDGE);
       await trainIn(task, 'answers', ANSWERS);

@@ -59,7 +59,7 @@ describeEditor(
       rmSync(inFolder('pictures'), { recursive: true });
     });
 
-    test('nothing is offered to be stopped, resumed or compared before there is a run', async () => {
+    test('Stop, Resume, Compare and other commands on runs are hidden until there is a run', async () => {
       let offered: ReadonlySet<string> = new Set();
       const whatRuns = ['Stop Daemon', 'Stop Language Server'];
       await until(async () => {
@@ -73,7 +73,7 @@ describeEditor(
       expect(useful.filter(title => !offered.has(title))).toEqual([]);
     });
 
-    test('Convert Recipe is a lens, a lightbulb and a command on a recipe of another tool under its own name', async () => {
+    test('Convert Recipe is offered by a lens, a lightbulb and a command on a recipe of another tool', async () => {
       const converted = workbench.tab('lora-8b.rowtune.yaml');
       await workbench.openFile('lora-8b.yml');
       const lens = 'Convert this recipe of Axolotl';
@@ -89,7 +89,7 @@ describeEditor(
       await workbench.runCommandUntil('Rowtune: Convert Recipe', workbench.tab('lora-8b-2.rowtune.yaml'));
     });
 
-    test('Estimate Memory is about the card of the settings', async () => {
+    test('Estimate Memory uses the card of the settings', async () => {
       mkdirSync(inFolder('.vscode'), { recursive: true });
       writeFileSync(inFolder('.vscode', 'settings.json'), JSON.stringify({ 'rowtune.card': 'rtx-4090' }));
       await workbench.openFile('short.rowtune.yaml');
@@ -142,7 +142,7 @@ describeEditor(
       await workbench.runCommandUntil('View: Show Explorer', workbench.page.locator('.explorer-folders-view'));
     });
 
-    test('Open Settings and Get Started lead to what belongs to Rowtune', async () => {
+    test('Open Settings and Get Started open the settings and the walkthrough of Rowtune', async () => {
       // The settings open in a tab in older editors and in a dialog in newer ones.
       const settings = workbench.page.locator('.settings-editor:visible');
       await workbench.runCommandUntil('Rowtune: Open Settings', settings);

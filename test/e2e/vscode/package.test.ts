@@ -15,11 +15,11 @@ test(`the package is smaller than ${MAX_PACKAGE_BYTES / 1e6} MB`, () => {
   expect(vsix.length).toBeLessThan(MAX_PACKAGE_BYTES);
 });
 
-test('a window that opens parses a small bundle: what is needed later is in another', () => {
+test('the bundle that every window loads is below 250 kB', () => {
   expect(sizes.get('extension/dist/extension.cjs')).toBeLessThan(250_000);
 });
 
-test('every part of the extension is in it', () => {
+test('the package contains every part of the extension', () => {
   const bundles = ['extension.cjs', 'lazy.cjs', 'server.js', 'rowtune.js', 'worker.js', 'reader.js', 'tokenize.js', 'mcp.js'].map(
     name => `dist/${name}`,
   );
@@ -45,7 +45,7 @@ test('every part of the extension is in it', () => {
   expect(files).toEqual(expect.arrayContaining([...bundles, ...pages, ...wasm, ...addon, ...documents, 'bin/rowtune.mjs', 'package.json']));
 });
 
-test('nothing else is: no sources of ours, no tests, no source maps, no packages', () => {
+test('the package contains nothing else: no sources, tests, source maps or packages', () => {
   const allowed = [
     /^(readme|changelog)\.md$|^LICENSE\.txt$|^ThirdPartyNotices\.txt$|^package\.json$|^recipe\.schema\.json$|^bin\/rowtune\.mjs$|^docs\/reference\/diagnostics\.md$/,
     /^dist\/(\w+|shared-\w+)\.(js|cjs)$|^dist\/media\/[\w-]+\.(js|css)$|^dist\/wasm\/[\w-]+\.wasm$|^dist\/addon\/(binding|coder|include|pjrt|ranks|tensorflow)\/([\w-]+\/)?[\w-]+\.(cc|h)$/,

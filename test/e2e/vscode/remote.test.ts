@@ -42,7 +42,7 @@ describeEditor(
       await workbench.runCommandUntil('Rowtune: Focus on Devices View', workbench.page.getByRole('treeitem', { name: /of memory free/ }));
     });
 
-    test('what is missing here is no error of a recipe while it may be there', async () => {
+    test('a file missing here is no error while the daemon is on another machine', async () => {
       await workbench.runCommandUntil('View: Show Explorer', workbench.page.locator('.explorer-folders-view'));
       await workbench.openFile('mine.rowtune.yaml');
       await workbench.press('Control+Home');
@@ -61,7 +61,7 @@ describeEditor(
       await workbench.screenshot('run');
     });
 
-    test('a window that is reloaded knows the address, and asks for the token where it was not kept', async () => {
+    test('a reloaded window remembers the address, and asks for a token that was not stored', async () => {
       await workbench.reload();
       // In a browser without storage for secrets, the editor keeps them only as long as its window; other editors have stored the token.
       const missing = workbench.notification(/no token is stored/i);
@@ -81,7 +81,7 @@ describeEditor(
       await until(async () => (await shownState(workbench)) === 'training', 'the page says so', START_MS);
     });
 
-    test('its heatmap is drawn; it is stopped from here, and its recipe is read', async () => {
+    test('its heatmap is drawn, it is stopped from here, and its recipe can be read', async () => {
       await workbench.runCommandOn('Rowtune: Open Heatmap', 'mine');
       const page = await workbench.webview('.grid-view canvas');
       await page
@@ -95,7 +95,7 @@ describeEditor(
       expect(readFileSync(join(far.folder, 'runs', 'mine', 'recipe.yaml'), 'utf8')).toContain('method: spsft');
     });
 
-    test('when it is gone, that is reported', async () => {
+    test('a daemon that is gone is reported', async () => {
       await daemon.stop();
       await workbench.runCommandUntil('Rowtune: Start Daemon', workbench.notification(/no daemon answers|is gone/i));
       await workbench.screenshot('gone');

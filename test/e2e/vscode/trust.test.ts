@@ -13,14 +13,14 @@ describeEditor(
         .editor.processes()
         .filter(({ command }) => command.includes('daemon run'));
 
-    test('the lens that trains asks for trust and starts nothing', async () => {
+    test('the Train lens asks for trust and starts nothing', async () => {
       const workbench = await session().open('trust');
       await workbench.openFile('mine.rowtune.yaml');
       await workbench.pressLens('Train', workbench.notification(/trusted workspace/));
       expect(trainers()).toEqual([]);
     });
 
-    test('once it is trusted the trainer comes by itself with its views, and the first of them says how to begin', async () => {
+    test('after trust is given, the daemon starts, and the first view explains how to begin', async () => {
       const workbench = await session().open('trusted');
       await workbench.openFile('mine.rowtune.yaml');
       // Record every text of the view, including those that are soon replaced.
