@@ -73,7 +73,7 @@ describeOn(await openAll(), (engine, engineName) => {
   });
 });
 
-test('a prompt that begins like the last one has the same logits, to the bit, and is read from there', async () => {
+test('a prompt that shares its beginning with the last one reuses the cache, with the same logits to the bit', async () => {
   const engine = await openFast();
   const folder = await openModel(join(import.meta.dirname, 'llama'));
   const model = causalModel(folder.config);
@@ -173,7 +173,7 @@ describe('several texts together', async () => {
   });
 });
 
-test('room for a context', () => {
+test('the size of the cache doubles up to the positions of the model', () => {
   expect(contextBucket(1, 8192)).toBe(256);
   expect(contextBucket(257, 8192)).toBe(512);
   expect(contextBucket(5000, 8192)).toBe(8192);
@@ -182,6 +182,6 @@ test('room for a context', () => {
   expect(contextBucket(10, 100)).toBe(128);
 });
 
-test('steps for a number of texts', () => {
+test('the widths of decoding steps for a number of texts', () => {
   expect([1, 2, 3, 4, 6].map(decodeWidths)).toEqual([[1], [1, 2], [1, 2, 3], [1, 2, 4], [1, 2, 4, 6]]);
 });

@@ -35,7 +35,7 @@ describeOn(await openOthers(), engine => {
     expectCase(await computeCase(engine, bertOf(expected.pooling), expected), expected);
   });
 
-  test.each(['pairs', 'symmetric', 'triplet', 'pairs_max'])('%s: rows without a sample change nothing', async name => {
+  test.each(['pairs', 'symmetric', 'triplet', 'pairs_max'])('%s: padding rows change neither loss nor gradients', async name => {
     const expected = required(golden.cases[name], name);
     expectCase(await computeCase(engine, bertOf(expected.pooling), expected, 5), expected);
   });
@@ -65,7 +65,7 @@ describeOn(await openOthers(), engine => {
   });
 });
 
-test('as many queries are asked as time allows, spread evenly, and each looks among all documents', () => {
+test('the number of queries is bounded by the work; they are spread evenly and compared with all documents', () => {
   expect(askedQueries(5000, 384 * 5000)).toHaveLength(5000);
   const asked = askedQueries(20_000, 384 * 20_000);
   expect([asked.length, asked[0], asked[1]]).toEqual([1302, 0, 15]);

@@ -34,7 +34,7 @@ const absent = { name: 'tensorflow', missing: `no ${file}; npm run demo -- gemma
 const tensorflow = existsSync(file) ? engineNamed(await openOthers(), 'tensorflow') : absent;
 
 describeOn([tensorflow], engine => {
-  test('ids and greedy tokens of each prompt', async () => {
+  test('token ids and greedy tokens of each prompt equal those of llama.cpp', async () => {
     const folder = await openModel(file);
     const model = causalModel(folder.config);
     const tokenizer = await folder.loadTokenizer();

@@ -101,7 +101,7 @@ describe('norms of each head', async () => {
   });
 });
 
-test('sweeps hold every module once, last first, within the bytes', () => {
+test('sweeps cover every module once, from the last to the first, within the limit of bytes', () => {
   const sweeps = sweepsOf(modules, 100_000);
   expect(sweeps.length).toBeGreaterThan(1);
   expect(sweeps.flat()).toEqual([...modules].reverse());

@@ -61,13 +61,13 @@ async function hold(problem: Problem, expected: Weighted, feedsOf: (labels: read
   }
 }
 
-test('weights of one label of several are those of CrossEntropyLoss(weight)', async () => {
+test('class weights of single-label samples equal those of CrossEntropyLoss(weight)', async () => {
   const { one_label: expected, weights: classWeights } = reference;
   const of = weightOf(expected.labels, classWeights);
   await hold('single_label', expected, async () => labelFeeds(expected.labels, { batch: 3, regression: false, classWeights, of }));
 });
 
-test('weights of labels that a text may have are those of BCEWithLogitsLoss(pos_weight)', async () => {
+test('class weights of multi-label samples equal those of BCEWithLogitsLoss(pos_weight)', async () => {
   const { data, shape } = (await readGolden(join(dir, 'golden.json'))).labels;
   await hold('multi_label', reference.several_labels, async labels => {
     const count = shape[1] as number;

@@ -28,7 +28,7 @@ const others = await openOthers();
 const missing = `no GGUF file in ${file}; npm run demo fetches it`;
 
 describeOn(isPresent ? others : others.map(({ name }) => ({ name, missing })), engine => {
-  test('every position', async () => {
+  test('logits at every position equal the reference', async () => {
     const folder = await openModel(file);
     const model = causalModel(folder.config);
     const session = await engine.compile(logitsProgram({ model, tokens: ids.length }));

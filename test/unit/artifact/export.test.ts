@@ -228,7 +228,7 @@ describe('bases', () => {
     }
   });
 
-  test('the chat template and the tokenizer travel along', async () => {
+  test('the chat template and the tokenizer are copied', async () => {
     const base = await tinyWithTokenizer();
     const template = "{% for message in messages %}{{ message.role + ':' + message.content + '\\n' }}{% endfor %}";
     await writeFile(join(base, 'chat_template.jinja'), template);
@@ -261,7 +261,7 @@ describe('bases', () => {
 });
 
 describe('the output folder', () => {
-  test('is replaced only where that is permitted, and where an export wrote all of it', async () => {
+  test('is replaced only with --overwrite, and only if an export wrote every file in it', async () => {
     const outputDir = await output();
     const adapterPath = valueFor(adapters, 'spsft');
     const { files } = await run(adapterPath, { format: 'adapter', outputDir });
@@ -280,7 +280,7 @@ describe('the output folder', () => {
     ['a list of files that is damaged', dir => writeFile(join(dir, 'rowtune_export.json'), '{}'), /adapter_model\.safetensors/],
     ['weights in the place of ours', dir => writeFile(join(dir, 'adapter_model.safetensors'), 'mine'), /adapter_model/],
   ];
-  test.each(foreign)('with %s is never replaced', async (_, change, named) => {
+  test.each(foreign)('with %s is never replaced, even with --overwrite', async (_, change, named) => {
     const outputDir = await output();
     const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
@@ -292,7 +292,7 @@ describe('the output folder', () => {
     expect(await contentsOf()).toEqual(before);
   });
 
-  test('of the user is never replaced, whatever is in it', async () => {
+  test('with files of the user is never replaced, even with --overwrite', async () => {
     const outputDir = await output();
     await mkdir(outputDir);
     for (const name of ['config.json', 'model.safetensors', 'mine.txt']) await writeFile(join(outputDir, name), 'precious');
@@ -302,7 +302,7 @@ describe('the output folder', () => {
     expect((await readdir(outputDir)).sort()).toEqual(['config.json', 'mine.txt', 'model.safetensors']);
   });
 
-  test('that a killed export had swapped out is put back, and what it left is taken away', async () => {
+  test('that a killed export had moved aside is restored, and its leftovers are removed', async () => {
     const outputDir = await output();
     const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
@@ -315,7 +315,7 @@ describe('the output folder', () => {
     expect(await readdir(outputDir)).toContain('rowtune_adapter.json');
   });
 
-  test('through a link is that which the link leads to', async () => {
+  test('given as a link: the folder that the link leads to is replaced, and the link stays', async () => {
     const outputDir = await output();
     const adapterPath = valueFor(adapters, 'spsft');
     await run(adapterPath, { format: 'adapter', outputDir });
@@ -344,7 +344,7 @@ describe('the output folder', () => {
     expect(existsSync(adapterPath)).toBe(true);
   });
 
-  test('an export that computes something else is thrown away', async () => {
+  test("an export whose logits differ from the run's is deleted", async () => {
     const outputDir = await output();
     const truth = engine;
     let runs = 0;
@@ -369,7 +369,7 @@ describe('the output folder', () => {
 });
 
 describe('merging', () => {
-  test('merged LoRA equals attached LoRA', async () => {
+  test('merged LoRA gives the logits of attached LoRA', async () => {
     const folder = await openFolder(TINY_LLAMA);
     const model = causalModel(folder.config);
     const adapter = await openAdapter(join(TINY_LLAMA, '..', 'llama_lora_adapter'));
@@ -394,7 +394,7 @@ describe('merging', () => {
   });
 });
 
-test('a merged folder of one file is named as Transformers expects', async () => {
+test('a merged export of one file has the file name that Transformers expects', async () => {
   const { files } = await run(valueFor(adapters, 'spsft'), { format: 'merged' });
   expect(files).toContain(SINGLE_FILE);
 });

@@ -33,7 +33,7 @@ async function exportOf(of: string, change: Partial<ExportParams> = {}): Promise
   return exportModel({ format: 'gguf', outputDir, overwrite: false, engine, cacheDir, openBase, ...change, adapterPath });
 }
 
-test('trained tensors are written in eight bits, so that rounding undoes less; every other one stays as it was', async () => {
+test('trained tensors are written in eight bits to lose less of the training, and all others stay unchanged', async () => {
   const targets = ['q_proj', 'down_proj'];
   const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, targets, base });
   const messages: string[] = [];
@@ -73,7 +73,7 @@ test('trained tensors are written in eight bits, so that rounding undoes less; e
   expect(readFileSync(fileOf(kept)).length).toBe(readFileSync(eight).length);
 });
 
-test('only few bits that somebody asks for are worth a warning, and the advice has more bits', () => {
+test('only a coarse type that was asked for is warned about, and a finer type is suggested', () => {
   const advice = (type: GgufExportType, isBaseCoarse = true, isBaseGguf = true) => precisionOf(type, isBaseCoarse, isBaseGguf);
   expect(advice('base')).toEqual({ finer: 'Q8_0', isCoarse: true });
   for (const type of ['Q4_0', 'Q4_K_M', 'Q5_1', 'Q6_K'] as const) expect(advice(type)).toEqual({ finer: 'Q8_0', isCoarse: true });

@@ -31,7 +31,7 @@ const exportOf = async (adapterPath: string, type: ExportParams['type']) =>
     adapterPath,
   });
 
-test('a file is as it was, but for the blocks that hold a trained column', async () => {
+test('an export changes only the blocks that hold a trained column', async () => {
   const base = fileOf(await exportOf(await trained(await tinyDecoder({ like: 'llama' })), 'Q4_1'));
   const adapterPath = await trained(base, { targets: ['o_proj', 'down_proj'], settings: { trains: 'columns' } });
   const result = await exportOf(adapterPath, 'base');

@@ -58,7 +58,7 @@ describe('experts in four bits', () => {
     return dir;
   }
 
-  test('keep what was trained in eight, and stay in four where nothing was', async () => {
+  test('are written in eight bits where they were trained, and stay in four elsewhere', async () => {
     const base = await fourBits();
     const said: string[] = [];
     const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, targets: ['down_proj'], base });
@@ -94,7 +94,7 @@ describe('experts in four bits', () => {
     return Math.sqrt(error / change);
   }
 
-  test('all stay in four bits if that is asked for; so they do in a GGUF base', async () => {
+  test('all stay in four bits with type "base", and in a GGUF base', async () => {
     const base = await fourBits();
     const first = await exportOf(base, { type: 'base' });
     expectVerified(first);
@@ -135,7 +135,7 @@ describe('experts in four bits', () => {
     expect(places.map(({ name }) => name)).toEqual(['blk.0.ffn_down_exps.weight', 'blk.1.ffn_down_exps.weight']);
   });
 
-  test('or take the type that is asked for', async () => {
+  test('are written in a type that is asked for', async () => {
     const result = await exportOf(await fourBits({ hidden_size: 256, intermediate_size: 256 }), { type: 'Q8_0' });
     expectVerified(result);
     const { tensors } = await headerOf(fileOf(result));

@@ -57,14 +57,14 @@ describe('types', () => {
     else expect(result.roundingDifference).toBeGreaterThan(0);
   });
 
-  test('a type of another format is refused', async () => {
+  test('a type that GGUF lacks is refused, and so is a type for a format without types', async () => {
     await expect(exportOf(base, { adapterPath, type: 'float16' })).rejects.toThrow(
       /GGUF has no type float16: choose one of auto, base, F32/,
     );
     await expect(exportOf(base, { adapterPath, format: 'peft', type: 'F16' })).rejects.toThrow(/has no types, so leave it out/);
   });
 
-  test('mixtures give more bits where llama.cpp does', () => {
+  test('mixtures such as Q4_K_M use more bits for the tensors that llama.cpp chooses', () => {
     const typeOf = (name: string, columns = 256, tied = false, experts = 0): string =>
       typeOfTensor('Q4_K_M', { name, shape: [8, columns], blocks: 16, tied, experts }).name;
     const more = Array.from({ length: 16 }, (_, block) => typeOf(`blk.${block}.ffn_down.weight`)).map(name => (name === 'Q6_K' ? 1 : 0));
@@ -228,7 +228,7 @@ describe('families', () => {
     await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);
   });
 
-  test('an added token without a row in the embedding is left out, as the place of an image in a Gemma 3 for texts', async () => {
+  test('an added token without a row in the embedding is left out of the vocabulary', async () => {
     const base = await tinyDecoder({ like: 'llama' });
     const file = join(base, 'tokenizer.json');
     const { added_tokens: added, ...rest } = JSON.parse(readFileSync(file, 'utf8'));
@@ -245,7 +245,7 @@ describe('a GGUF base', () => {
     base = fileOf(await exportOf(await tinyDecoder({ like: 'llama' }), { type: 'Q4_1' }));
   });
 
-  test.each(['spsft', 'lora', 'full'] as const)('%s: as it was, but for rows that changed', async method => {
+  test.each(['spsft', 'lora', 'full'] as const)('%s: only the bytes of rows that changed differ from the base', async method => {
     const adapterPath = await tinyAdapter({ engine, method, budget: { r: 4 }, base });
     const result = await exportOf(base, { adapterPath, type: 'base' });
     const [before, after] = [readFileSync(base), readFileSync(fileOf(result))];
@@ -275,7 +275,7 @@ describe('a GGUF base', () => {
     expect([...valueFor(changed, 'blk.0.attn_q.weight')].sort((a, b) => a - b)).toEqual(own.sort((a, b) => a - b));
   });
 
-  test('in another type: what a file says of itself stays', async () => {
+  test('in another type: the metadata stays, except the file type', async () => {
     const result = await exportOf(base, { type: 'Q8_0' });
     const [before, after] = [await headerOf(base), await headerOf(fileOf(result))];
     for (const [key, value] of before.metadata) if (key !== 'general.file_type') expect(after.metadata.get(key), key).toEqual(value);
@@ -283,7 +283,7 @@ describe('a GGUF base', () => {
     expect(new Set(after.tensors.map(({ type }) => type.name))).toEqual(new Set(['F32', 'Q8_0']));
   });
 
-  test('a run on the export begins from it', async () => {
+  test('a run can start from the exported file', async () => {
     const first = await exportOf(base);
     const again = await tinyAdapter({ engine, method: 'spsft', budget: { r: 2 }, base: fileOf(first) });
     expectVerified(await exportOf(fileOf(first), { adapterPath: again }));
@@ -356,12 +356,12 @@ describe('tokenizers', () => {
     await expect(exportOf(base)).rejects.toThrow(message);
   });
 
-  test('a base without one is refused', async () => {
+  test('a base without a tokenizer is refused', async () => {
     await expect(exportOf(TINY_LLAMA)).rejects.toThrow(/no tokenizer, which a GGUF file has to hold/);
   });
 });
 
-test('an export that cannot be written leaves nothing behind', async () => {
+test('a failed export leaves nothing behind', async () => {
   const parent = await temporaryFolder();
   await cp(join(GOLDEN, 'llama', 'config.json'), join(parent, 'config.json'));
   await expect(exportOf(TINY_LLAMA, { outputDir: join(parent, 'out') })).rejects.toThrow();

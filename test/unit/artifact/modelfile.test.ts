@@ -59,12 +59,12 @@ describe('as Go templates', () => {
     expect(goTemplate(await tokenizerWith(template))).toEqual({ template: expected, system, isDated: false });
   });
 
-  test('a begin token that is the sign of every turn stays in the turns', async () => {
+  test('a begin token that opens every turn stays in the turns', async () => {
     const expected = goTemplate(await tokenizerWith(CHATML));
     expect(goTemplate(await tokenizerWith(CHATML, { bos_token: '<|im_start|>' }))).toEqual(expected);
   });
 
-  test('Llama 2: no prompt where the assistant begins', async () => {
+  test('Llama 2: no generation prompt, because the answer follows directly', async () => {
     expect(goTemplate(await tokenizerWith(LLAMA2))).toEqual({
       template:
         '{{ range .Messages }}{{ if eq .Role "user" }}<s>[INST] {{ .Content }} [/INST]{{ else if eq .Role "assistant" }} {{ .Content }} </s>{{ end }}{{ end }}',
@@ -83,13 +83,13 @@ describe('as Go templates', () => {
     });
   });
 
-  test('a system text with the date', async () => {
+  test('a system text with the date is marked as dated', async () => {
     const dated = CHATML.replace('You are helpful.<', "' + strftime_now('%Y-%m-%d') + '<");
     const found = { system: '2024-07-04', isDated: true };
     expect(goTemplate(await tokenizerWith(dated), new Date(2024, 6, 4))).toMatchObject(found);
   });
 
-  test('one that counts its turns is left out', async () => {
+  test('a template that counts its turns is left out', async () => {
     expect(goTemplate(await tokenizerWith(COUNTING))).toEqual({ reason: expect.stringContaining('more than wrap each turn') });
   });
 });
@@ -110,7 +110,7 @@ test('the Modelfile: stop tokens, parameters that are in effect, the context of 
   expect(plain).not.toContain('num_ctx');
 });
 
-test('without a chat template it says so', async () => {
+test('a model without a chat template has a comment instead of TEMPLATE', async () => {
   const tokenizer = await tokenizerWith('', { chat_template: undefined });
   const text = modelfile({ file: 'm.gguf', tokenizer, generationConfig: undefined, maxPositions: 8192 });
   expect(text).toContain('# No TEMPLATE: the model has no chat template.');

@@ -9,7 +9,7 @@ import { readRecord } from '../../support/files/read-json.ts';
 import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { TINY_LLAMA, tinyAdapter } from '../../support/models/tiny-adapter.ts';
 
-test('the base is opened where it is, and named there', async () => {
+test('an export with a moved base reads it at its new path and names that path', async () => {
   const [engine, folder] = [await openFast(), await temporaryFolder()];
   const [base, outputDir] = [join(folder, 'moved'), join(folder, 'out')];
   await cp(TINY_LLAMA, base, { recursive: true });

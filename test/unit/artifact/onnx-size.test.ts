@@ -28,7 +28,7 @@ test('of images has no length', () => {
   expect(keyOfSize(size)).toBe('196·b1t0');
 });
 
-test('that is no polynomial with whole factors is an error', () => {
+test('that does not grow as a polynomial with whole coefficients is an error', () => {
   expect(() =>
     fitSize(
       samplesOf((_, tokens) => Math.floor(tokens / 2)),
@@ -37,7 +37,7 @@ test('that is no polynomial with whole factors is an error', () => {
   ).toThrow(/no polynomial/);
 });
 
-test('sums leave out what cancels', () => {
+test('sums drop terms that cancel', () => {
   const [a, b] = [(_: number, tokens: number) => 5 - tokens, (_: number, tokens: number) => tokens].map(of => fitSize(samplesOf(of), grid));
   expect(keyOfSize(plus(a ?? [], b ?? []))).toBe('5·b0t0');
 });

@@ -83,7 +83,7 @@ describe('families', () => {
   });
 });
 
-test('a new head: config.json has its labels', async () => {
+test('a new head: config.json has the labels of the run', async () => {
   const result = await exportOf({ base: goldenFolder('electra'), method: 'lora', labels: ['cat', 'dog', 'fox'] });
   expectVerified(result);
   const config = readRecord(join(result.outputDir, 'config.json'));
@@ -104,7 +104,7 @@ test.each(['mean', 'cls', 'max', 'lasttoken'] as const)('an embedder that takes 
   expect(await readdir(result.outputDir)).toContain('modules.json');
 });
 
-test('without ONNX Runtime the export says that it was not verified there', async () => {
+test('without ONNX Runtime the export warns that it was not verified there', async () => {
   const messages: string[] = [];
   const result = await exportOf(
     { base: goldenFolder('distilbert'), method: 'spsft', ownHead: true },
@@ -132,7 +132,7 @@ test.runIf(ONNX_RUNTIME)('weights in a file next to the model are found there', 
   await weights.close();
 });
 
-test.runIf(ONNX_RUNTIME)('other numbers than those of ONNX Runtime are refused with the largest difference', async () => {
+test.runIf(ONNX_RUNTIME)('an export whose numbers differ in ONNX Runtime is refused with the largest difference', async () => {
   const { outputDir } = await exportOf({ base: goldenFolder('distilbert'), method: 'spsft', ownHead: true });
   const { config, weights } = await openModel(goldenFolder('distilbert'));
   const model = classifierOf(config);

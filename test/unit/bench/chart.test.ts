@@ -19,7 +19,7 @@ test.each([
   expect(linearTicks(low, high)).toEqual(expected);
 });
 
-test('values are placed between the ends; a value that has no logarithm stands at the smallest', () => {
+test('values are placed between the ends, and a value without a logarithm at the smallest', () => {
   const { place, ticks } = scaleOf({ label: '', scale: 'log' }, [10, 1000], [0, 100]);
   expect(ticks[0]).toBe(10);
   expect(place(10)).toBeCloseTo(0);
@@ -28,7 +28,7 @@ test('values are placed between the ends; a value that has no logarithm stands a
   expect(place(-5)).toBeCloseTo(0);
 });
 
-test('text of the outside is quoted', () => {
+test('text is escaped', () => {
   const axis = { label: 'a < b & c', scale: 'linear' } as const;
   const series = { name: '<x>', color: '#000', line: 'solid', hollow: false, points: [{ x: 1, y: 2, marker: 'circle' }] } as const;
   const text = chart({ title: '"t"', panels: [{ title: 'p', x: axis, y: axis, series: [series] }], markers: [] });

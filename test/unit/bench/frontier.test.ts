@@ -45,7 +45,7 @@ describe('models', () => {
     expect(benchModels[model].rows).toBe(2 * Math.round(lora / spsft / 2));
   });
 
-  test('drop nothing of their own accord', () => {
+  test('have no dropout in their configs', () => {
     for (const config of Object.values(benchConfigs))
       for (const [key, value] of Object.entries(config)) if (key.includes('dropout')) expect(value).toBe(0);
   });
@@ -65,7 +65,7 @@ describe('plan', () => {
       ).toEqual([...RECOMPUTE_POLICIES, ...(method === 'spsft' ? ['disk'] : [])].sort());
   });
 
-  test('a brief one has all that the whole one needs for its targets', () => {
+  test('a brief plan has every configuration that the targets of the whole plan need', () => {
     const brief = of('smollm2', 'float32', true).map(name);
     expect(of('smollm2', 'float32').map(name)).toEqual(expect.arrayContaining(brief));
     expect(brief).toEqual(
@@ -79,7 +79,7 @@ describe('plan', () => {
     expect(of('vit', 'bfloat16').filter(({ dtype }) => dtype === 'autocast')).toHaveLength(3);
   });
 
-  test('lines far from every target have fewer steps', () => {
+  test('configurations far from every target run fewer steps', () => {
     const steps = frontierPlan({ model: 'smollm2', dtype: 'float32', steps: 5, brief: false });
     expect(steps.find(({ configuration: { method } }) => method === 'spsft')?.steps).toBe(5);
     expect(steps.find(({ configuration: { method } }) => method === 'dora')?.steps).toBe(3);
@@ -100,7 +100,7 @@ const theirs = [
 const rates = { float32: { rowtune: 10, pytorch: 8 }, bfloat16: { rowtune: 20, pytorch: 40 } };
 
 describe('verdicts', () => {
-  test('take the fastest that meets both goals, or else the nearest, and the point of the same method', () => {
+  test('take the fastest setting that meets both goals or else the nearest, of any method and of the same method', () => {
     const [plain, checkpointed] = verdicts([...ours, ...theirs], 'float32');
     expect(plain?.any).toMatchObject({ time: 0.5, memory: 0.3, reached: true });
     expect(plain?.same).toMatchObject({ time: 0.8, memory: 0.1, reached: false });
@@ -109,14 +109,14 @@ describe('verdicts', () => {
     expect(checkpointed?.any.ours.method).toBe('lora');
   });
 
-  test('stay within a precision, where autocast counts as bfloat16', () => {
+  test('compare within one precision, and count autocast as bfloat16', () => {
     const found = verdicts([...ours, ...theirs], 'bfloat16');
     expect(found.map(({ peer, any }) => [peer.dtype, any.ours.dtype])).toEqual([['autocast', 'bfloat16']]);
     expect(found[0]?.same).toBeUndefined();
   });
 });
 
-test('goals: times across precisions, the leanest of each side, the share of the matrix products', () => {
+test('goals: time across precisions, least memory of each side, share of matrix products', () => {
   const found = Object.fromEntries(
     goals({ rows: [...ours, ...theirs], rates }).map(({ name: of, value, reached }) => [of, [value, reached]]),
   );

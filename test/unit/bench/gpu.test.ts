@@ -57,11 +57,11 @@ describe('plan', () => {
     expect(benchModels[model].rows).toBe(unitsMatchingLora(benchConfigs[model], LORA_RANK, 'rows'));
   });
 
-  test.each(['smollm2', 'gemma'] as const)('%s: its columns do too', model => {
+  test.each(['smollm2', 'gemma'] as const)('%s: its columns come nearest to the parameters of LoRA', model => {
     expect(benchModels[model].columns).toBe(unitsMatchingLora(benchConfigs[model], LORA_RANK, 'columns'));
   });
 
-  test('what the time does not allow is named and not started', async () => {
+  test('configurations that do not fit into the time are reported and not started', async () => {
     const planned = gpuPlan({ models: ['tiny'], steps: 1, isBrief: true });
     const sides = {
       folders: {},
@@ -97,7 +97,7 @@ describe('cards', () => {
   // The PCIe board of an H100 has fewer multiprocessors and a lower clock rate.
   test.each(['NVIDIA GeForce GTX 1080', 'NVIDIA H100 PCIe'])('%s has no peak', device => expect(peakOfCard(device)).toBeUndefined());
 
-  test('gives the results their name', () => expect(resultsName('NVIDIA H100 80GB HBM3')).toBe('gpu-h100-80gb-hbm3'));
+  test('names the file of results after the card', () => expect(resultsName('NVIDIA H100 80GB HBM3')).toBe('gpu-h100-80gb-hbm3'));
 });
 
 describe('report', () => {
@@ -114,7 +114,7 @@ describe('report', () => {
     ...{ failures: ['PyTorch: out of memory'], left: ['Qwen3-8B, 1 × 2048 tokens: rowtune lora r16'], isTrial: false },
   };
 
-  test('compares with the fastest LoRA of theirs at the same budget that computes as much again', () => {
+  test('compares with the fastest LoRA of PEFT at the same budget and with the same recomputation', () => {
     const [ratio, ...others] = gpuRatios(rows);
     expect(others).toEqual([]);
     expect(ratio).toMatchObject({
@@ -125,7 +125,7 @@ describe('report', () => {
     });
   });
 
-  test('the share of the peak is of the operations that the method needs', () => {
+  test('utilization counts only the operations that the method needs', () => {
     expect(utilization(elementAt(rows, 0), rows, results.device)).toBeCloseTo(0.5);
     expect(utilization(elementAt(rows, 0), rows, 'another card')).toBeUndefined();
   });

@@ -30,17 +30,17 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-describe('a line', () => {
-  test('through points that lie on one explains all of them', () => {
+describe('a fitted line', () => {
+  test('through points on one line has R² = 1', () => {
     const { slope, intercept, r2 } = fitLine([1, 2, 5].map(x => [x, 3 + 2 * x]));
     expect([slope, intercept, r2]).toEqual([expect.closeTo(2), expect.closeTo(3), expect.closeTo(1)]);
   });
 
-  test.each([0.5, 1, 2])('of x to the power %d has that exponent', power => {
+  test.each([0.5, 1, 2])('through x to the power %d has that exponent', power => {
     expect(fitLine([1, 2, 4, 8].map(x => [x, 3 * x ** power])).exponent).toBeCloseTo(power);
   });
 
-  test('explains nothing of points that go up and down, and all of those that do not vary', () => {
+  test('has R² = 0 for points that go up and down, and R² = 1 for constant ones', () => {
     expect(
       fitLine([
         [1, 1],
@@ -95,7 +95,7 @@ test('long context: each length has inference of both sides, PEFT with checkpoin
   }
 });
 
-describe('precision', () => {
+describe('precision report', () => {
   const result = (name: string, losses: readonly number[]): PrecisionResult => ({
     name,
     losses: losses.map((loss, i) => ({ step: 40 * i, loss })),
@@ -105,11 +105,11 @@ describe('precision', () => {
   });
   const [reference, noise] = [result(REFERENCE, [3, 2, 1]), result(NOISE, [3, 2.1, 1.1])];
 
-  test('curves lie apart by the mean of their steps, the start left out', () => {
+  test('the distance of two loss curves is the mean over their steps, without the first', () => {
     expect(distance(reference, noise)).toBeCloseTo(0.1);
   });
 
-  test('bfloat16 is within noise where it lies nearer than another order of the samples', () => {
+  test('bfloat16 is within noise if it differs less than another order of the samples does', () => {
     const text = (half: PrecisionResult) => precisionMarkdown([reference, noise, half], { facts, steps: 80, threads: 1, notes: [] });
     expect(text(result('bfloat16', [3, 2.05, 0.98]))).toContain('within noise');
     expect(text(result('bfloat16', [3, 2.5, 1.5]))).toContain('beyond noise');
@@ -125,7 +125,7 @@ describe('load', () => {
     expect(layersThatFit(paperModels['Llama-2-7B'], { diskBytes: 0, memoryBytes: 0 })).toBe(1);
   });
 
-  test('its folder is one that the hub reader opens and that fits its config', () =>
+  test('writes a model folder that opens and matches its config', () =>
     inFolder(async folder => {
       const config = {
         architectures: ['LlamaForCausalLM'],
@@ -152,7 +152,7 @@ describe('load', () => {
       }
     }));
 
-  test('the report says where it is smaller than asked for, and the share of plain reading', () => {
+  test('the report names a model smaller than requested, and the share of the speed of plain reading', () => {
     const plain = { seconds: 10, cpuSeconds: 4 };
     const load = {
       form: 'bfloat16',
@@ -185,7 +185,7 @@ describe('measurements', () => {
     losses: [1],
   };
 
-  test('are found again by a run that resumes, a line that was cut off is not', () =>
+  test('are found again when a run resumes, except a line that was cut off', () =>
     inFolder(async folder => {
       const file = path.join(folder, 'bench', 'measured.jsonl');
       new MeasurementStore(file, false).keep('a', row);
@@ -198,7 +198,7 @@ describe('measurements', () => {
       expect(new MeasurementStore(file, true).find('c')).toEqual(row);
     }));
 
-  test('the clock begins with the guess over all that run at a time', () => {
+  test('the clock starts with the estimated time, divided by the runs at the same time', () => {
     const clock = new Clock(100, 2);
     expect(clock.left()).toBe(50);
     clock.advance(100);
@@ -230,7 +230,7 @@ describe('preferences', () => {
   }));
   const results = { facts, threads: 2, steps: 3, rows, notes: [] };
 
-  test('each of our lines has the one of TRL that does the same, and memory counts over inference of its side', () => {
+  test("each configuration of Rowtune is compared with TRL's equivalent, and memory is counted above inference", () => {
     const text = preferencesMarkdown(results);
     expect(text).toContain('| Rowtune SPSFT, live reference, cheap | 2.00 | – | 500 | 1500 | – | 5,000 | 45% | 0.2 |');
     expect(text).toContain('| TRL LoRA, reference precomputed | 4.00 | 10.5 | 2000 | 3000 | – | 5,000 | 19% | 0.9 |');
@@ -240,7 +240,7 @@ describe('preferences', () => {
     expect(ratios.filter(line => line.includes('block'))).toEqual(ratios.filter(line => line.includes('checkpointing')));
   });
 
-  test('sides that did not do the same work are named', () => {
+  test('sides that computed different losses are reported', () => {
     expect(comparePreferences(rows)).toEqual([]);
     const strays = rows.map(row =>
       row.side === 'trl' && row.recompute === 'checkpointing' ? { ...row, logps: -901, losses: [0.7] } : row,

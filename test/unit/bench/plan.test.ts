@@ -63,7 +63,7 @@ describe('cores', () => {
     expect(coresFor(3, 'Cpus_allowed_list:\t0-3,8-9\n')).toEqual([3, 8, 9]);
   });
 
-  test('too few are an error that names the option', () => {
+  test('too few cores are an error that names the option', () => {
     expect(() => coresFor(2, 'Cpus_allowed_list:\t5\n')).toThrow(/only 1 may be used.*--threads/);
   });
 });
@@ -79,7 +79,7 @@ test.each([
 describe('rows', () => {
   const inference = raw({ method: 'inference', peakBytes: 60 });
 
-  test('count memory from the inference of their own side and number of cores', () => {
+  test('count memory above inference on the same side with the same number of cores', () => {
     const rows = [inference, raw({}), raw({ implementation: 'pytorch', peakBytes: 500 }), raw({ threads: 2 })];
     expect(withMemory(rows).map(row => row.memoryBytes)).toEqual([0, 40]);
   });
@@ -90,11 +90,11 @@ describe('rows', () => {
     expect(peakOf(inference, { peakBytes: 60, firstPeak: 90 })).toBe(60);
   });
 
-  test('of the same work raise no complaint', () => {
+  test('with the same losses and parameters are accepted', () => {
     expect(compareWork([inference, raw({}), raw({ implementation: 'pytorch', losses: [2.5004] })])).toEqual([]);
   });
 
-  test('of fewer bits may start further away', () => {
+  test('with fewer bits may start at a slightly different loss', () => {
     expect(compareWork([inference, raw({ dtype: 'bfloat16', losses: [2.52] })])).toEqual([]);
     expect(compareWork([inference, raw({ dtype: 'bfloat16', losses: [2.7] })])).toHaveLength(1);
   });
@@ -104,13 +104,13 @@ describe('rows', () => {
     expect(withMemory([inference, raw({ model: 'vit' }), raw({ dtype: 'bfloat16' })])).toHaveLength(1);
   });
 
-  test('that start at another loss, or train another number of parameters, do', () => {
+  test('that start at another loss or train another number of parameters are reported', () => {
     expect(compareWork([inference, raw({ losses: [2.6] })])).toHaveLength(1);
     expect(compareWork([inference, raw({ losses: [Number.NaN] })])).toHaveLength(1);
     expect(compareWork([inference, raw({}), raw({ implementation: 'pytorch', trainable: 8 })])).toHaveLength(1);
   });
 
-  test('measured on a machine with other work are named', () => {
+  test('measured on a busy machine are reported', () => {
     const row = { ...raw({}), memoryBytes: 1 };
     expect(disturbed([row], 2)).toEqual([]);
     expect(disturbed([{ ...row, cpuShare: 0.6 }], 2)).toEqual(['rowtune lora r16 dropout 0 none: other processes took 40% of its core']);

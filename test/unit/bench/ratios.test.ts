@@ -45,13 +45,13 @@ describe('computeRatios', () => {
     expect(ratio).toMatchObject({ setting: 'block', reached: true });
   });
 
-  test('where none meets them, takes the one that misses by the smallest factor, and says no', () => {
+  test('where no setting meets the bounds, takes the one that misses by the smallest factor', () => {
     const slow = ours.map(({ setting, secondsPerStep, memoryBytes }) => row({ setting }, [secondsPerStep + 5, memoryBytes]));
     const [ratio] = computeRatios([peer, ...slow], 1, [target]);
     expect(ratio).toMatchObject({ setting: 'cheap', time: 1.1, reached: false });
   });
 
-  test('one setting answers for all bounds of a target', () => {
+  test('one setting has to meet all bounds of a target', () => {
     const dropout = row({ implementation: 'pytorch', method: 'lora', dropout: 0.1 }, [20, 500]);
     const bounds = [...target.bounds, { dropout: 0.1, setting: 'none' as const, time: 0.8, memory: 0.5 }];
     const ratios = computeRatios([peer, dropout, ...ours], 1, [{ ...target, bounds }]);
@@ -59,7 +59,7 @@ describe('computeRatios', () => {
     expect(ratios.map(ratio => ratio.memory)).toEqual([0.2, 0.4]);
   });
 
-  test('never compares across numbers of cores, and gives nothing where a side is missing', () => {
+  test('never compares different numbers of cores, and returns nothing if a side is missing', () => {
     expect(computeRatios([peer, row({ setting: 'cheap' }, [1, 1], 2)], 1, [target])).toEqual([]);
     expect(computeRatios(ours, 1, [target])).toEqual([]);
   });

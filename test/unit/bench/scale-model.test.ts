@@ -39,7 +39,7 @@ test.each(['method: spsft\nr: 4\n', 'method: lora\nr: 2\n', 'method: full\n', 'm
   },
 );
 
-test('a network is found again from the times of its sums', () => {
+test('the fit of the exchange times gives back latency and bandwidth', () => {
   const network = { latencySeconds: 4e-6, bytesPerSecond: 2e9 };
   const points = [4, 4e3, 4e5, 2e7].map(bytes => [bytes, sumSeconds(bytes, 8, network)] as const);
   const found = fitNetwork(points, 8);
@@ -68,7 +68,7 @@ test('a sweep of 500 runs ends with every worker used and few evaluations', () =
   expect(arrival.winnerPlace).toBeLessThan(25);
 });
 
-test('every measurement of the cost model has its process alone', () => {
+test('every measurement with several processes has one with a single process', () => {
   const plan = scalePlan(2);
   for (const { method, processes, batchEach } of plan)
     if (processes > 1) expect(plan).toContainEqual({ method, processes: 1, threadsEach: 1, batchEach });

@@ -57,7 +57,7 @@ describe('plan', () => {
     expect(armNames).toContain(RANDOM_ROWS);
   });
 
-  test('the arms at the defaults are what a recipe says nothing about', () => {
+  test('arms at the defaults equal a recipe without these settings', () => {
     for (const task of tasks) {
       const said = { model: 'm', 'data.train': 't', task: task.settings.task ?? '' };
       const kind = objectiveCatalog[recipeOf(said).task].model;
@@ -74,7 +74,7 @@ describe('plan', () => {
     }
   });
 
-  test('the seed that chooses a rate is not tested, and plans of tasks and of tiny runs differ', () => {
+  test('the seed that tunes learning rates is not a test seed, and tiny tasks have plans of their own', () => {
     expect(SEEDS).not.toContain(TUNING_SEED);
     expect(new Set([...tasks, ...tasks.map(tinyTask)].map(each => planOf(each))).size).toBeGreaterThan(tasks.length);
     for (const task of tasks) expect(planOf(tinyTask(task))).not.toBe(planOf(task));
@@ -169,7 +169,7 @@ describe('columns and coupled channels', () => {
   });
 });
 
-test('a run next to other work is one whose machine was busier than the workers of the study can make it', () => {
+test("a run counts as disturbed if the machine was busier than the study's own workers", () => {
   expect(isBeside({ others: 10, seconds: 10, siblings: 1 })).toBe(false);
   expect(isBeside({ others: 12, seconds: 10, siblings: 1 })).toBe(true);
   expect(isBeside({ others: 1, seconds: 10, siblings: 0 })).toBe(false);
@@ -177,7 +177,7 @@ test('a run next to other work is one whose machine was busier than the workers 
 });
 
 describe('learning rates', () => {
-  test('stand a quarter of a decade apart, in two digits', () => {
+  test('are a quarter of a decade apart, with two digits', () => {
     expect([-2, -1, 0, 1, 2, 4].map(steps => neighborRate(1e-3, steps))).toEqual([3.2e-4, 5.6e-4, 1e-3, 1.8e-3, 3.2e-3, 1e-2]);
     expect(neighborRate(5.6e-3, 1)).toBe(1e-2);
   });
@@ -202,7 +202,7 @@ describe('learning rates', () => {
     expect(bestOf(tried)?.learningRate).toBe(found);
   });
 
-  test('rates that diverge end the search below them', () => {
+  test('rates that diverge move the search to lower ones', () => {
     const tried = search(1e-3, rate => (rate > 5e-4 ? Number.POSITIVE_INFINITY : rate));
     expect(tried.map(({ learningRate }) => learningRate)).toEqual([1e-3, 3.2e-4, 3.2e-3, 1e-4, 3.2e-5]);
   });
@@ -279,7 +279,7 @@ describe('the study', () => {
   }
   const part = { task, arms: [RANDOM_ROWS, LORA] };
 
-  test('gives every arm its trials and its seeds at the best rate, and makes no run twice', async () => {
+  test('runs every trial and every seed at the best rate, and repeats none', async () => {
     const { asked, ask } = worker();
     const rows: StudyRow[] = [];
     const params = { parts: [part], ask, onRow: async (found: StudyRow) => void rows.push(found) };
@@ -297,7 +297,7 @@ describe('the study', () => {
     expect(asked).toEqual(defaultArms.flatMap(arm => SEEDS.map(seed => `${arm} test ${fixedRateOf(task, arm)} ${seed}`)));
   });
 
-  test('reports that the time was up, and throws what else failed', async () => {
+  test('reports that time is up, and throws other errors', async () => {
     const { ask } = worker();
     const late: StudyParams['ask'] = async (request, place) => {
       if (request.kind === 'run' && request.run.purpose === 'test') throw new TimeIsUp('the time of the study is up');

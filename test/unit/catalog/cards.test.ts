@@ -17,7 +17,7 @@ describe('findCard', () => {
     expect(findCard(text)).toEqual({ card });
   });
 
-  it('names the nearest where none is meant for sure', () => {
+  it('suggests the nearest name for an unknown card', () => {
     expect(findCard('RTX 4095')).toEqual({
       problem: expect.stringMatching(/no card named 'RTX 4095'.*Did you mean 'RTX 4090'\?.*H100 80 GB/),
     });
@@ -25,7 +25,7 @@ describe('findCard', () => {
   });
 });
 
-it('leaves less of every card than it has', () => {
+it('every card has less usable memory than its total', () => {
   for (const name of cardNames) {
     expect(usableCardBytes(name)).toBeLessThan(cardBytes(name));
     expect(cardBytes(name)).toBeGreaterThanOrEqual(12 * 2 ** 30);

@@ -58,7 +58,7 @@ it.each(['rtx-3060', 'rtx-4060-ti'] satisfies CardName[])('does not guess the me
   expect(deviceCard({ name: `NVIDIA GeForce ${label}` }).memoryBytes).toBeUndefined();
 });
 
-it('has its own numbers, where it says them, whatever its name', () => {
+it('uses the numbers that the device reports, whatever its name', () => {
   const memoryBytes = 36e9;
   expect(deviceCard({ name: 'NVIDIA RTX A6000', capability: '8.6', multiprocessors: 84, memoryBytes })).toEqual({
     name: 'NVIDIA RTX A6000',

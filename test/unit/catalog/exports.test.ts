@@ -3,15 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { exportFormats, formatsFor } from '../../../trainer/catalog/artifacts.ts';
 import { hubTaskOf, objectiveCatalog, objectiveNames } from '../../../trainer/catalog/objectives.ts';
 
-describe('formats', () => {
-  test.each(objectiveNames)('of %s hold its models', task => {
+describe('export formats', () => {
+  test.each(objectiveNames)('of %s include those for its kind of model', task => {
     const formats = formatsFor(task);
     expect(formats).toEqual(expect.arrayContaining(['merged', 'adapter', 'peft']));
     const generates = objectiveCatalog[task].model === 'causal';
     for (const [format, isOffered] of [['gguf', generates] as const, ['gguf-adapter', generates] as const, ['onnx', !generates] as const])
       expect(formats.includes(format), format).toBe(isOffered);
   });
-  test('of a run whose task is not known are all', () => expect(formatsFor(undefined)).toEqual(exportFormats));
+  test('of a run with an unknown task are all formats', () => expect(formatsFor(undefined)).toEqual(exportFormats));
 });
 
 test('the hub has a name for every task', () => {

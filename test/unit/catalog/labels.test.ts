@@ -24,7 +24,7 @@ describe.each(namesOf(catalogs))('labels of the catalog %s', catalog => {
   });
 });
 
-test('a name from another version is its own label, and so is one that every object has', () => {
+test('an unknown name is its own label, even a name such as constructor', () => {
   expect(labelIn('method', 'from_the_future')).toBe('from_the_future');
   expect(labelIn('method', 'constructor')).toBe('constructor');
 });

@@ -16,7 +16,7 @@ test('every setting has a line with its type, default and sentence', () => {
   expect(page).not.toMatch(/undefined|\[object/);
 });
 
-test('every tool is there as a command, and what changes something asks first', () => {
+test('every tool is listed with its command, and with "Ask the user first." if it changes something', () => {
   for (const { command, changes } of Object.values<AgentTool>(agentTools)) {
     const [line = ''] = page.split('\n').filter(each => each.startsWith(`- \`rowtune ${command.join(' ')}`));
     expect(line.endsWith('Ask the user first.'), line).toBe(changes !== undefined);

@@ -39,7 +39,7 @@ const page: SamplePage = {
   ],
 };
 
-test('samples', () => {
+test('samples are shown with marked tokens, their place and their problem', () => {
   expect(describeSamples(page, false)).toBe(
     [
       'format prompt_completion: set in the recipe',
@@ -57,7 +57,7 @@ test('samples', () => {
   expect(found).toContain('⟦×0.5  no⟧');
 });
 
-test('images have no tokens to tell apart or to count', async () => {
+test('images have neither marked tokens nor token counts', async () => {
   const samples: SamplePage['samples'] = [
     { index: 0, file: 'cat/1.png', state: 'kept', notes: [], sequences: [], labels: ['cat'], picture: { src: '', width: 40, height: 30 } },
   ];

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { readMail } from '../../../scripts/demo/mail.mjs';
 
-test('headers go, subject and sender stay', () => {
+test('headers are removed, except subject and sender', () => {
   const mail = readMail(
     'From x@y Thu Aug 22\nX-Spam-Status: Yes, score=12\nReceived: from a\n\tby b\nFrom: Ada <ada@x.org>\nSubject: Hi\n there\n\nOne\n\ntwo.\n',
   );
@@ -31,7 +31,7 @@ test('quoted-printable, base64 and encoded words', () => {
   });
 });
 
-test('the text part of a multipart message', () => {
+test('a multipart message is read from its text part', () => {
   const part = (type: string, text: string) => `--b1\nContent-Type: ${type}\n\n${text}\n`;
   const mail = readMail(
     `Content-Type: multipart/mixed; boundary="b1"\n\nignored\n${part('image/png', 'AAAA')}${part('text/plain', 'the text')}--b1--\n`,

@@ -31,12 +31,12 @@ test.each([40, 80, 100, 132, 200])('no line is wider than %d characters, and eve
   for (const name of new Set(lines.flatMap(line => Object.keys(line)))) expect(text).toContain(name);
 });
 
-test('the loss comes before times, in the order of the file', () => {
+test('the loss comes first, and metrics that do not fit are named below', () => {
   expect(headOf(metricsTable(lines, 80))).toEqual(['step', 'loss', 'eval_loss', 'eval_perplexity', 'eval_token_accuracy', 'eval_accuracy']);
   expect(metricsTable(lines, 80)).toContain('shown with --all: ');
 });
 
-test('what is the same in all lines is written once', () => {
+test('a value that is the same in all lines is written once below the table', () => {
   const text = metricsTable(lines, 200);
   expect(headOf(text)).not.toContain('memory_peak_bytes');
   expect(text).toContain('the same in all lines: memory_resident_bytes 1.6 GB, memory_peak_bytes 1.7 GB');
@@ -56,7 +56,7 @@ test('without a width, every metric has a column', () => {
 test('a name that alone is wider than the terminal is shown', () =>
   expect(headOf(metricsTable([{ eval_a_very_long_metric: 1 }, { eval_a_very_long_metric: 2 }], 10))).toEqual(['eval_a_very_long_metric']));
 
-test('a loss that is no number, which JSON has as null', async () => {
+test('a loss that is null in JSON is shown as NaN', async () => {
   const folder = await temporaryFolder();
   writeFileSync(join(folder, 'metrics.jsonl'), '{"step": 2, "loss": 4}\n{"step": 3, "loss": null}\n');
   const text = metricsTable(await readMetrics(folder), 80);

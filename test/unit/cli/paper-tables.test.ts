@@ -37,7 +37,7 @@ describe.each(paperTables)('table $number', ({ number, rows, benchmarks = false 
   });
 });
 
-test('models and data are found where they lie, or named', async () => {
+test('models and data are found in their folders, and missing ones are named', async () => {
   expect(await findPaperModel('deit', places)).toBeUndefined();
   const model = path.join(places.models, 'deit-base-patch16-224');
   mkdirSync(model, { recursive: true });
@@ -50,7 +50,7 @@ test('models and data are found where they lie, or named', async () => {
   expect(dataOverrides('alpaca', true, places).missing).toHaveLength(8);
 });
 
-test('held-out data is what the paper has: a part, a share of Caltech-101, none for Alpaca', () => {
+test('held-out data is that of the paper: a file, a share of Caltech-101, none for Alpaca', () => {
   const heldOf = (key: Parameters<typeof dataOverrides>[0]) =>
     dataOverrides(key, false, places).overrides.filter(one => /^(data\.eval|val_size)/.test(one));
   expect(heldOf('cifar100')).toEqual([`data.eval=${JSON.stringify(path.join(places.data, 'cifar-100-binary', 'test.bin'))}`]);
@@ -92,7 +92,7 @@ test('numbers of a finished run are shown next to those of the paper', async () 
   expect(lines[1]?.split(/\s{2,}/)).toEqual(['cola, spsft', '65.56', '65.43', '–', '9.25']);
 });
 
-test("the paper's counts are those of the recipes, from config.json alone", async () => {
+test("the paper's parameter counts are those of the recipes, computed from config.json alone", async () => {
   const model = path.join(folder, 'llama-2');
   mkdirSync(model);
   writeFileSync(path.join(model, 'config.json'), JSON.stringify(llama2Of7b));

@@ -24,9 +24,9 @@ describe('one line', () => {
     expect(progressLine(event(50e6, { total: 100e6, unit: 'bytes', phase: 'download' }), { rate: 2e6, left: 25 }, '')).toBe(
       'download 50.0 MB of 100 MB, 2.0 MB/s, 25 s left',
     ));
-  test('its own words go before the numbers of the run', () =>
+  test('the message of an event replaces the metrics of the run', () =>
     expect(progressLine(event(12, { message: 'loss 0.5' }), {}, 'loss 0.52')).toBe('train 12/120 steps, loss 0.5'));
-  test('done', () => expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
+  test('the last line has no time left', () => expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
 });
 
 test('each command of an installation has lines of its own, however long the one before took', () => {
@@ -63,7 +63,7 @@ describe('many events', () => {
     expect(lines.at(-1)).toBe('train 120/120 steps, loss 120, 2 steps/s');
   });
 
-  test('a phase that has just begun has no rate yet', () => {
+  test('a phase that has just begun shows no rate', () => {
     const lines: string[] = [];
     const view = lineView({ write: text => lines.push(text.trimEnd()) });
     view.update(event(0, { phase: 'load', unit: 'tensors' }));
@@ -72,7 +72,7 @@ describe('many events', () => {
     expect(lines).toEqual(['load 0/120 tensors', 'load 120/120 tensors']);
   });
 
-  test('what an earlier evaluation found names its step', () => {
+  test('metrics of an earlier evaluation name its step', () => {
     const lines: string[] = [];
     const view = lineView({ write: text => lines.push(text.trimEnd()) });
     view.metrics({ step: 60, eval_loss: 1.5 });
@@ -81,7 +81,7 @@ describe('many events', () => {
     expect(lines).toEqual(['train 120/120 steps, loss 1, eval_loss 1.5 (at step 60)']);
   });
 
-  test('a quick phase has its first and its last', () => expect(shown(1).length).toBe(2));
+  test('a quick phase prints its first and its last line', () => expect(shown(1).length).toBe(2));
 
   test('evaluations after every short epoch neither fill the log nor silence the training', () => {
     const lines: string[] = [];

@@ -18,7 +18,7 @@ function oneTerminal(color = false) {
   return { written, terminal: openTerminal({ json: false, verbose: false, color, log, stdout: stream, stderr: stream }) };
 }
 
-test('a bar is gone before the first text, and takes nothing of it away', () => {
+test('the progress bar is removed before the first text, without removing any of the text', () => {
   const { written, terminal } = oneTerminal();
   terminal.progress.update({ type: 'progress', phase: 'load', done: 10, total: 10, unit: 'tensors' });
   for (const chunk of ['Yes', ', it is.', '\n']) terminal.stream(chunk);
@@ -33,7 +33,7 @@ test('a bar is gone before the first text, and takes nothing of it away', () => 
   expect(before.endsWith(`${ESCAPE}[2K`)).toBe(true);
 });
 
-test('names and answers from outside reach a terminal without what it would obey', () => {
+test('control characters in names and answers do not reach the terminal', () => {
   const [clear, title] = [`${ESCAPE}[2J`, `${ESCAPE}]0;x${String.fromCharCode(7)}`];
   const { written, terminal } = oneTerminal();
   terminal.say('error', `there is no model at '${clear}'`);

@@ -14,7 +14,7 @@ const demo = `
   process.exitCode = process.listenerCount('SIGINT') === 0 ? status : 1;
 `;
 
-test.skipIf(process.platform === 'win32')('the program that is waited for answers Ctrl-C', async () => {
+test.skipIf(process.platform === 'win32')('Ctrl-C reaches the program that is waited for, whose status is returned', async () => {
   // A new process group, which gets the signal as from a terminal.
   const child = spawn(process.execPath, ['--input-type=module', '-e', demo], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');

@@ -15,7 +15,7 @@ const job = (runDir: string, changes: Partial<JobRecord> = {}): JobRecord => ({
   ...changes,
 });
 
-test('those at or below the folder that have not begun', async () => {
+test('lists jobs at or below the folder whose run has not begun', async () => {
   const jobs = [job('runs/a'), job('runs/b', { state: 'queued' }), job('elsewhere/c'), job('runs/begun'), job('runs/s', { kind: 'sweep' })];
   const known = [path.resolve('/w/runs/begun'), path.resolve('/w/runs/s/first')];
   for (const isHere of [true, false]) {

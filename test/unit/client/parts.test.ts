@@ -23,18 +23,18 @@ describe('settings', () => {
     expect(read({ node: ' /usr/bin/node ' }).node).toBe('/usr/bin/node');
   });
 
-  test('that make no sense are at their defaults or bounds', () => {
+  test('that are invalid become defaults or bounds', () => {
     expect(read({ node: 3, logLevel: 'loud', updateIntervalMs: 'x' })).toMatchObject({ node: '', logLevel: 'info', updateIntervalMs: 500 });
     expect(read({ updateIntervalMs: 1, 'daemon.idleMinutes': 1e9 })).toMatchObject({ updateIntervalMs: 100, idleMinutes: 10_000 });
   });
 
-  test('a level shows itself and what is graver', () => {
+  test('a log level includes itself and the more severe ones', () => {
     expect((['debug', 'info', 'warning', 'error'] as const).filter(level => isLogged(level, 'warning'))).toEqual(['warning', 'error']);
   });
 });
 
 describe('the job store', () => {
-  test('keeps records up with what events say', () => {
+  test('updates records from events', () => {
     const store = new JobStore();
     store.put(jobRecord());
     store.event({ seq: 1, jobId: 'one', event: { type: 'metrics', step: 1, values: { eval_loss: 2 } } });
@@ -81,7 +81,7 @@ describe('restarts', () => {
     expect(policy.allows(2000)).toBe(true);
   });
 
-  test('begin anew when the user starts it', () => {
+  test('are allowed again after the user starts the daemon', () => {
     const policy = createRestartPolicy(1, 1000);
     policy.allows(0);
     policy.reset();
@@ -89,7 +89,7 @@ describe('restarts', () => {
   });
 });
 
-test('a throttle works at once, then once in an interval, and loses no last call', () => {
+test('a throttled function runs at once, then once per interval, and never drops the last call', () => {
   vi.useFakeTimers();
   try {
     let count = 0;
@@ -165,7 +165,7 @@ describe('the document of a page', () => {
     };
   }
 
-  test('keeps the state of the host and that of the page side by side', () => {
+  test('keeps the state of the host apart from that of the page', () => {
     const opened = open(page());
     expect(opened.page.getState()).toBeUndefined();
     opened.page.setState({ zoom: 2 });
@@ -183,7 +183,7 @@ describe('the document of a page', () => {
   });
 });
 
-test('of several recipes the one that is open comes first, then those in sight, then the rest by their paths', () => {
+test('recipes are listed by use: the active one, then visible ones, then the rest by path', () => {
   const items = ['a', 'b', 'c', 'd'].map(name => ({ key: `file:///${name}`, description: name }));
   expect(inOrderOfUse(items, ['file:///c', 'file:///b', 'file:///c']).map(({ description }) => description)).toEqual(['c', 'b', 'a', 'd']);
 });

@@ -36,7 +36,7 @@ function remoteServices(onTail: (file: string) => void = () => undefined) {
   return { ...testServices(), isRemote: () => true, daemon: async () => daemon };
 }
 
-test('all lines come after the second beginning', async () => {
+test('every line arrives if the run begins again during the first look', async () => {
   const patches: RunPatch[] = [];
   let begins = 0;
   let feed: RunFeed | undefined;

@@ -57,7 +57,7 @@ test('groups stand in the order of what one looks for, newest run first', () => 
   ]);
 });
 
-test('notes of people: pinned runs come first, archived ones last, tags and the note are shown', () => {
+test('pinned runs come first, archived ones last, and tags and the note are shown', () => {
   const runs = [
     run('new', { startedAt: at(10) }),
     run('best', { startedAt: at(90), pinned: true, tags: ['mails', 'v2'], note: 'Ship it.' }),
@@ -76,12 +76,12 @@ test('notes of people: pinned runs come first, archived ones last, tags and the 
   expect(best?.notes).toMatchObject({ pinned: true, tags: ['mails', 'v2'] });
 });
 
-test('tags that a user typed become a change', () => {
+test('typed tags become tags to add and tags to remove', () => {
   expect(tagsChange(['a', 'b'], ' b, c,, c ')).toEqual({ addTags: ['c'], removeTags: ['a'] });
   expect(tagsChange(['a'], '')).toEqual({ addTags: [], removeTags: ['a'] });
 });
 
-test('the last run is the newest, whatever became of it and of others', () => {
+test('the last run of a recipe is the newest one, whatever its state', () => {
   const items = tree([
     run('spam', { state: 'failed', startedAt: at(50) }),
     run('spam-2', { name: 'spam', startedAt: at(20) }),
@@ -107,7 +107,7 @@ test('a run and its job are one item, which the job moves', () => {
   });
 });
 
-test('a run whose job has ended since it was looked at is no longer at work', () => {
+test('a run whose job has ended is shown as ended, even if the list still has it running', () => {
   const looked = run('spam', { state: 'running', step: 12, updatedAt: at(2) });
   const ended = (state: JobRecord['state']) => names(tree([looked], [job('spam', { state, endedAt: at(1) })]));
   expect([ended('stopped'), ended('succeeded'), ended('failed')]).toEqual([
@@ -121,7 +121,7 @@ test('a run whose job has ended since it was looked at is no longer at work', ()
   ]);
 });
 
-test('a job that waits, and one that is no training, are shown while they are at work', () => {
+test('a waiting job and a job that is no training are shown until they end', () => {
   const jobs = [
     job('next', { state: 'queued' }),
     job('scores', { kind: 'importance', runDir: undefined }),
@@ -173,14 +173,14 @@ test.each([
   expect(only(tree([info], record ? [record] : [])).flags).toEqual(flags);
 });
 
-test('a start that failed without a folder is shown for a day', () => {
+test('a failed start without a folder is shown for a day', () => {
   const failure = { code: 'model-file', message: 'there is no model' };
   const failed = (minutesAgo: number) => job('spam', { state: 'failed', failure, endedAt: at(minutesAgo) });
   expect(only(tree([], [failed(10)]))).toMatchObject({ group: 'Failed', description: 'there is no model', flags: ['run'] });
   expect(tree([], [failed(60 * 25)])).toEqual([]);
 });
 
-test('the newest job of a run counts', () => {
+test('the newest job of a run decides its group', () => {
   const jobs = [job('spam', { id: 'first', state: 'stopped' }), job('spam', { id: 'second', kind: 'resume' })];
   expect(only(tree([run('spam', { state: 'stopped' })], jobs))).toMatchObject({ jobId: 'second', group: 'Running' });
 });
@@ -190,7 +190,7 @@ test('a second run of a recipe is distinguished from the first by its folder', (
   expect(names(tree([second, run('spam', { startedAt: at(50) })]))).toEqual([['Finished', 'spam-2', 'spam']]);
 });
 
-test('a run whose folder has another name tells that of its recipe, too', () => {
+test('a run in a folder of another name also shows the name of its recipe', () => {
   const item = only(tree([run('spam', { runDir: '/elsewhere/output' })]));
   expect(item).toMatchObject({ label: 'output', title: 'spam', description: expect.stringMatching(/^spam · /) });
   expect(item.tooltip.slice(0, 2)).toEqual(['output', 'recipe spam']);
@@ -215,7 +215,7 @@ test('what has ended tells metric and age', () => {
   expect(only(tree([run('spam', { state: 'stopped', step: 12 })])).description).toBe('step 12 of 60 · loss 0.5 · 5 min ago');
 });
 
-test('runs on a cluster show their place, and are left alone while it has them', () => {
+test('runs on a cluster show where they are, and cannot be changed while it has them', () => {
   const cluster = { jobId: '12', log: '/w/log-12.txt' } as const;
   const queued = { ...cluster, phase: 'waiting', text: 'pending (Resources), behind 3 jobs' } as const;
   const groups = tree([

@@ -41,7 +41,7 @@ describe('progress', () => {
     [{ progress: progress({ done: 1200, total: 200_000 }) }, 'training, 1,200 of 200,000 steps (0%)'],
   ] as const)('%o', (change, text) => expect(progressText(jobRecord(change))).toBe(text));
 
-  test('in a narrow place', () => {
+  test('a short form for narrow places', () => {
     expect(shortProgressText(jobRecord({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
     expect(shortProgressText(jobRecord({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
     expect(shortProgressText(jobRecord({ state: 'stopping', progress: progress() }))).toBe('ending');
@@ -52,14 +52,14 @@ describe('progress', () => {
     expect(shortProgressText(evaluation(20))).toBe('training');
   });
 
-  test('what waits says what it waits for, and how it comes sooner', () => {
+  test('a waiting job shows what it waits for, and how to start sooner', () => {
     const queued = jobRecord({ id: 'two', kind: 'generate', state: 'queued' });
     expect(waitingText([jobRecord(), queued])).toBe('waiting for the training of spam to finish; use Stop and Save to end it sooner');
     expect(waitingText([jobRecord({ kind: 'export' }), queued])).toBe('waiting for the export of spam to finish');
     expect(waitingText([queued])).toBe('waiting for another job');
   });
 
-  test('a run is judged by its evaluation, else by its loss', () => {
+  test('a run is described by its evaluation, or else by its loss', () => {
     expect(metricText({ loss: 0.5, eval_loss: 0.4, eval_accuracy: 0.975 })).toBe('accuracy 97.5%');
     expect(metricText({ loss: 0.5, eval_loss: 0.4 })).toBe('held-out loss 0.4');
     expect(metricText({ loss: 0.5 })).toBe('loss 0.5');
@@ -84,7 +84,7 @@ describe('the status bar', () => {
     expect(foremost([])).toBeUndefined();
   });
 
-  test('tells progress, and how many more there are', () => {
+  test('shows progress, and the number of further jobs', () => {
     const { text, kind } = statusBarText(connected, [jobRecord({ progress: progress() }), jobRecord({ id: 'two', state: 'queued' })]);
     expect([text, kind]).toEqual(['$(sync~spin) spam: 20% (+1)', 'normal']);
   });
@@ -93,7 +93,7 @@ describe('the status bar', () => {
     expect(statusBarText({ kind: 'failed', error: new Error('no') }, [])).toMatchObject({ kind: 'error', text: '$(warning) Rowtune' });
   });
 
-  test('its links are commands of ours with the job, and a title cannot break out of its place', () => {
+  test('has links to commands of the extension only, and escapes the title', () => {
     const { tooltip } = statusBarText(connected, [jobRecord({ title: '](command:evil) **x**', runDir: '/r' })]);
     const links = [...tooltip.matchAll(/\]\(command:([\w.]+)(?:\?([^)]*))?\)/g)];
     expect(links.length).toBeGreaterThan(6);
@@ -124,7 +124,7 @@ describe('what happened meanwhile', () => {
     expect(missedJobNotices(['one'], [jobRecord(change)])).toEqual([expect.objectContaining({ severity, message })]);
   });
 
-  test('lists jobs that this window knew, and only long ones', () => {
+  test('lists only long jobs that this window knew', () => {
     expect(missedJobNotices(['another'], [jobRecord()])).toEqual([]);
     expect(idsToRemember([jobRecord(), jobRecord({ id: 'text', kind: 'generate' }), jobRecord({ id: 'over', state: 'stopped' })])).toEqual([
       'one',
@@ -177,7 +177,7 @@ describe('errors', () => {
     expect(remedies).toEqual(['reconnect', 'openUrlSetting']);
   });
 
-  test('a recipe can be opened where there is one', () => {
+  test('a bad recipe offers to open it if there is a recipe', () => {
     const error = new DaemonError('bad-recipe', 'spam.rowtune.yaml: unknown key');
     expect(reportError(error, { hasRecipe: true, isRemote: false }).remedies).toEqual(['openRecipe', 'showProblems']);
     expect(reportError(error, { hasRecipe: false, isRemote: false }).remedies).toEqual(['showProblems']);
@@ -190,7 +190,7 @@ describe('errors', () => {
     expect(logText(new DaemonError('data', 'no rows', { hint: 'Look again' }))).toBe('no rows Look again (data)');
   });
 
-  test('what the user ended is no error', () => {
+  test('a cancellation is not reported as an error', () => {
     expect(isCanceled(new DaemonError('canceled', 'x'))).toBe(true);
     expect(isCanceled(new Error('x'))).toBe(false);
   });
@@ -261,7 +261,7 @@ describe('reports', () => {
     );
   });
 
-  test('what comes from elsewhere may be anything', () => {
+  test('values of any shape are reported without an exception', () => {
     for (const value of [undefined, null, 3, {}, { levels: 'x', problems: [null] }])
       for (const report of [
         cardReport('a', value),

@@ -54,7 +54,7 @@ function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => P
 const ask = { type: 'ask', prompt: 'hello', options: TRY_DEFAULTS };
 const generated = (asked: ReturnType<typeof setUp>['asked']) => asked.flatMap(([, params]) => ('options' in params ? [params] : []));
 
-test('the base and the tuned run are asked with the same words', async () => {
+test('the base and the tuned run get the same prompt', async () => {
   const page = setUp();
   expect(page.rounds()).toEqual([]);
   expect(page.posted[0]).toMatchObject({ type: 'view', label: 'spam', sides: ['base', 'tuned'] });
@@ -72,7 +72,7 @@ test('the base and the tuned run are asked with the same words', async () => {
   expect(page.titles).toEqual(['Try: spam']);
 });
 
-test('text comes piece by piece, and the end brings it whole', async () => {
+test('text is shown piece by piece, and complete at the end', async () => {
   const page = setUp();
   page.receive(ask);
   await until(() => page.asked.length === 2, 'both sides are asked');
@@ -90,7 +90,7 @@ test('text comes piece by piece, and the end brings it whole', async () => {
   expect(page.rounds()[0]?.answers[0]).toEqual({ side: 'base', text: 'abcd', state: 'done', note: '2 tokens, 12.3 per second' });
 });
 
-test('a stop ends both, and what comes late is not heard', async () => {
+test('Stop aborts both answers, and later text is ignored', async () => {
   const page = setUp();
   page.receive(ask);
   await until(() => page.asked.length === 2, 'both sides are asked');
@@ -115,7 +115,7 @@ test('a second question waits for the first answer', async () => {
   expect(page.rounds()).toHaveLength(1);
 });
 
-test('a model alone has one side', async () => {
+test('a model without an adapter has one side', async () => {
   const { adapter: _, ...alone } = state;
   const page = setUp(alone);
   page.receive(ask);
@@ -123,7 +123,7 @@ test('a model alone has one side', async () => {
   expect(page.rounds()[0]?.answers.map(({ side }) => side)).toEqual(['base']);
 });
 
-test('a failure stands where the answer would, with what to do', async () => {
+test('a failure is shown in place of the answer, with its hint', async () => {
   const page = setUp();
   page.receive(ask);
   await until(() => page.asked.length === 2, 'both sides are asked');
@@ -158,7 +158,7 @@ test('clear forgets the questions', async () => {
   await until(() => page.kept.at(-1)?.rounds !== undefined && page.rounds().length === 0, 'the questions are gone');
 });
 
-test('messages and states that are none do nothing', () => {
+test('invalid messages and states do nothing', () => {
   const page = setUp();
   for (const message of [undefined, {}, { type: 'ask' }, { ...ask, options: { ...TRY_DEFAULTS, maxNewTokens: 1e9 } }])
     page.receive(message);
@@ -168,7 +168,7 @@ test('messages and states that are none do nothing', () => {
   expect(empty.posted.at(-1)).toMatchObject({ sides: [] });
 });
 
-test('a run is asked in the words of its training, base and tuned alike, unless another way is chosen', async () => {
+test('base and tuned model are both prompted as in training, unless another style is chosen', async () => {
   const asked = async (prompt: 'trained' | 'chat' | 'plain') => {
     const page = setUp();
     page.receive({ ...ask, options: { ...TRY_DEFAULTS, prompt } });
@@ -227,7 +227,7 @@ test('a sample is scored by one job for both models, and its scores survive a re
   expect(setUp(page.kept.at(-1)).rounds()).toEqual([{ prompt: 'Sample 2', answers: [answer] }]);
 });
 
-test('a reward model is asked nothing, and samples are those of runs on preferences', async () => {
+test('a reward model gets no prompt, and only runs on preferences have samples to compare', async () => {
   const reward = setUp({ ...state, comparesAnswers: true, scoresOnly: true });
   reward.receive(ask);
   expect([reward.rounds(), reward.posted.at(-1)]).toMatchObject([[], { sides: [], comparesAnswers: true }]);

@@ -10,7 +10,7 @@ const list = (names: string, change: Partial<RunListing> = {}): RunListing => ({
   ...change,
 });
 
-test('missing in two lists, it was deleted; told once', () => {
+test('a run missing in two lists was deleted, and is reported once', () => {
   const vanished = new VanishedRuns();
   expect(vanished.look(list('abc'))).toEqual({ deleted: [], isUnsure: false });
   expect(vanished.look(list('a'))).toEqual({ deleted: [], isUnsure: true });
@@ -18,7 +18,7 @@ test('missing in two lists, it was deleted; told once', () => {
   expect(vanished.look(list('a'))).toEqual({ deleted: [], isUnsure: false });
 });
 
-test('one that comes back was replaced', () => {
+test('a run that is listed again was not deleted', () => {
   const vanished = new VanishedRuns();
   vanished.look(list('ab'));
   expect(vanished.look(list('a')).isUnsure).toBe(true);

@@ -9,7 +9,7 @@ import { parameterCount } from '../../../trainer/protocol/text/format.ts';
 describe('models', () => {
   const model = (name: string, change: Partial<ModelInfo> = {}): ModelInfo => ({ name, path: `/m/${name}`, source: 'folder', ...change });
 
-  test('of the workspace come first; a recipe takes a path or a name', () => {
+  test('of the workspace come first, and a recipe names them by path, others by name', () => {
     const groups = modelTree([model('org/b', { source: 'cache', path: '/cache/b' }), model('z'), model('a')]);
     expect(groups.map(({ name, items }) => [name, ...items.map(item => item.model)])).toEqual([
       ['Workspace', '/m/a', '/m/z'],
@@ -28,7 +28,7 @@ describe('models', () => {
     });
   });
 
-  test('offer to be tried where they write text, or where the daemon does not say', () => {
+  test('can be tried if they write text, or if the daemon does not say', () => {
     const flagsOf = (change: Partial<ModelInfo>) => modelTree([model('a', change)])[0]?.items[0]?.flags;
     expect([{}, { writesText: true }, { writesText: false }].map(flagsOf)).toEqual([['model', 'answers'], ['model', 'answers'], ['model']]);
   });
@@ -77,12 +77,12 @@ describe('changes of a view', () => {
   const a = { id: 'a', text: '1' };
   const b = { id: 'b', text: '1' };
 
-  test('are items whose text is another', () => {
+  test('are single items if only their text differs', () => {
     expect(changesOf([group('x', a, b)], [group('x', { ...a }, { ...b, text: '2' })])).toEqual([{ shown: b, now: { id: 'b', text: '2' } }]);
     expect(changesOf([group('x', a)], [group('x', { ...a })])).toEqual([]);
   });
 
-  test('are everything where items have come, gone or moved', () => {
+  test('are undefined if items were added, removed or moved', () => {
     expect(changesOf([group('x', a)], [group('x', a, b)])).toBeUndefined();
     expect(changesOf([group('x', a, b)], [group('x', b, a)])).toBeUndefined();
     expect(changesOf([group('x', a)], [group('y', a)])).toBeUndefined();

@@ -160,7 +160,7 @@ describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
     expect(keys[1]).not.toBe(keys[0]);
   });
 
-  test('all that writes to and reads from the residual stream is one group', () => {
+  test('every layer that writes to or reads from the residual stream is in one group', () => {
     const group = groupWith('model.embed_tokens', 'columns');
     expect(group.channels).toBe(config.hidden_size);
     const names = group.members.map(({ module, part }) => `${module.name.slice(module.name.lastIndexOf('.') + 1)} ${part}`);
@@ -212,7 +212,7 @@ test.each(['bert', 'distilbert', 'electra', 'albert_groups', 'modernbert', 'debe
   },
 );
 
-test('what cannot be followed names the operation and the layer', () => {
+test('an operation that channels cannot be followed through is an error with its name and layer', () => {
   const layers = [linear('first', 4, 4), linear('second', 4, 4)] as const;
   const model = toy(layers, (tracer, x) => {
     const y = tracer.linear(layers[0], x);

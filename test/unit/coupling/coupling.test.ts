@@ -52,13 +52,13 @@ describe('choosing', () => {
     expect(selectCoupled([group], [a, b], scores, { budget: { r: 2 } }).get('b')).toEqual(Int32Array.of(4, 5));
   });
 
-  test('what goes with them', () => {
+  test('columns and norm entries of the chosen channels are trained too', () => {
     const { columns, entries } = coupledParts([group], selectCoupled([group], [a, b], scores, { budget: { ratio: 0.5 } }));
     expect(columns).toEqual(new Map([['c', Int32Array.of(1, 2)]]));
     expect(entries).toEqual(new Map([[norm, Int32Array.of(1, 2)]]));
   });
 
-  test('only targets, and norms where they are not frozen', () => {
+  test('only targets are trained, and norms only if they are not frozen', () => {
     const parts = (targets: ModuleSpec[], norms: boolean) =>
       trainedGroups([group], targets, norms).map(({ members }) => members.map(({ module }) => module.name));
     expect(parts([a, c], true)).toEqual([['a', 'c', 'norm']]);
@@ -86,7 +86,7 @@ describe('elements', () => {
     expect(places(conv, [], [3])).toEqual([10, 11, 14, 15]);
   });
 
-  test('give their rows back', () => {
+  test('give back the rows they come from', () => {
     const module = linear('x', [5, 4]);
     expect(wholeRows(module, elementsOf(module, Int32Array.of(1, 3), Int32Array.of(0, 2)))).toEqual(Int32Array.of(1, 3));
   });
@@ -125,7 +125,7 @@ describe('a model that holds queries, keys and values, and gate and up, in one m
     );
   const plain = (found: Selection) => new Map([...found].map(([name, rows]) => [name, [...rows]]));
 
-  test('trains the rows that it would as layers of their own', () => {
+  test('trains the same rows as if they were separate layers', () => {
     expect(places).toHaveLength(split.length);
     for (const mode of ['per_layer', 'global'] as const)
       expect(plain(selectRows(fused, fusedScores, { r: 3 }, mode))).toEqual(inFused(selectRows(split, scores, { r: 3 }, mode)));

@@ -37,7 +37,7 @@ describe.each([
   const groups = trainedGroups(coupledGroups(model), targets, true);
   const inside = groups.filter(({ runs }) => runs !== undefined);
 
-  test('what is inside an expert goes together, by expert; the router is frozen', () => {
+  test('the layers of an expert are coupled expert by expert, and the router is frozen', () => {
     expect(targets.some(({ part }) => part === 'router')).toBe(false);
     // Routing between experts must not use rounded weights.
     expect(quantizable(model).some(weight => /gate\.weight|router/.test(weight))).toBe(false);
@@ -54,7 +54,7 @@ describe.each([
     }
   });
 
-  test('each expert has as many rows as any other, by themselves and with dependencies', () => {
+  test('each expert gets the same number of rows, alone and with dependencies', () => {
     const counts = (rows: Int32Array | undefined, size: number) =>
       Array.from({ length: experts }, (_, e) => rows?.filter(row => Math.floor(row / size) === e).length);
     const alone = selectRows(targets, scores, { r: 3 });

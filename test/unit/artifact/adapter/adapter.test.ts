@@ -68,7 +68,7 @@ async function using<T>(path: string, use: (adapter: Adapter) => T | Promise<T>)
 }
 
 describe('ours', () => {
-  test('what is written is read', async () => {
+  test('an adapter reads back as it was written', async () => {
     const dir = await written();
     await using(dir, async adapter => {
       expect(adapter.description).toEqual(description);
@@ -78,7 +78,7 @@ describe('ours', () => {
     });
   });
 
-  test('all mismatches in one error', async () => {
+  test('all mismatches are in one error', async () => {
     const gone = 'model.layers.9.mlp.up_proj';
     const dir = await written(
       {
@@ -136,7 +136,7 @@ describe('a run folder', () => {
     expect(await using(join(run, 'checkpoints', 'step-000020'), ({ description: { step } }) => step)).toBe(20);
   });
 
-  test('that is none', async () => {
+  test('a path that does not exist is refused', async () => {
     await expect(readAdapter(join(TINY_LLAMA, 'nowhere'))).rejects.toThrow(/nowhere: does not exist\. Give a run folder/);
   });
 });
@@ -203,14 +203,14 @@ describe('PEFT', () => {
     await expect(changed(change).then(readAdapter)).rejects.toThrow(message);
   });
 
-  test('a pattern that is too long is refused, and told by its beginning', async () => {
+  test('a pattern that is too long is refused and shortened in the message', async () => {
     const dir = await changed({ alpha_pattern: { ['q'.repeat(1001)]: 4 } });
     await expect(readAdapter(dir)).rejects.toThrow(
       /alpha_pattern: q{100}… can't be read as a regular expression: it has 1001 characters; at most 1000 are read/,
     );
   });
 
-  test('with use_dora set there must be magnitudes', async () => {
+  test('use_dora without magnitude vectors is a mismatch', async () => {
     const dir = await changed({ use_dora: true });
     await using(dir, adapter => {
       expect(adapterMismatches(adapter, model, fingerprint)).toContain(`${q}.lora_magnitude_vector [64] is missing`);

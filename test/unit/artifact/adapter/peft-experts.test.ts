@@ -66,7 +66,7 @@ describe('adapters that PEFT wrote', () => {
     return dir;
   }
 
-  test('parameters that are not read are named', async () => {
+  test('target_parameters that are not supported are refused by name', async () => {
     await expect(changed('mixtral_down', { target_parameters: ['mlp.experts.w13'] }).then(readAdapter)).rejects.toThrow(
       /target_parameters: mlp\.experts\.w13 is not read; read are gate_up_proj, up_proj, down_proj, weight/,
     );
@@ -75,7 +75,7 @@ describe('adapters that PEFT wrote', () => {
     ).rejects.toThrow(/belongs to none of target_parameters/);
   });
 
-  test('for another model: the shapes that differ are named', async () => {
+  test('an adapter of another model is refused with the shapes that differ', async () => {
     const { folder, model, fingerprint } = await openBase('mixtral');
     const adapter = await readAdapter(await changed('mixtral_down', { target_parameters: ['gate_up_proj'] }));
     await expect(applyAdapter({ model, weights: folder.weights, fingerprint, adapter })).rejects.toThrow(
@@ -132,7 +132,7 @@ describe('ours', () => {
     expect(config.target_parameters).toContain('model.layers.1.mlp.experts.down_proj');
   });
 
-  test('what PEFT cannot express next to experts is named', async () => {
+  test('modules that PEFT cannot express next to experts are refused by name', async () => {
     await expect(exported('nemotron_h_experts', { method: 'lora', targets: ['in_proj', 'out_proj'] })).rejects.toThrow(
       /trained in backbone\.layers\.0\.mixer\.out_proj \(a layer of Mamba of which PEFT refuses low-rank factors\): export/,
     );

@@ -17,7 +17,7 @@ function heldStart() {
   return { ids, start, answer };
 }
 
-test('equal starts that overlap share their id, a later one has its own', async () => {
+test('equal starts at the same time share an id, and a later one gets its own', async () => {
   const starts = new PendingStarts();
   const held = heldStart();
   const both = Promise.all([starts.run({ text: 'r: 8' }, held.start), starts.run({ text: 'r: 8' }, held.start)]);

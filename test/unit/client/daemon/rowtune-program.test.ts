@@ -25,11 +25,11 @@ const run = (program: string, more: Partial<Parameters<typeof runRowtune>[0]> = 
 describe('Node', () => {
   const search = { configured: '', execPath: '/the/editor', env: process.env };
 
-  test('the configured one', async () => {
+  test('is the configured one', async () => {
     expect(await findNode({ ...search, configured: process.execPath })).toEqual({ command: process.execPath, env: {} });
   });
 
-  test('one that is missing or too old is said so', async () => {
+  test('that is missing or too old is an error', async () => {
     await expect(findNode({ ...search, configured: join(folder, 'none') })).rejects.toMatchObject({
       code: 'node-unusable',
       message: expect.stringContaining('does not start'),
@@ -38,12 +38,12 @@ describe('Node', () => {
     await expect(findNode({ ...search, configured: old })).rejects.toMatchObject({ message: expect.stringContaining('is Node 18') });
   });
 
-  test("that of the PATH, else the editor's own", async () => {
+  test("comes from the PATH, or else is the editor's own", async () => {
     expect(await findNode({ ...search, env: { PATH: join(process.execPath, '..') } })).toEqual({ command: 'node', env: {} });
     expect(await findNode({ ...search, env: { PATH: folder } })).toEqual({ command: '/the/editor', env: { ELECTRON_RUN_AS_NODE: '1' } });
   });
 
-  test("the editor's own variables are not handed on", () => {
+  test("does not inherit the editor's own variables", () => {
     const env = { PATH: '/bin', VSCODE_PID: '1', ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: '--inspect', HF_HOME: '/h' };
     expect(cleanEnvironment(env)).toEqual({ PATH: '/bin', HF_HOME: '/h', ROWTUNE_CLEARED_VARIABLES: 'NODE_OPTIONS' });
     expect(cleanEnvironment({ PATH: '/bin' })).toEqual({ PATH: '/bin' });
@@ -51,7 +51,7 @@ describe('Node', () => {
 });
 
 describe('a call', () => {
-  test('gives the object that is printed last, and lines as they come', async () => {
+  test('returns the object printed last, and passes on lines as they come', async () => {
     const program = script(
       'good.mjs',
       `console.error('one'); console.error('two'); console.log('noise'); console.log(JSON.stringify({ ok: true, args: process.argv.slice(2) }));`,
@@ -61,13 +61,13 @@ describe('a call', () => {
     expect(lines).toEqual(['one', 'two']);
   });
 
-  test("a failure is the program's own", async () => {
+  test('that fails has the error that the program printed', async () => {
     const error = { code: 'engine', message: 'no compiler', hint: 'Install one' };
     const program = script('bad.mjs', `console.log('${JSON.stringify({ ok: false, error })}'); process.exitCode = 1;`);
     await expect(run(program)).rejects.toMatchObject(error);
   });
 
-  test('a death is reported with its last words', async () => {
+  test('that ends without a result has an error with the last lines', async () => {
     const program = script('dead.mjs', `console.error('out of luck'); process.exit(3);`);
     await expect(run(program)).rejects.toMatchObject({ code: 'trainer-failed', message: expect.stringMatching(/status 3: out of luck/) });
   });
@@ -80,7 +80,7 @@ describe('a call', () => {
     await expect(waiting).rejects.toMatchObject({ code: 'canceled' });
   });
 
-  test('a Node that is not there is said so', async () => {
+  test('without a usable Node is an error', async () => {
     await expect(run('x', { node: { command: join(folder, 'none'), env: {} } })).rejects.toMatchObject({ code: 'node-unusable' });
   });
 });
