@@ -26,7 +26,7 @@ const scores = (...values: number[]): Float32Array => Float32Array.from(values);
 const [a, b] = [module('a', 4), module('b', 6)];
 
 describe('the rows', () => {
-  test('are those of the highest scores, ascending', () => expect([...topRows(scores(1, 5, 3, 4, 0), 3)]).toEqual([1, 2, 3]));
+  test('have the highest scores, in ascending order', () => expect([...topRows(scores(1, 5, 3, 4, 0), 3)]).toEqual([1, 2, 3]));
 
   test('of equal scores the lower comes first', () => {
     expect([...topRows(scores(2, 2, 2, 2), 2)]).toEqual([0, 1]);
@@ -73,7 +73,7 @@ describe('sections of a module', () => {
   const given = new Map([...Object.entries(parts), ['ab', scores(...parts.a, ...parts.b)]]);
   const joined = (rows: ReadonlyMap<string, Int32Array>) => [...(rows.get('a') ?? []), ...[...(rows.get('b') ?? [])].map(row => row + 4)];
 
-  test.each([{ r: 2 }, { ratio: 0.5 }])('each has the rows that a layer of its own would have, with the budget %j', budget => {
+  test.each([{ r: 2 }, { ratio: 0.5 }])('each section gets the rows that a separate layer would get, with the budget %j', budget => {
     for (const mode of ['per_layer', 'global', 'proportional'] as const)
       expect([...(selectRows([fused], given, budget, mode).get('ab') ?? [])]).toEqual(joined(selectRows([a, b], given, budget, mode)));
     expect([...(firstRows([fused], budget).get('ab') ?? [])]).toEqual(joined(firstRows([a, b], budget)));

@@ -18,7 +18,7 @@ describe('cache folder', () => {
 });
 
 describe('hub and engine', () => {
-  test('nothing set', () => {
+  test('are undefined or off by default', () => {
     expect(resolve({})).toMatchObject({
       engineFromEnvironment: undefined,
       hub: { endpoint: undefined, token: undefined, offline: false },
@@ -26,7 +26,7 @@ describe('hub and engine', () => {
     });
   });
 
-  test('everything set', () => {
+  test('are read from the environment', () => {
     const settings = resolve({
       ROWTUNE_ENGINE: 'portable',
       HF_TOKEN: 'hf_x',

@@ -96,7 +96,7 @@ describe.each(variants)('createBatchPlan: %s', (_, changes) => {
     }
   });
 
-  it('is resumed from any cursor exactly, and is the same when made again', async () => {
+  it('is resumed exactly from any cursor, and is deterministic', async () => {
     const again = sourceOf(sequences, createBatchPlan(sequences, { ...base, ...changes }));
     const summary = (batches: readonly Batch[]) =>
       batches.map(batch => Object.entries(batch.feeds(1)).map(([name, values]) => [name, ...values]));
@@ -126,7 +126,7 @@ describe('an epoch', () => {
         }
   });
 
-  it('of a run begun by an older version keeps its batches, of which there may be more', () => {
+  it('of a run begun by an older version keeps its batches, which may be more', () => {
     const most = [...Array(40).keys()].map(seed => {
       const sequences = lengthsOf(seed + 1);
       const settings = { ...base, batchSize: 4, maxBuckets: 3 };
@@ -148,7 +148,7 @@ describe('an epoch', () => {
       );
   });
 
-  it('in order and packed: rows hold the next samples as long as there is room', () => {
+  it('in order and packed: a row takes the next samples until one does not fit', () => {
     const sequences = sequencesOf(40, 4);
     const plan = createBatchPlan(sequences, { ...base, shuffle: false, grouped: false, packing: true });
     const rows = plan.epoch(0).flatMap(batch => batch.rows);
@@ -178,7 +178,7 @@ describe('weights of targets', () => {
     return found;
   };
 
-  it('that are all 1 change no bit', async () => {
+  it('that are all 1 change nothing, to the bit', async () => {
     const plain = await steps(sequences, {}, 3);
     const weighted = await steps(
       withWeights(() => 1),
@@ -234,7 +234,7 @@ describe('createBatchPlan', () => {
     expect(padding({ packing: true })).toBeLessThan(0.06);
   });
 
-  it('adds no batch by its buckets: at most one short batch in each', () => {
+  it('buckets add at most one short batch each', () => {
     const plan = createBatchPlan(sequencesOf(83, 4), base);
     const short = plan.epoch(0).filter(batch => batch.rows.length < batch.bucket.batch);
     expect(short.length).toBeLessThanOrEqual(new Set(plan.buckets.map(bucket => bucket.tokens)).size);
@@ -264,7 +264,7 @@ describe('chooseBuckets', () => {
   const positions = (lengths: readonly number[], buckets: readonly number[]) =>
     lengths.reduce((sum, length) => sum + (buckets.find(bucket => bucket >= length) ?? Number.NaN), 0);
 
-  it('finds the least padding among all choices, but for buckets that gain too little', () => {
+  it('finds the least padding, but leaves out buckets that gain too little', () => {
     const random = createRandom(11);
     for (let trial = 0; trial < 60; trial++) {
       const lengths = Array.from({ length: 1 + random.below(40) }, () => 1 + random.below(64));
@@ -279,7 +279,7 @@ describe('chooseBuckets', () => {
     }
   });
 
-  it('keeps to the limit, to multiples, and to few candidates', () => {
+  it('keeps to the limit and to multiples, and is fast for many lengths', () => {
     expect(chooseBuckets([], { maxBuckets: 4, multipleOf: 32 })).toEqual([]);
     expect(chooseBuckets([90, 97], { maxBuckets: 1, multipleOf: 32, limit: 100 })).toEqual([100]);
     expect(chooseBuckets([5, 5, 60], { maxBuckets: 4, multipleOf: 32 })).toEqual([32, 64]);

@@ -32,14 +32,14 @@ const ignore = () => undefined;
 const badOf = async (samples: readonly ImageSample[]) =>
   (await checkImages(samples, ignore)).bad.map(({ place: { file }, problem }) => `${basename(file ?? '')}: ${problem}`);
 
-test('whole images of every format, and with something behind their ending', async () => {
+test('whole images of every format pass, even with bytes behind their end', async () => {
   const more = Object.fromEntries(
     Object.entries(whole).map(([name, bytes]) => [`more-${name}`, Buffer.concat([bytes, Buffer.alloc(99, 1)])]),
   );
   expect(await badOf(await samplesOf('whole', { ...whole, ...more }))).toEqual([]);
 });
 
-test('empty, cut in the header, of something else: each with its file and reason, in order', async () => {
+test('empty files, truncated headers and other files are reported in order, with the reason', async () => {
   const cut = Object.fromEntries(Object.entries(whole).map(([name, bytes]) => [name, bytes.subarray(0, 20)]));
   const files = { ...cut, 'empty.png': '', 'page.jpg': '<!doctype html><title>404</title>' };
   const found = await badOf(await samplesOf('header', files));
@@ -47,12 +47,12 @@ test('empty, cut in the header, of something else: each with its file and reason
   for (const text of found) expect(text).toMatch(/: the image does not decode: ./);
 });
 
-test('cut in the middle', async () => {
+test('images cut in the middle are reported', async () => {
   const cut = ['a.png', 'a.jpg', 'a.gif'].map(name => [name, whole[name]?.subarray(0, (whole[name]?.length ?? 0) >> 1) ?? ''] as const);
   expect(await badOf(await samplesOf('middle', Object.fromEntries(cut)))).toHaveLength(cut.length);
 });
 
-test('a file that is gone', async () => {
+test('a missing file is reported', async () => {
   const samples = await samplesOf('gone', { 'a.png': required(whole['a.png'], 'the image') });
   rmSync(join(folder, 'gone'), { recursive: true });
   expect(await badOf(samples)).toEqual([expect.stringContaining('a.png: the image does not decode: ENOENT')]);

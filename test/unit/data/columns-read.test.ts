@@ -75,7 +75,7 @@ const FORMATS: Readonly<Record<Exclude<DataFormat, 'preference'>, Record<string,
 const ODD = { id: 7, source: 'web', embedding: [0.5], score_chosen: 3, metadata: { url: 'x' } };
 
 describe.each(Object.entries(FORMATS))('%s', (name, value) => {
-  test('the columns are those that the format reads', () => {
+  test('reads the columns of the format and no others', () => {
     const read = readOf(Object.keys({ ...ODD, ...value }), 'causal_lm');
     expect(new Set(read)).toEqual(new Set(Object.keys(value)));
     const format = detectFormat({ file: FILE, line: 1, value }).format;
@@ -144,7 +144,7 @@ test.each<[ObjectiveName, Record<string, unknown>, (record: DataRecord) => unkno
   expect(read(pick(value))).toEqual(read({ file: FILE, line: 1, value: { ...ODD, ...value } }));
 });
 
-test('mapped columns are read under the names that the data has', () => {
+test('mapped columns are read by their names in the data', () => {
   expect(readOf(['id', 'body', 'kind', 'text'], 'causal_lm', 'data.columns={text: body, label: kind}')).toEqual(['body', 'kind']);
   const record = { file: FILE, line: 1, value: { body: 'b', kind: 'k' } };
   expect(detectFormat(renameColumns(record, { text: 'body', label: 'kind' })).format).toBe('text_label');

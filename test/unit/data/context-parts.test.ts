@@ -66,7 +66,7 @@ describe('without reasoning', () => {
     expect(others).toEqual([]);
   });
 
-  it('an answer that is about tags is trained whole', () => {
+  it('tags in the middle of an answer are not taken for reasoning', () => {
     const content = 'The tag <think> opens reasoning.';
     expect(trained(tokensOf(templateNamed('chatml'), chat({ content }), without('reasoning', 'end_of_turn')))).toEqual([content]);
   });
@@ -121,7 +121,7 @@ describe('without the end of the turn', () => {
 });
 
 describe('laws', () => {
-  it('a recipe that trains everything has the fingerprint of one without these settings', () => {
+  it('training everything leaves the fingerprint of the data unchanged', () => {
     const keysOf = (...settings: string[]) => {
       const made = datasetSettings({ recipe: recipeOf('model=m', 'data.train=a.jsonl', ...settings) }, undefined);
       return Object.keys(z.record(z.string(), z.unknown()).parse(JSON.parse(JSON.stringify(made))));
@@ -150,7 +150,7 @@ describe('laws', () => {
     expect(changed).toBeGreaterThan(10);
   });
 
-  it('what stays trained keeps its weight', () => {
+  it('trained text keeps the weight of its turn', () => {
     const value = chat({ content: 'One', weight: 0.25 }, { content: 'Two' });
     const { ids, train, weights } = tokensOf(templateNamed('qwen3'), value, without(...parts));
     const weightOf = (text: string) =>
@@ -158,7 +158,7 @@ describe('laws', () => {
     expect([weightOf('O'), weightOf('T')]).toEqual([0.25, 1]);
   });
 
-  it('where prompts are trained too, all but these parts are', () => {
+  it('with trained prompts, everything except these parts is trained', () => {
     const whole = tokensOf(templateNamed('qwen3'), reasoned, { completionOnly: false });
     const some = tokensOf(templateNamed('qwen3'), reasoned, { completionOnly: false, ...without(...parts) });
     const text = trained(some).join('¦');
@@ -174,7 +174,7 @@ describe('laws', () => {
     expect([...some.ids]).toEqual([...ids.slice(0, some.ids.length)]);
   });
 
-  it('a shortened prompt does not move them', () => {
+  it('cutting the prompt does not shift these parts', () => {
     const value = { instruction: 'Count.', input: 'word '.repeat(200), output: '<think>Count.</think>It is 4.' };
     const settings: Changes = { format: 'alpaca', completionOnly: false, maxLength: 200, ...without('reasoning') };
     const stretches = trained(tokensOf(templateNamed('chatml'), value, settings));

@@ -56,7 +56,7 @@ describe('a chat with tools', () => {
     expect(format(templateNamed(name), withTools('{"city": "Bern"}'))).toEqual(format(templateNamed(name), withTools()));
   });
 
-  it('in the roles of LLaMA-Factory is the same chat', () => {
+  it('in the roles of LLaMA-Factory reads as the same chat', () => {
     const sharegpt = {
       tools: JSON.stringify(tools),
       conversations: [
@@ -116,7 +116,7 @@ describe('reasoning', () => {
     expect(example.notes).toEqual(["have earlier answers whose reasoning the model's chat template removes"]);
   });
 
-  it('that the template never writes is an error, not lost', () => {
+  it('that the template never writes is an error instead of being lost', () => {
     expect(() => format(templateNamed('llama3'), chat)).toThrow('key "messages[1].reasoning_content"');
     const inContent = {
       messages: [
@@ -143,7 +143,7 @@ describe('which answers are trained', () => {
     expect(whole(format(templateNamed('qwen3'), turns(changes)))).toBe(whole(format(templateNamed('qwen3'), turns({}))));
   });
 
-  it('an answer with a weight has it on its own text, whatever else the chat has', () => {
+  it('a weight applies to its own answer only', () => {
     const weightsOf = ({ pieces }: FormattedExample) => pieces.filter(({ train }) => train).map(({ weight }) => weight);
     expect(weightsOf(format(templateNamed('qwen3'), turns({ weight: 0.25 })))).toEqual([0.25, undefined]);
     expect(format(templateNamed('qwen3'), turns({ weight: 1 }))).toEqual(format(templateNamed('qwen3'), turns({})));
@@ -157,7 +157,7 @@ describe('which answers are trained', () => {
     expect(weightsOf(format(templateNamed('qwen3'), sharegpt))).toEqual([0.07]);
   });
 
-  it('weights are refused where every token is trained, and in pairs of answers', () => {
+  it('weights are refused if every token is trained, and in pairs of answers', () => {
     expect(() => format(templateNamed('qwen3'), turns({ weight: 0.5 }), { completionOnly: false })).toThrow(
       'key "messages": a turn with a weight, where every token is trained. Set data.completion_only: true, or remove the weights',
     );
@@ -189,7 +189,7 @@ describe('which answers are trained', () => {
     expect(() => format(template, chat(0.5, 1))).toThrow('marks 4 stretches of 2 answers, so single answers cannot be weighed');
   });
 
-  it('answers that the template ends with a different token from the last one are trained with it, which is noted', () => {
+  it('an earlier answer is trained with its own end token, and a difference is noted', () => {
     const example = format(templateNamed('gpt-oss'), turns({}));
     expect(trained(example)).toEqual(['<|channel|>final<|message|>B<|end|>', '<|channel|>final<|message|>D<|return|>']);
     expect(example.notes).toEqual(["have earlier answers that the model's chat template ends with a different token from the last answer"]);
@@ -207,7 +207,7 @@ describe('which answers are trained', () => {
     );
   });
 
-  it('an empty system message that the template does not write is none', () => {
+  it('an empty system message that the template drops is ignored', () => {
     const messages = [
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: 'Hello!' },

@@ -102,7 +102,7 @@ describe('samples that do not fit', () => {
     expect(() => format(name, value, chat)).toThrow(message);
   });
 
-  it('labels that are not named, and chats without a template', () => {
+  it('unknown labels, and chats without a template, are refused', () => {
     expect(() => format('text_label', { text: 'a', label: 2 }, { labels: ['x', 'y'] })).toThrow(
       'key "label": label 2, but labels names only 0 to 1',
     );
@@ -110,7 +110,7 @@ describe('samples that do not fit', () => {
     expect(() => format('messages', { messages: [{ role: 'user', content: 'a' }] })).toThrow('the model has no chat template');
   });
 
-  it('numbers that may be labels or count them, where labels are numbers', () => {
+  it('a number that is both a label and an index is taken as the label', () => {
     // Stars from 1 to 5, stored from 0: name 1 and index 0 both mean the first.
     const stars = ['1', '2', '3', '4', '5'];
     expect(format('text_label', { text: 'a', label: 1 }, { labels: stars }).label).toBe('1');
@@ -136,7 +136,7 @@ describe('detection', () => {
     expect(detectFormat(record(Object.fromEntries(keys.map(key => [key, 'x'])))).format).toBe(name);
   });
 
-  it('says which keys decided, and which are unknown', () => {
+  it('explains the detected format by its keys, and names unknown ones', () => {
     expect(detectFormat(record({ text: 'a', label: 1 })).reason).toBe('the samples have the keys "text" and "label"');
     expect(() => detectFormat(record({ body: 'a' }))).toThrow(
       'data.jsonl:7: the keys "body", expected those of one of: preference (chosen, rejected); messages (messages)',

@@ -26,7 +26,7 @@ async function read(name: string, bytes: Uint8Array | string): Promise<unknown[]
 }
 
 describe('Parquet', () => {
-  test('one that tells the truth is read', async () => {
+  test('a file with true sizes is read', async () => {
     expect(await read('true.parquet', tinyParquet())).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
   });
 
@@ -63,7 +63,7 @@ describe('Parquet', () => {
     await expect(read('lying.parquet', tinyParquet(lies))).rejects.toThrow(message);
   });
 
-  test('metadata larger than any file needs', async () => {
+  test('metadata larger than the file is refused', async () => {
     const bytes = tinyParquet();
     bytes.writeUInt32LE(2 ** 31, bytes.length - 8);
     await expect(read('long.parquet', bytes)).rejects.toThrow('its metadata has 2147483648 bytes, but the file has only');
@@ -75,11 +75,11 @@ describe('CSV', () => {
     await expect(read('field.csv', `text\n"${'a'.repeat(65 * 2 ** 20)}`)).rejects.toThrow('a sample of more than 64 million characters');
   });
 
-  test('a line that is all commas, whose fields count no characters', async () => {
+  test('a line of millions of empty fields is refused', async () => {
     await expect(read('commas.csv', `text\n${','.repeat(5_000_000)}\n`)).rejects.toThrow('a line of more than 4000000 fields');
   });
 
-  test('a million columns', async () => {
+  test('a header of too many columns is refused', async () => {
     const names = Array.from({ length: 100_001 }, (_, i) => `c${i}`);
     await expect(read('columns.csv', `${names}\n`)).rejects.toThrow('100001 columns in the header; at most 100000 are read');
   });
@@ -145,7 +145,7 @@ describe('images', () => {
     await expect(load(bytes)).rejects.toThrow('the image does not decode');
   });
 
-  test('one row, which the model would see enlarged to a gigabyte', async () => {
+  test('an image of one row is refused, because it would be enlarged to a gigabyte', async () => {
     await expect(load(png(65_535, 1))).rejects.toThrow('it is enlarged to 16776960 × 256 pixels; at most');
   });
 

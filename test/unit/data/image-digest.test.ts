@@ -21,7 +21,7 @@ async function digestOf(path: string): Promise<string> {
   return digestSamples(samples.map(sample => ({ ...sample, content: sample.content ?? contents.get(sample) })));
 }
 
-test('an image in a folder that is replaced by another of the same name and size', async () => {
+test('notices an image replaced by another of the same name and size', async () => {
   const root = join(folder, 'images');
   for (const label of ['cat', 'dog']) mkdirSync(join(root, label), { recursive: true });
   // Noise does not compress, so the parts of the file that are read are not all of it.
@@ -40,7 +40,7 @@ test('an image in a folder that is replaced by another of the same name and size
   expect(describeDifference(before, await digestOf(root))).toBe('the 3 samples have the same names and labels, but other contents');
 });
 
-test('a pixel of a CIFAR binary, in a record over two blocks that are read', async () => {
+test('notices a changed pixel in a CIFAR binary', async () => {
   const root = join(folder, 'cifar');
   mkdirSync(root);
   const file = join(root, 'data_batch_1.bin');
@@ -57,7 +57,7 @@ test('a pixel of a CIFAR binary, in a record over two blocks that are read', asy
   expect(describeDifference(before, await digestOf(root))).toContain('other contents');
 });
 
-test('a digest of an earlier version, without contents, is compared by names and labels', () => {
+test('an older digest without contents is compared by names and labels', () => {
   const sample = { file: 'a.png', label: 'cat', target: 0 };
   const [old, now] = [digestSamples([sample]), digestSamples([{ ...sample, content: 7 }])];
   expect(describeDifference(old, now)).toBeUndefined();

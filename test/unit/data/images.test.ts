@@ -94,7 +94,7 @@ beforeAll(async () => {
 });
 
 describe('listImages', () => {
-  it('a folder a class, at any depth, hidden ones left out', async () => {
+  it('takes each folder as a class, at any depth, without hidden files', async () => {
     expect((await list(at('classes'))).map(({ label, file }) => [label, file.slice(folder.length + 9)])).toEqual([
       ['cat', 'cat/1.png'],
       ['cat', 'cat/2.jpg'],
@@ -137,7 +137,7 @@ describe('listImages', () => {
     await expect(list(at('tiny'))).rejects.toThrow(/holds train and val, .+ data: train, .+ data: eval/);
   });
 
-  it('draws some by the seed, with the labels of all in their order', async () => {
+  it('draws samples by the seed, and keeps the labels of all in order', async () => {
     write('numbers/train.bin', Uint8Array.from(Array.from({ length: 100 }, (_, i) => cifarRecord([i % 12], i)).flat()));
     const drawn = (seed: number) => listed(at('numbers'), { maxSamples: 30, seed });
     const { samples, labels, count } = await drawn(1);
@@ -254,7 +254,7 @@ describe('imageSource', () => {
     ).rejects.toThrow(/bad\.png/);
   });
 
-  it('fills up a batch with the images that it has, which weigh once', async () => {
+  it('fills up a batch with copies that have no weight', async () => {
     const good = await picture('png', [8, 8], true);
     const files = ['red.png', 'bad.png', 'black.png'];
     const bytes = [good, good.subarray(0, 20), await picture('png', [8, 8])];
@@ -275,7 +275,7 @@ describe('imageSource', () => {
 });
 
 describe('decoding ahead', () => {
-  it('has begun the next two batches when one is handed over', async () => {
+  it('starts decoding the next two batches when one is returned', async () => {
     const bytes = await picture('png', [8, 8]);
     let reads = 0;
     const read = async () => {
@@ -297,7 +297,7 @@ describe('decoding ahead', () => {
     expect(reads).toBe(4);
   });
 
-  it('fills the arrays of batches that were released anew', async () => {
+  it('reuses the arrays of released batches', async () => {
     const colors = [await picture('png', [8, 8], true), Buffer.from('none'), await picture('png', [8, 8])];
     const examples = Array.from({ length: 12 }, (_, i) => ({ ...sampleOf(elementAt(colors, i % 3), `${i}.png`), target: i }));
     const sequences = examples.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));

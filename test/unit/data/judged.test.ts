@@ -32,7 +32,7 @@ const answerOf = ({ ids, train }: TokenSequence): string =>
 const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
 
-test('a chat that is too long ends after an answer that fits, and is left out where it would end in a call', async () => {
+test('a chat that is too long is cut after an answer that fits, and dropped if it would end in a call', async () => {
   const long = [calls('add'), { role: 'tool', content: '3' }, assistant('it is three')];
   const { samples, report } = await load(
     [
@@ -73,7 +73,7 @@ describe('layouts', () => {
     const { samples } = await load([value], { chatRenderer: renderTurns });
     expect(samples.map(sample => [answerOf(sample.sequence), sample.isGood])).toEqual([['yes<eos>', isGood]]);
   });
-  test('a pair is a good and a bad answer', async () => {
+  test('a pair becomes a good and a bad answer', async () => {
     const { samples, report } = await load([{ prompt: 'Hi', chosen: 'yes', rejected: 'no' }]);
     expect(samples.map(({ sequence, isGood }) => [answerOf(sequence), isGood])).toEqual([
       ['yes<eos>', true],
@@ -103,7 +103,7 @@ describe('what is wrong', () => {
     expect(error.message).toMatch(message);
     expect(error.place).toMatchObject({ line: 2, key });
   });
-  test('texts without a prompt', async () => {
+  test('texts without a prompt are refused', async () => {
     await expect(load([{ text: 'a', label: 'b' }])).rejects.toThrow(/no prompt with an answer that was judged/);
   });
 });
@@ -171,7 +171,7 @@ describe('balance', () => {
       { desirable_weight: 4.5, undesirable_weight: 1 },
     ],
   ])('%j with %j is as advised', (counts, weights) => expect(describeImbalance(counts, weights)).toBeUndefined());
-  test('the advice is followed by no warning', () => {
+  test('following the advice ends the warning', () => {
     for (const counts of [
       { desirable: 10, undesirable: 40 },
       { desirable: 90, undesirable: 7 },
@@ -182,7 +182,7 @@ describe('balance', () => {
       expect(describeImbalance(counts, { ...even, [name]: Number(weight) })).toBeUndefined();
     }
   });
-  test('one kind alone', () => {
+  test('answers of one kind only are reported', () => {
     expect(describeImbalance({ desirable: 3, undesirable: 0 }, even)).toMatchObject({
       code: 'one-judgment',
       problem: 'all 3 answers are desirable',

@@ -60,7 +60,7 @@ describe('loadDataset', () => {
     expect(Object.keys(data.report.labelCounts).every(label => data.labels.includes(label))).toBe(true);
   });
 
-  it('draws samples by the seed, in their order, and names the labels of all', async () => {
+  it('draws samples by the seed, in order, and knows the labels of all samples', async () => {
     const file = lines(...Array.from({ length: 100 }, (_, i) => ({ text: `${i}`, label: i < 50 ? 'ham' : 'spam' })));
     const drawn = async (seed: number) => load([file], { maxSamples: 20, seed });
     const data = await drawn(1);
@@ -128,7 +128,7 @@ describe('loadDataset', () => {
     expect(previewExamples(examples, tokenizer, { samples: 3, maxTokens: 4 })).toContain('\n<bos>a … [2 tokens] … ⟦d<eos>⟧');
   });
 
-  it('knows the tokens of each label, with and without a chat', () => {
+  it('encodes the labels as answers, with and without a chat template', () => {
     const input = { settings: base, tokenizer };
     const text = (chat: typeof input & { chatRenderer?: ChatRenderer }) =>
       labelCompletions(['ham', 'spam'], chat).map(({ ids }) => tokenizer.decode([...ids], { skipSpecialTokens: false }));
@@ -140,7 +140,7 @@ describe('loadDataset', () => {
 describe('splitSamples', () => {
   const labels = Array.from({ length: 90 }, (_, index) => (index % 3 === 0 ? 'spam' : 'ham'));
 
-  it('parts every sample once, in equal shares of each label, by the seed alone', () => {
+  it('splits every sample once, stratified by label, depending only on the seed', () => {
     const split = splitSamples({ count: 90, validation: 0.2, seed: 1, labels });
     expect([...split.train, ...split.validation].sort((a, b) => a - b)).toEqual(labels.map((_, index) => index));
     expect(split.validation.filter(index => labels[index] === 'spam')).toHaveLength(6);
@@ -149,7 +149,7 @@ describe('splitSamples', () => {
     expect(splitSamples({ count: 90, validation: 0.2, seed: 2, labels })).not.toEqual(split);
   });
 
-  it('takes a count, none, and refuses to take all', () => {
+  it('takes a number of held-out samples, and refuses to hold out all', () => {
     expect(splitSamples({ count: 90, validation: 7, seed: 1 }).validation).toHaveLength(7);
     expect(splitSamples({ count: 3, validation: 0, seed: 1 })).toEqual({ train: [0, 1, 2], validation: [] });
     expect(() => splitSamples({ count: 5, validation: 5, seed: 1 })).toThrow('leaves nothing to train on');

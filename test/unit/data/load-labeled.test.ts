@@ -36,7 +36,7 @@ const load = (path: string, changes: Partial<Parameters<typeof loadLabeled>[0]> 
 describe('createSegmentEncoder', () => {
   const encoder = createSegmentEncoder(tokenizer);
 
-  it('gives what the tokenizer gives where nothing is cut', () => {
+  it("returns the tokenizer's own ids if nothing is cut", () => {
     expect([...encoder.encode('abc', undefined, 20).ids]).toEqual(tokenizer.encode('abc', { addSpecialTokens: true }));
     const { ids, types } = tokenizer.encodePair('abc', 'de');
     const found = encoder.encode('abc', 'de', 20);
@@ -81,7 +81,7 @@ describe('loadLabeled', () => {
     ]);
   });
 
-  it('reads numbers for a regression', async () => {
+  it('reads numbers as regression targets', async () => {
     const path = file('scores.jsonl', '{"sentence1":"a","sentence2":"b","score":2.5}\n{"sentence1":"c","sentence2":"d","score":"4"}\n');
     const { examples, labels } = await load(path, { regression: true });
     expect(labels).toEqual([]);

@@ -56,7 +56,7 @@ describe('a chat that is too long', () => {
     expect(report.notes).toEqual({ 'end after an earlier answer, because the next one does not fit into max_length': 1 });
   });
 
-  it('ends at the last token if asked', async () => {
+  it('is cut at the last token that fits, if asked', async () => {
     const { samples } = await load([{ prompt: [user('Hi')], chosen: long, rejected: [calls('subtract_and_add')] }], { ...cut, settings });
     expect(samples.map(({ rejected }) => shown(rejected))).toEqual([`${asked}[subtract_]`]);
   });
@@ -83,19 +83,19 @@ describe('layouts', () => {
     expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([[`${asked}[yes<eos>]`, `${asked}[no<eos>]`]]);
   });
 
-  test('texts with a prompt end with the end token, and a model with a template leaves them as they are', async () => {
+  test('plain texts with a prompt end with the end token', async () => {
     const { samples: pairs } = await load([{ prompt: 'Q: ', chosen: 'yes', rejected: 'no' }], { chatRenderer: renderTurns });
     expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([['<bos>Q: [yes<eos>]', '<bos>Q: [no<eos>]']]);
   });
 
-  test('texts without a prompt share it up to a word, whose space stays with the answers', async () => {
+  test('the common beginning of two texts is their prompt, up to a whole word', async () => {
     const { samples: pairs } = await load([{ chosen: 'Human: Hi Assistant: yesterday', rejected: 'Human: Hi Assistant: yes' }]);
     expect(pairs.map(({ chosen, rejected }) => [shown(chosen), shown(rejected)])).toEqual([
       ['<bos>Human: Hi Assistant:[ yesterday<eos>]', '<bos>Human: Hi Assistant:[ yes<eos>]'],
     ]);
   });
 
-  test('only answers after the prompt are compared, all of them', async () => {
+  test('all answers after the common prompt are compared', async () => {
     const shared = [user('a'), assistant('b')];
     const { samples: pairs } = await load(
       [{ chosen: [...shared, user('c'), assistant('d'), user('e'), assistant('f')], rejected: [...shared, user('g'), assistant('h')] }],

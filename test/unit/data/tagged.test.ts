@@ -61,11 +61,11 @@ describe("entities are seqeval's", () => {
     }
   });
 
-  test('tags that keep BILOU, by its strict reading', () => {
+  test("BILOU tags are read as seqeval's strict mode reads them", () => {
     expect(bilou.truth.map(tags => entitiesOf(tags).map(({ type, start, end }) => [type, start, end]))).toEqual(bilou.entities);
   });
 
-  test('nothing to divide by counts as 0', () => {
+  test('scores without any entity are 0', () => {
     expect(entityScores(countEntities([[['O'], ['O']]]).values())).toEqual({ precision: 0, recall: 0, f1: 0 });
   });
 });
@@ -94,7 +94,7 @@ describe('tokens belong to the words that word_ids gives', () => {
 
   test.each(Object.entries(kinds))('%s', (kind, cases) => hold(tokenizerOf(kind), cases));
 
-  test('a byte-level tokenizer that puts no space before a text gives words the space that they have within one', () => {
+  test('a byte-level tokenizer without a prefix space still gives words their space', () => {
     const plain = tokenizerOf('roberta', text =>
       text.replace('"type":"ByteLevel","add_prefix_space":true', '"type":"ByteLevel","add_prefix_space":false'),
     );
@@ -126,7 +126,7 @@ describe('CoNLL files', () => {
     expect([pos.labels, pos.scheme, pos.report.labelCounts]).toEqual([['NN', 'VB'], 'plain', { NN: 1, VB: 1 }]);
   });
 
-  test('every line that is wrong is listed', async () => {
+  test('every wrong line is reported', async () => {
     const file = write('wrong.conll', 'a O\nb\n\nc O\n\nd x O\n');
     await expect(load([file])).rejects.toThrow(
       `${file}:2: one column, expected a word and its tag, separated by a space or a tab. Write a word and its tag on each line, and an empty line after each sentence.\n${file}:6: 3 columns, expected 2 as on the first line`,
@@ -210,7 +210,7 @@ describe('samples of JSON', () => {
     expect(() => read(value)).toThrow(message);
   });
 
-  test('a tag that data: labels does not name', () => {
+  test('a tag that data.labels does not name is refused', () => {
     expect(() => read({ tokens: ['a'], tags: ['B-Y'] }, ['O', 'B-X'])).toThrow('the tag "B-Y", expected one of O, B-X');
     expect(() => read({ text: 'one 2', entities: [ENTITY] }, ['O', 'B-Y'])).toThrow('the tag "B-X", expected one of O, B-Y');
   });
@@ -230,7 +230,7 @@ test('words of a running text', () => {
   ]);
 });
 
-test('a batch has the label of each word at its first token, and no weight elsewhere', async () => {
+test('only the first token of each word has a label and a weight', async () => {
   const { examples } = await load([write('batch.conll', 'ab B-X\nc O\n\nd O\n')]);
   const plan = planTexts(examples, { batchSize: 3, maxLength: 64, seed: 1, shuffle: false, grouped: false });
   const source = taggedSource({ plan, examples, padId: 0, types: false });

@@ -139,7 +139,7 @@ describe('cached tokens', () => {
   const file = () => writeData('alpaca.jsonl', alpaca.map(row => JSON.stringify(row)).join('\n'));
   const entries = (cacheDir: string): string[] => readdirSync(cacheDir);
 
-  it('are others for other content, settings and seeds of a draw, and the same for another seed alone', async () => {
+  it('depend on content, settings and the seed of a draw, but not on another seed', async () => {
     const cacheDir = makeTemporaryFolder();
     const data = file();
     await load(data, { large: { cacheDir } });
@@ -154,7 +154,7 @@ describe('cached tokens', () => {
     expect(entries(cacheDir)).toHaveLength(5);
   });
 
-  it('have the weights of turns, and the same ids as without', async () => {
+  it('have the weights of turns, and the same ids as without weights', async () => {
     const cacheDir = makeTemporaryFolder();
     const write = (weight?: number) =>
       writeData(
@@ -181,7 +181,7 @@ describe('cached tokens', () => {
     expect(logged).toEqual([expect.stringContaining('come from the cache')]);
   });
 
-  it('have ids as they are where these are too large for a weight next to them', () => {
+  it('support ids too large to share a word with a weight', () => {
     const [made, columns, sink] = [new MadeSamples(), new ColumnBuilder(['a']), memorySink()];
     const sequence = { ids: Int32Array.of(1, 2 ** 30), train: Uint8Array.of(0, 1) };
     made.add(0, sequence, undefined);
@@ -205,7 +205,7 @@ describe('cached tokens', () => {
     expect(logged[0]).toMatch(/^warning: cached tokens in .* cannot be used/);
   });
 
-  it('leave nothing behind where a sample cannot be used, which is named as in small data', async () => {
+  it('leave nothing behind after a bad sample, which is reported as in small data', async () => {
     const cacheDir = makeTemporaryFolder();
     const data = writeData('a.jsonl', [...alpaca, { instruction: 'x', output: 7 }].map(row => JSON.stringify(row)).join('\n'));
     const small = await load(data).catch((error: Error) => error.message);
@@ -214,7 +214,7 @@ describe('cached tokens', () => {
     expect(entries(cacheDir)).toEqual([]);
   });
 
-  it('stay in memory, announced, where the folder cannot be made', async () => {
+  it('stay in memory, with a warning, if the folder cannot be made', async () => {
     const blocked = writeData('file', '');
     const logged: string[] = [];
     const data = await load(file(), { large: { cacheDir: join(blocked, 'tokens') }, logged });

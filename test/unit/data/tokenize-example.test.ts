@@ -33,12 +33,12 @@ function tokenize(formatted: FormattedExample, settings: Partial<TokenizeSetting
 const show = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
 
 describe('tokenizeExample', () => {
-  it('begins as the tokenizer does and ends plain text with EOS', () => {
+  it('starts like the tokenizer, and ends plain text with EOS', () => {
     expect(tokenize(example('', 'Hi', ':', ' yo'))).toBe('<bos>Hi:[ yo<eos>]');
     expect(tokenize({ chat: false, pieces: [{ text: 'abc', train: true }] })).toBe('<bos>[abc<eos>]');
   });
 
-  it('leaves special tokens to the chat template, and drops what follows the last target', () => {
+  it('leaves special tokens to the chat template, and drops tokens after the last target', () => {
     const formatted = example('<turn>user:', 'Hi', '<eos>\n<turn>assistant:', 'yo<eos>', true);
     expect(tokenize({ ...formatted, pieces: [...formatted.pieces, { text: '\n', train: false }] })).toBe(
       '<turn>user:Hi<eos>\n<turn>assistant:[yo<eos>]',
@@ -86,7 +86,7 @@ describe('tokenizeExample', () => {
     expect(tokenize(chat(true), { maxLength: 10, truncation: 'end' })).toBe('u[:abc;u:de] cut');
   });
 
-  it('cuts the flexible text at its end or in its middle', () => {
+  it('cuts the flexible text at its end or in the middle', () => {
     const formatted = example('T:', 'abcdefghij', ' L:', ' x');
     expect(tokenize(formatted, { maxLength: 13 })).toBe('<bos>T:abcd L:[ x<eos>] cut');
     expect(tokenize(formatted, { maxLength: 13, truncation: 'middle' })).toBe('<bos>T:abij L:[ x<eos>] cut');
@@ -117,7 +117,7 @@ describe('tokenizeExample', () => {
     }
   });
 
-  it('drops what has nothing to learn, and refuses to cut where that is not allowed', () => {
+  it('drops samples without targets, and refuses to cut if truncation is off', () => {
     expect(tokenize({ chat: true, pieces: [{ text: 'a', train: false }] })).toBe('no_target');
     expect(
       tokenize(
@@ -145,7 +145,7 @@ describe('createEncoder', () => {
     decode: (ids, options) => tokenizer.decode(ids, options).replaceAll('▁', ' ').trimStart(),
   };
 
-  it('takes off the space that a tokenizer puts before text that continues, and its closing EOS', () => {
+  it('removes the prefix space and the closing EOS from text that continues', () => {
     const encoder = createEncoder(spacing);
     expect(tokenizer.decode(encoder.start('ab'), { skipSpecialTokens: false })).toBe('<bos>▁ab');
     expect(tokenizer.decode(encoder.next('cd'), { skipSpecialTokens: false })).toBe('cd');
@@ -159,7 +159,7 @@ describe('createEncoder', () => {
     }
   });
 
-  it('gives a fresh list each time', () => {
+  it('returns a new list each time', () => {
     const encoder = createEncoder(tokenizer);
     encoder.next('ab').push(1);
     expect(encoder.next('ab')).toHaveLength(2);

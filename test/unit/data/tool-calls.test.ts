@@ -79,7 +79,7 @@ function stream(form: ToolCallForm, answer: string) {
   return { said: said + end.text, calls: end.calls };
 }
 
-test.each([...published, ...names.filter(name => name !== 'bare')])('%s: what the template writes is read back', name => {
+test.each([...published, ...names.filter(name => name !== 'bare')])('%s: the calls that the template writes are read back', name => {
   const call = entryOf(CALLS, name);
   const renderer = rendererOf(call === undefined ? templateNamed(name) : inTurns(call));
   const { form } = toolUseOf(renderer);
@@ -101,7 +101,7 @@ test.each([
   expect(toolUseOf(rendererOf(templateNamed(name)))).toMatchObject({ passesTools: true, form });
 });
 
-test('a template that ignores tools differs from one whose calls are in an unknown form', () => {
+test('a template that ignores tools is told apart from one whose calls cannot be read', () => {
   for (const name of ['chatml', 'llama2', 'gemma3', 'deepseek-r1'])
     expect(toolUseOf(rendererOf(templateNamed(name)))).toEqual({ passesTools: false, form: undefined });
   expect(toolUseOf(rendererOf(inTurns(CALLS.bare)))).toEqual({ passesTools: true, form: undefined });
@@ -141,7 +141,7 @@ test.each([
   expect(toolCallsIn(answer, formOf(name), TOOLS)).toEqual([{ name: 'find_it', arguments: expected }]);
 });
 
-test('the recipient of a call may stand elsewhere than in the template', () => {
+test('the recipient of a call may come after the name of the channel', () => {
   const { form } = toolUseOf(rendererOf(templateNamed('gpt-oss')));
   if (!form) throw new Error('no form');
   const answer =
@@ -153,7 +153,7 @@ const marked: ToolCallForm = { kind: 'object', opening: '<tool_call>', nameKey: 
 const CALL = '<tool_call>\n{"name": "find", "arguments": {"text": "a } \\" {", "n": 2}}\n</tool_call>';
 const FOUND = { name: 'find', arguments: { text: 'a } " {', n: 2 } };
 
-test('several calls are read in their order, and other objects are none', () => {
+test('several calls are read in order, and other JSON objects are ignored', () => {
   expect(toolCallsIn(`${CALL}\n${CALL} {"name": 3} {"open": `, marked, [])).toEqual([FOUND, FOUND]);
 });
 

@@ -50,19 +50,19 @@ describe('turns of the user', () => {
     expect(trainedTexts(tokensOf(templateNamed(name), withoutSystem, roles('user')))).toEqual([`One?${end}`, `Three?${end}`]),
   );
 
-  it('with answers, which are found as such', () => {
+  it('together with answers, which still count as answers', () => {
     const sequence = tokensOf(templateNamed('llama2'), withoutSystem, roles('user', 'assistant'));
     expect(trainedTexts(sequence).join('')).toContain('One? [/INST] Two.');
     expect(answersIn(sequence).map(text => text.trim())).toEqual(['Two. </s>', 'Four. </s>']);
   });
 
-  it('without the marks that end them', () =>
+  it('without their end marks', () =>
     expect(trainedTexts(tokensOf(templateNamed('qwen3'), withoutSystem, { ...roles('user'), contextParts: ['end_of_turn'] }))).toEqual([
       'One?',
       'Three?',
     ]));
 
-  it('the last turn of these roles', () => {
+  it('trains only the last turn of these roles with data.trained_turns: last', () => {
     const last = (...of: string[]) =>
       trainedTexts(tokensOf(templateNamed('chatml'), withoutSystem, { ...roles(...of), trainedTurns: 'last' }));
     expect(last('user')).toEqual(['Three?<|im_end|>']);
@@ -81,7 +81,7 @@ describe('other roles', () => {
     },
   );
 
-  test.each(['qwen3', 'qwen2.5', 'llama3', 'mistral', 'gpt-oss'])('%s: results of tools', name => {
+  test.each(['qwen3', 'qwen2.5', 'llama3', 'mistral', 'gpt-oss'])('%s: results of tools are trained', name => {
     const texts = trainedTexts(tokensOf(templateNamed(name), called, roles('tool')));
     expect(texts).toHaveLength(1);
     expect(texts[0]).toMatch(/^A tree\.(\s*\S+)?$/);
@@ -100,13 +100,13 @@ describe('other roles', () => {
     expect(() => tokensOf(twice, withoutSystem, roles('user'))).toThrow("this turn of the role 'user' once");
   });
 
-  it('a role without a turn is noted', () => {
+  it('a trained role without a turn is noted', () => {
     const { notes, dropped } = madeOf(templateNamed('qwen3'), withoutSystem, roles('tool'));
     expect([notes, dropped]).toEqual([["have no turn of the role 'tool', which data.trained_roles trains"], 'no_target']);
     expect(madeOf(templateNamed('qwen3'), withoutSystem).notes).toEqual([]);
   });
 
-  it('next to the stretches that the template marks', () => {
+  it('work together with the stretches that the template marks', () => {
     const template =
       "{% for m in messages %}[{{ m.role }}]{% if m.role == 'assistant' %}{% generation %}{{ m.content }}!{% endgeneration %}{% else %}{{ m.content }}?{% endif %}{% endfor %}";
     const { messages } = withoutSystem;
@@ -128,7 +128,7 @@ describe('single turns', () => {
     expect(trainedTexts(tokensOf(chatml, withTurn(2, { train: false }), roles('user')))).toEqual(['One?<|im_end|>']);
   });
 
-  it('a weight counts for the turn alone', () => {
+  it('the weight of a turn applies to that turn only', () => {
     const { ids, weights, train } = tokensOf(templateNamed('chatml'), withTurn(2, { weight: 0.5 }), roles('user', 'assistant'));
     const weightOf = (text: string) => weights?.[ids.findIndex((id, i) => train[i] === 1 && textOfTokens([id]).includes(text))];
     expect([weightOf('O'), weightOf('Th'), weightOf('F')]).toEqual([1, 0.5, 1]);
@@ -160,7 +160,7 @@ describe('laws', () => {
     expect(more).toBeGreaterThan(15);
   });
 
-  it('two answers in a row are two, with nothing between them', () => {
+  it('two answers in a row are trained separately, without the text between them', () => {
     const messages = [
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: 'one' },
@@ -183,7 +183,7 @@ describe('laws', () => {
       }
   });
 
-  it('the usual choice leaves the fingerprint of data as it is', () => {
+  it('the default leaves the fingerprint of the data unchanged', () => {
     const made = (...settings: string[]) =>
       JSON.stringify(datasetSettings({ recipe: recipeOf('model=m', 'data.train=a.jsonl', ...settings) }, undefined));
     expect(made('data.trained_roles=[assistant]')).toBe(made());
@@ -191,7 +191,7 @@ describe('laws', () => {
     expect(made('data.trained_roles=[user]')).toContain('"trainedRoles":["user"]');
   });
 
-  it('a format without turns is an error with the line', () => {
+  it('a format without turns is refused with the line', () => {
     const place = { file: 'a.jsonl', line: 7 };
     const value = { prompt: 'Hi', completion: 'Hello!' };
     expect(() => formatExample({ ...place, value }, { ...CHAT_FORMAT, format: 'prompt_completion', ...roles('user') })).toThrow(

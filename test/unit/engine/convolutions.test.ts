@@ -32,7 +32,7 @@ function program() {
   return assemble({ run: { graph, outputs: wide, effects: [] } });
 }
 
-test('none is asked for in bfloat16', () => {
+test('no convolution runs in bfloat16', () => {
   const all = lowerProgram(program(), kernels).nodes.filter(({ op }) => op.startsWith('Conv2D'));
   expect(all.map(({ attr }) => attr.T)).toEqual(all.map(() => all[0]?.attr.T));
   expect(JSON.stringify(all[0]?.attr.T)).not.toBe(

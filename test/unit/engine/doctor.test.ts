@@ -52,7 +52,7 @@ describe('findProblems', () => {
   });
 });
 
-it('a slow engine that stands in for a faster one is reported once', () => {
+it('a slow fallback engine is not reported a second time', () => {
   expect(findProblems({ ...healthy, engine: { ...engine, name: 'portable', matmulGflops: 2 }, isFallback: true })).toEqual([]);
 });
 

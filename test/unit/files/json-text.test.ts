@@ -14,6 +14,6 @@ test('2.0 stays 2.0, a changed number is written anew, and what is new has its o
   expect(written).toContain('"f": [\n    7,\n    {},\n    []\n  ]');
 });
 
-test('a value that comes from nowhere is plain JSON', () => {
+test('a new value is written as plain JSON', () => {
   expect(jsonLike({ a: [1.5, null, 'x'] }, '')).toBe(`${JSON.stringify({ a: [1.5, null, 'x'] }, null, 2)}\n`);
 });

@@ -58,24 +58,24 @@ describe('regular files', () => {
     await handle.close();
   });
 
-  test('a folder', async () => refusal(folder, 'not-regular-file', /is a folder, not a regular file/)());
+  test('a folder is refused', async () => refusal(folder, 'not-regular-file', /is a folder, not a regular file/)());
   test('a file larger than allowed is refused by its size', async () => refusal(at('vast'), 'file-too-large', /has 1099511627776 bytes/)());
 });
 
 describe.skipIf(process.platform === 'win32')('what only Unix has', () => {
-  test('a named pipe, with and without a link', async () => {
+  test('a named pipe is refused, with and without a link', async () => {
     execFileSync('mkfifo', [at('pipe')]);
     symlinkSync(at('pipe'), at('pipe-link'));
     await refusal(at('pipe'), 'not-regular-file', /is a named pipe/)();
     await refusal(at('pipe-link'), 'not-regular-file', /is a named pipe/)();
   });
 
-  test('a device without end', async () => {
+  test('an endless device is refused', async () => {
     symlinkSync('/dev/zero', at('zero'));
     await refusal(at('zero'), 'not-regular-file', /is a device/)();
   });
 
-  test('a socket', async () => {
+  test('a socket is refused', async () => {
     const server = createServer();
     await new Promise<void>(resolve => server.listen(at('socket'), resolve));
     await refusal(at('socket'), 'not-regular-file', /is a socket/)();

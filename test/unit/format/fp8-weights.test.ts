@@ -57,7 +57,7 @@ test('each block has its scale, the last ones may be smaller, and the scales are
   expect(await files.readFloat32('a.bias')).toEqual(Float32Array.of(1, 2, 3));
 });
 
-test('all codes', async () => {
+test('all 256 codes have their values', async () => {
   const all = Uint8Array.from({ length: 256 }, (_, code) => code);
   const files = withFp8Weights(filesOf({ w: ['F8_E4M3', [16, 16], all], w_scale_inv: ['F32', [1, 1], Float32Array.of(1)] }), 'x');
   const read = await files.readFloat32('w');
@@ -88,7 +88,7 @@ test('files without such weights are left as they are', () => {
   expect(withFp8Weights(plain, 'x')).toBe(plain);
 });
 
-test('the block of a config', () => {
+test('the block size comes from the config, or else is 128 × 128', () => {
   expect(fp8Block({ quantization_config: { quant_method: 'fp8', weight_block_size: [64, 32] } })).toEqual([64, 32]);
   expect(fp8Block({ quantization_config: { quant_method: 'fp8', weight_block_size: null } })).toEqual([128, 128]);
   expect(fp8Block({})).toEqual([128, 128]);

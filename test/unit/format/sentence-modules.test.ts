@@ -30,11 +30,11 @@ const denseFolder = (config: object): string => {
 };
 const plain = [module('', 'Transformer'), module('1_Pooling', 'Pooling')];
 
-test('a folder without a list of modules is none of them', async () => {
+test('a folder without a list of modules is not a sentence model', async () => {
   expect(await readSentenceModules(makeFolder())).toBeUndefined();
 });
 
-test('what is written is read', async () => {
+test('modules read back as they were written', async () => {
   const dense = [{ at: '2_Dense', width: 8, out: 4, biased: false }];
   for (const given of [
     { mode: 'max', normalize: true } as const,

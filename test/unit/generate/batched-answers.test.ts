@@ -46,7 +46,7 @@ describe.each([
   ['the likeliest tokens', 0],
   ['drawn tokens', 1.5],
 ])('%s', (_, temperature) => {
-  test('are those of each prompt alone', async () => {
+  test('are the same as for each prompt alone', async () => {
     const expected: (readonly number[])[] = [];
     for (const ids of prompts) expected.push(await idsOf(alone.answer(ask(ids, { temperature }))));
     const found = await Promise.all(prompts.map(ids => idsOf(together.answer(ask(ids, { temperature })))));
@@ -55,7 +55,7 @@ describe.each([
   });
 });
 
-test('they are written at the same time, and one that ends makes room', async () => {
+test('run at the same time, and the next one starts when one ends', async () => {
   const order: number[] = [];
   const answers = prompts.map((ids, i) => together.answer(ask(ids, { onToken: () => void order.push(i) })));
   await Promise.all(answers);

@@ -69,7 +69,7 @@ describe.each(['without a chat template', 'with one'])('%s', kind => {
     expect(encode().chat).toBe(kind === 'with one' && format !== 'prompt_completion');
   });
 
-  test('text is continued as it stands', () => {
+  test('a prompt in the format text is continued unchanged', () => {
     const { ids, chat } = encodeTrainedPrompt(tokenizer(), PROMPT, { format: 'text', template: TEMPLATE, labels: [] });
     expect([ids, chat]).toEqual([createEncoder(tokenizer()).start(PROMPT), false]);
   });

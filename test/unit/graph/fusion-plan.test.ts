@@ -155,7 +155,7 @@ describe('what runs together', () => {
     expect(order.indexOf('fused mul')).toBeLessThan(order.indexOf('assign'));
   });
 
-  test('what is given of a variable is made before its rows are written', () => {
+  test('an output that reads a variable is computed before its rows are updated', () => {
     const graph = new Graph();
     const w = graph.read({ name: 'w', shape: [64, 4], dtype: 'float32' });
     const x = graph.feed('x', [64, 4]);
@@ -167,7 +167,7 @@ describe('what runs together', () => {
     expect(Math.max(at(before), at(flat))).toBeLessThan(at(effect));
   });
 
-  test('no step takes over the memory of what another store of it gives out as it was loaded', () => {
+  test('no step reuses memory that another of its outputs still reads', () => {
     for (const { program } of fusedSteps(built(movedNextTo(1024))))
       for (const [node, taken] of program?.takesOver ?? [])
         for (const load of program?.loads ?? [])
@@ -175,7 +175,7 @@ describe('what runs together', () => {
             expect(program?.stores.filter(store => store.node !== node).map(({ register }) => register)).not.toContain(load.register);
   });
 
-  test('a row has no more numbers than the kernel counts', () => {
+  test("a row of a step is short enough for the kernel's 32-bit counts", () => {
     const [step] = fusedSteps(built(graph => ({ y: graph.neg(graph.feed('x', [65536, 65536])) }))).filter(({ program }) => program);
     expect(step?.program?.columns).toBeLessThan(2 ** 31);
   });

@@ -138,7 +138,7 @@ describe('what a resume computes stands in its checkpoint', () => {
   const others = ['metrics.jsonl', 'state.json', 'coverage.json', 'selection.json', 'memory.json', 'scores.safetensors', 'summary.json'];
 
   // All at the same time: none of them may matter.
-  test.each(['gone', 'half', 'noise'] as const)('every other file is %s, and nothing changes', async damage => {
+  test.each(['gone', 'half', 'noise'] as const)('with every other file %s, the resumed run is the same', async damage => {
     restore();
     for (const file of others.map(name => join(work, name)).filter(existsSync)) {
       if (damage === 'gone') rmSync(file);
@@ -152,7 +152,7 @@ describe('what a resume computes stands in its checkpoint', () => {
     if (damage !== 'half') expect(saidIn(events)).toContain('metrics.jsonl has lost its earlier lines');
   });
 
-  test('a chat template that states the date states that of the beginning, without state.json too', async () => {
+  test('the date in a chat template is that of the start, even without state.json', async () => {
     restore();
     const file = join(work, 'checkpoints', 'step-000004', 'trainer_state.json');
     const { startedAt } = readRecord(file);
@@ -188,7 +188,7 @@ describe('data that changed underneath', () => {
     }
   });
 
-  test('the same samples written otherwise are the same, and other held-out ones are reported', async () => {
+  test('the same samples in another notation are accepted, and changed held-out samples are reported', async () => {
     restore();
     const [text, heldText] = [readFileSync(train, 'utf8'), readFileSync(held, 'utf8')];
     try {
@@ -226,7 +226,7 @@ describe('checkpoints', () => {
     expect(readdirSync(join(work, 'checkpoints')).sort()).toEqual(['step-000002', 'step-000004', 'step-000006']);
   });
 
-  test('a folder that cannot be read is not one without checkpoints', async () => {
+  test('a checkpoints folder that cannot be read is an error', async () => {
     restore();
     rmSync(join(work, 'checkpoints'), { recursive: true });
     writeFileSync(join(work, 'checkpoints'), 'a file');
@@ -235,7 +235,7 @@ describe('checkpoints', () => {
 });
 
 describe('a run that is to replace another', () => {
-  test('and is refused in its preparation leaves the other as it was, to be resumed', async () => {
+  test('keeps the old run, ready to be resumed, if the new one is refused', async () => {
     restore();
     const contents = (): Map<string, string> =>
       new Map(

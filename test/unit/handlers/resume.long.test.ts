@@ -82,7 +82,7 @@ describe('an interruption at an awkward moment', () => {
     ({ value: expected } = await runInProcess({ kind: 'train', recipe: saving, runDir: whole, context }));
   });
 
-  test.each([2, 4])('in the evaluation after update %i: the continued run makes up for it', async step => {
+  test.each([2, 4])('in the evaluation after update %i: the resumed run evaluates again', async step => {
     const runDir = join(task.folder, `evaluation ${step} parts`);
     let steps = 0;
     const first = await runInProcess({ kind: 'train', recipe: saving, runDir, context }, (event, job) => {
@@ -99,7 +99,7 @@ describe('an interruption at an awkward moment', () => {
     expect(await linesOf(runDir)).toEqual(await linesOf(whole));
   });
 
-  test('before the first checkpoint: what the resume changes is kept', async () => {
+  test('before the first checkpoint: the resumed run keeps its changed settings', async () => {
     const runDir = join(task.folder, 'unsaved');
     const recipe = task.recipe('engine=portable', 'max_steps=4', 'save_strategy="no"');
     await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(1, false));
@@ -108,7 +108,7 @@ describe('an interruption at an awkward moment', () => {
     expect(readFileSync(join(runDir, 'recipe.yaml'), 'utf8')).toMatch(/^max_steps: 2$/m);
   });
 
-  test('after a stop: a part that breaks off does not hand over what the part before it did', async () => {
+  test('after a stop: a resumed run that crashes leaves its own newest checkpoint to continue from', async () => {
     const runDir = join(task.folder, 'broken');
     const recipe = task.recipe('engine=portable', 'max_steps=4', 'save_strategy=steps', 'save_steps=2');
     await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(1));
@@ -130,7 +130,7 @@ describe('what may change', () => {
       error => describeFailure(error).event,
     );
 
-  test('the length of the run may, and the rest is refused by name', async () => {
+  test('only the length of the run may change, and other settings are refused by name', async () => {
     const recipe = task.recipe('engine=portable', 'max_steps=2');
     await runInProcess({ kind: 'train', recipe, runDir, context });
     expect(await failureOf(() => resume())).toMatchObject({ code: 'nothing-left' });
@@ -177,7 +177,7 @@ describe('what may change', () => {
     writeFileSync(weights, bytes);
   });
 
-  test('a folder that is no run', async () => {
+  test('a folder that is not a run is refused', async () => {
     expect(await failureOf(() => runInProcess({ kind: 'resume', runDir: task.folder, overrides: [], context }))).toMatchObject({
       code: 'run-missing',
     });

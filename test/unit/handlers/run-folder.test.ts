@@ -38,7 +38,7 @@ const codeOf = async (work: () => unknown): Promise<string> => {
 const deadPid = (): number => spawnSync(process.execPath, ['-e', '']).pid;
 
 describe('beginning', () => {
-  test('in a new folder', async () => {
+  test('creates a new folder with a lock', async () => {
     const runDir = join(folder, 'a', 'b');
     const { release } = await beginRunFolder(runDir, false, say);
     expect(readdirSync(runDir)).toEqual(['lock']);
@@ -160,7 +160,7 @@ describe('replacing a run', () => {
     expect(said.join()).toContain('is back');
   });
 
-  test('broken off at any move, in either direction, nothing is lost', async () => {
+  test('a kill at any move, in either direction, loses nothing', async () => {
     await leaveRun();
     const before = contents();
     (await beginRunFolder(folder, true, say)).release();

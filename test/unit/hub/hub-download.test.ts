@@ -111,7 +111,7 @@ describe('resume', () => {
     expect(readFileSync(join(dir, 'model.safetensors')).equals(WEIGHTS)).toBe(true);
   });
 
-  test('so is one of an earlier process, and what was kept is said', async () => {
+  test('continues the download of an earlier process, and reports what it kept', async () => {
     let down = true;
     const { options, paths, dir } = await hub((request, response) => {
       if (!isWeights(request) || !down) return false;
@@ -225,7 +225,7 @@ describe('says what to do', () => {
     expect(warnings.at(-1)).toContain('the copy in the cache is used');
   });
 
-  test('no weights that are read, several GGUF files, another process', async () => {
+  test('unsupported weights, several GGUF files, or another process downloading are explained', async () => {
     const others = await hub(undefined, { 'config.json': CONFIG, 'tf_model.h5': Buffer.from('x') });
     expect((await hubError(() => downloadModel('org/model', others.options))).message).toContain('choose a repository with one of them');
     const several = await hub(undefined, { 'a.gguf': Buffer.from('x'), 'b.gguf': Buffer.from('y') });
@@ -249,7 +249,7 @@ describe('says what to do', () => {
     expect((await hubError(() => downloadModel('org/model', busy.options))).message).not.toContain('is downloading');
   });
 
-  test('a listing that lies about its files', async () => {
+  test('a listing with unsafe names or sizes is refused', async () => {
     const { options } = await hub((request, response) => {
       response.end(
         JSON.stringify({

@@ -69,7 +69,7 @@ async function hub(files: Readonly<Record<string, Buffer>>, ranges = true) {
   return { options: { cacheDir: temporaryFolder(), endpoint, retryDelayMs: 1 }, sent: () => sent };
 }
 
-test('are those of the files themselves', async () => {
+test('equal those of the local files', async () => {
   const { options } = await hub({ 'config.json': CONFIG, 'model.safetensors': readFileSync(goldenPath('llama/model.safetensors')) });
   const found = await readHubHeaders('org/model', options);
   const local = await readModelHeaders(goldenPath('llama'));
@@ -102,7 +102,7 @@ test('of a large file of torch.save its ends are asked for', async () => {
   expect(sent()).toBeLessThan(4 * 128 * 1024);
 });
 
-test('a server without ranges, a file that is none, a model without safetensors', async () => {
+test('a server without ranges, a damaged file and a model without safetensors are refused', async () => {
   const { file } = longFile(2000, 4000);
   const whole = await hub({ 'config.json': CONFIG, 'model.safetensors': file }, false);
   await expect(readHubHeaders('org/model', whole.options)).rejects.toThrow(/does not answer range requests/);

@@ -86,7 +86,7 @@ test('holds the weights once and no sums: its variables are the parameters of th
 for (const { name, engine: other, missing } of others)
   describe(name, () => {
     if (!other) return test.skip(`not here: ${missing}`);
-    test('as on the interpreter', async () => {
+    test('gives the scores of the interpreter', async () => {
       const [own, expected] = [await scoresOf(dataOf(2, { engine: other })), await scoresOf(dataOf(2))];
       for (const module of modules)
         expectClose([...valueFor(own.scores, module.name)], [...valueFor(expected.scores, module.name)], 1e-5, module.name);

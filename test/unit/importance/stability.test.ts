@@ -14,7 +14,7 @@ describe('the Jaccard index', () => {
     expect(jaccard(a, b)).toBeCloseTo(both / new Set([...a, ...b]).size, 12);
   });
 
-  test('of the same and of nothing', () => {
+  test('is 1 for equal and for empty sets, and 0 for disjoint ones', () => {
     expect(jaccard(Int32Array.of(1, 3), Int32Array.of(1, 3))).toBe(1);
     expect(jaccard(new Int32Array(), new Int32Array())).toBe(1);
     expect(jaccard(Int32Array.of(1), Int32Array.of(2))).toBe(0);

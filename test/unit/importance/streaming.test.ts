@@ -37,7 +37,7 @@ const formsWeights = ({ schedule }: Signature): boolean =>
   schedule.some(node => node.op !== 'read' && node.phase === 1 && modules.some(({ weight }) => weight.shape.join() === node.shape.join()));
 
 describe.each(['wanda', 'activation'] as const)('%s', measure => {
-  test('takes what inference takes, and squares of one activation', () => {
+  test('needs the memory of inference and the squares of one activation', () => {
     const peak = peakOf(scoringBy(measure));
     expect(peak).toBeLessThan(inference + 2 * byteSize({ shape: [shape.tokens, 14336], dtype: 'float32' }));
   });

@@ -12,7 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const golden = join(import.meta.dirname, '..', '..', 'golden', 'llama');
 const look = (cacheDir: string) => new ModelCache(join(folder, cacheDir), readModelFacts).look('org/tiny', 'main', join(folder, 'recipes'));
 
-test('one that was downloaded is it, whatever folder stands next to the recipe', async () => {
+test('a downloaded model is found, whatever folder is next to the recipe', async () => {
   mkdirSync(join(folder, 'recipes'));
   expect(await look('empty')).toMatchObject({ kind: 'not-downloaded' });
   const repository = repoFolder(join(folder, 'full'), 'org/tiny');

@@ -29,7 +29,7 @@ test.each<[string, readonly string[], boolean]>([
   ['a picture above texts that are not looked for so far down', ['logo.png', 'en/train/v1/part.jsonl'], false],
 ])('%s', async (_, files, found) => expect(await isFolderOfImages(await folderWith(files))).toBe(found));
 
-test('a folder that is not there, or is a file, has none', async () => {
+test('a missing folder and a file are no folders of images', async () => {
   expect(await isFolderOfImages(path.join(await temporaryFolder(), 'missing'))).toBe(false);
   expect(await isFolderOfImages(import.meta.filename)).toBe(false);
 });

@@ -62,7 +62,7 @@ describe('the runs of a recipe', () => {
     expect((await viewOf('model: m\noutput_dir: elsewhere', { folder })).runs).toEqual({ output: 'free' });
   });
 
-  it('is known by the file that every run writes', () => expect(STATE_FILE).toBe('state.json'));
+  it('is recognized by state.json', () => expect(STATE_FILE).toBe('state.json'));
 });
 
 describe('rows of the data', () => {

@@ -70,7 +70,7 @@ describe('quick fixes', () => {
     expect(await fixed(before, 'memory-above-free', 'a.rowtune.yaml', 350e6)).toBe(after);
   });
 
-  it('keeps JSON JSON', async () => {
+  it('keeps a JSON recipe valid JSON', async () => {
     const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
     const base = { model: 'models/tiny', r: 8, max_length: 32 };
     const name = 'a.rowtune.json';
@@ -344,7 +344,7 @@ dtype: bf16
     expect((await lint(text, { folder })).filter(({ severity }) => severity === 'error')).toEqual([]);
   });
 
-  it('one of ours is left alone, and so is text that does not parse', () => {
+  it('a Rowtune recipe, and text that does not parse, are left alone', () => {
     expect(converted(`${head}${data}`)).toBe('no conversion');
     expect(converted(`${head}lr: 1.0e-4\n${data}`)).toBe('no conversion');
     expect(converted('base_model: [')).toBe('no conversion');

@@ -15,13 +15,13 @@ const lint = (error: Error) =>
     { ...sourcesOf({ folder }), estimate: () => Promise.reject(error) },
   );
 
-test('stopped', async () => {
+test('an estimate that took too long is an error on the model', async () => {
   const message = 'Estimating the memory of a.rowtune.yaml took longer than 20 s and was stopped.';
   expect(await lint(new ReadStopped(message))).toEqual([
     expect.objectContaining({ code: 'unreadable-model', severity: 'error', message, path: ['model'] }),
   ]);
 });
 
-test('a fault', async () => {
+test('an unexpected exception is not hidden', async () => {
   await expect(lint(new TypeError('x is undefined'))).rejects.toThrow('x is undefined');
 });

@@ -49,7 +49,7 @@ const claimOf = (identity: Parameters<typeof claimName>[0]): void => {
   writeFileSync(join(lock, claimName(identity)), '');
 };
 
-test('is held once, also through a link, and leaves nothing behind', () => {
+test('is held by one process, also through a link, and leaves nothing behind', () => {
   const { release, takenFrom } = taken();
   expect(takenFrom).toEqual([]);
   expect(lockHolder(lock)).toEqual(ownIdentity());
@@ -61,7 +61,7 @@ test('is held once, also through a link, and leaves nothing behind', () => {
   taken().release();
 });
 
-test('of a dead process is taken over; that of a living one never', () => {
+test('of a dead process is taken over, of a living one never', () => {
   const dead = { pid: spawnSync(process.execPath, ['-e', '']).pid };
   claimOf(dead);
   const { release, takenFrom } = taken();
@@ -72,7 +72,7 @@ test('of a dead process is taken over; that of a living one never', () => {
   expect(readdirSync(lock)).toEqual([claimName({ pid: process.ppid })]);
 });
 
-test('a copy of its folder, made while it is held, is free, and the original is not', () => {
+test('a copy of a locked folder is not locked, and the original stays locked', () => {
   const { release } = taken();
   const copy = `${folder}-copy`;
   cpSync(folder, copy, { recursive: true });
@@ -88,7 +88,7 @@ test('a copy of its folder, made while it is held, is free, and the original is 
   release();
 });
 
-test.runIf(process.platform === 'linux')('a number that is used again, or is of another boot, deceives nobody', () => {
+test.runIf(process.platform === 'linux')('a reused process id, or one from before a reboot, does not hold it', () => {
   const own = ownIdentity();
   expect(isRunning(own)).toBe(true);
   for (const other of [{ startTime: '1' }, { bootId: '00000000' }]) {
@@ -98,7 +98,7 @@ test.runIf(process.platform === 'linux')('a number that is used again, or is of 
   }
 });
 
-test('a file of somebody in its place is left alone', () => {
+test("a user's file with its name is left alone", () => {
   writeFileSync(lock, 'mine');
   expect(() => takeLock(lock)).toThrow('ENOTDIR');
   expect(readFileSync(lock, 'utf8')).toBe('mine');

@@ -10,7 +10,7 @@ const recipe = (settings: Record<string, string>): RecipeEntry[] =>
   Object.entries(settings).map(([key, value]) => ({ key, value, isDefault: false, doc: `about ${key}` }));
 
 describe('recipes', () => {
-  test('a setting differs where two runs have other values, or one has none', () => {
+  test('a setting differs if the values of two runs differ, or one run lacks it', () => {
     const rows = recipeRows([
       recipe({ model: 'm', method: 'spsft', r: '16' }),
       recipe({ model: 'm', method: 'lora', r: '16', lora_alpha: '8' }),
@@ -24,7 +24,7 @@ describe('recipes', () => {
     expect(rows[0]?.doc).toBe('about model');
   });
 
-  test('where a run lies is no difference, and a run whose recipe is not there yet makes none', () => {
+  test('the folder of a run is no difference, nor is a recipe that is not loaded yet', () => {
     const rows = recipeRows([recipe({ output_dir: 'a', seed: '1' }), undefined, recipe({ output_dir: 'b', seed: '1' })]);
     expect(rows.filter(({ differs }) => differs)).toEqual([]);
     expect(recipeRows([undefined])).toEqual([]);
@@ -103,7 +103,7 @@ describe('results', () => {
   );
   const valuesOf = (id: string) => resultColumns([ended, begun]).find(column => column.id === id)?.values;
 
-  test('what the run hands over beats the last line; what is not known is left open', () => {
+  test('final results replace the last metrics, and unknown values are empty', () => {
     expect(valuesOf('loss')).toEqual([1, undefined]);
     expect(valuesOf('mean_loss')).toEqual([2, undefined]);
     expect(valuesOf('eval_loss')).toEqual([0.25, undefined]);
@@ -116,7 +116,7 @@ describe('results', () => {
     expect(valuesOf('trainable')).toEqual([100, undefined]);
   });
 
-  test('a column without any value is none', () => expect(valuesOf('memory_peak_bytes')).toBeUndefined());
+  test('a column without values is left out', () => expect(valuesOf('memory_peak_bytes')).toBeUndefined());
 
   test('the best, by what is good', () => {
     expect([...bestOf({ values: [3, 1, undefined, 1], better: 'low' })]).toEqual([1, 3]);

@@ -156,7 +156,7 @@ describe('the open cell', () => {
   const store = createScoreStore();
   store.apply({ path: '/a', key: '' }, [{ name: 'm.layers.0.up', scores: Float32Array.of(1, 4, 2, 3) }]);
 
-  test('its neurons in the order of the strip, the selected ones marked', () => {
+  test('shows neurons in the order of the strip, with the selected ones marked', () => {
     const { neurons } = cellContent(makePicture(state, store), 0);
     if (!neurons) throw new Error('no neurons');
     expect([...neurons.isSelected]).toEqual([0, 1, 0, 1]);
@@ -174,7 +174,7 @@ describe('the open cell', () => {
     expect(neurons.sentence).toBe('4 neurons by descending score, 2 selected (50.0%), scores from 1 to 4');
   });
 
-  test('columns are called so, and the shape is that of the weight', () => {
+  test('calls columns columns, and shows the shape of the weight', () => {
     const columns = source('/c', { modules: [{ name: 'm.layers.0.up columns', shape: [4, 2], unit: 'columns', rowParameters: 2 }] });
     const chosen = { type: 'choose', change: { a: { path: '/c', key: '' }, order: 'position' } } as const;
     const byColumn = createScoreStore();

@@ -55,12 +55,12 @@ test('a set of scores is named by the label of its measure', () => {
 describe('what the rows that stand out are called', () => {
   const factNames = (info: HeatmapSourceInfo): string[] => cellFacts(pictureOf(info, ['m.layers.0.up']), 0).facts.map(([name]) => name);
 
-  test('of scores without a run nothing is trained', () => {
+  test('of scores without a run: selected rows', () => {
     expect(factNames(source())).toContain('selected rows');
     expect(factNames(source())).not.toContain('trained rows');
   });
 
-  test('of a run what it trained is, and nothing else', () => {
+  test('of a run: trained rows, whatever the budget shown', () => {
     const run = source({ kind: 'run', selection: [{ module: 'm.layers.0.up', rows: Int32Array.of(1, 3) }] });
     expect(cellFacts(pictureOf(run, ['m.layers.0.up']), 0).facts).toContainEqual(['trained rows', '2 of 4 (50.0%)']);
     const store = createScoreStore();

@@ -63,7 +63,7 @@ describe('state', () => {
     expect(status({ state: 'finished' })).not.toContain('cores');
   });
 
-  test('preparing tells what is done now', () => {
+  test('a preparing run shows its current phase', () => {
     const progress = { type: 'progress', phase: 'load', done: 12, total: 272, unit: 'tensors' } as const;
     expect(statusOf(modelOf(overview({ state: 'preparing', totalSteps: 0, job: { id: '1', state: 'running', progress } })))).toMatchObject({
       state: 'preparing',
@@ -73,7 +73,7 @@ describe('state', () => {
     });
   });
 
-  test('an evaluation on the way does not move the bar of the training', () => {
+  test('an evaluation during training does not move the progress bar', () => {
     const progress = { type: 'progress', phase: 'evaluate', done: 3, total: 9, unit: 'batches' } as const;
     const status = statusOf(modelOf(overview({ step: 50, job: { id: '1', state: 'running', progress } })));
     expect(status).toMatchObject({ done: 50, total: 100, facts: ['50 of 100 steps', 'evaluating 3 of 9 batches'] });

@@ -75,7 +75,7 @@ describe('stages', () => {
     expect(of('rehearse', 'evaluate')?.detail).toMatch(/^evaluating, /);
   });
 
-  test('none where nobody tells, or where training has begun', () => {
+  test('a run without a known phase, or in training, has no stages', () => {
     expect(stagesOf(modelOf(preparing(undefined)))).toEqual([]);
     expect(stagesOf(modelOf(overview({ phase: 'train' }, { state: 'running' })))).toEqual([]);
   });
@@ -96,7 +96,7 @@ const lines: RunPatch = {
 };
 
 describe('results', () => {
-  test('nothing before the first evaluation', () => expect(resultsOf(modelOf())).toBeUndefined());
+  test('are empty before the first evaluation', () => expect(resultsOf(modelOf())).toBeUndefined());
 
   test('while it trains the newest evaluation stands in for the last', () => {
     const results = resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 10, before: BEFORE, newest: AFTER } }));
@@ -108,7 +108,7 @@ describe('results', () => {
     expect(results?.labels?.after).toBe(AFTER.labels);
   });
 
-  test('a file of what a run has not come to again is left out: it went back, or began anew', () => {
+  test('an evaluation file from a later step than the run has reached is ignored', () => {
     const results = resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 15, before: BEFORE, newest: AFTER } }));
     expect(results?.rows[0]).toMatchObject({ before: '2', after: '0.6' });
     expect(results?.labels).toBeUndefined();

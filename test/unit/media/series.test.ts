@@ -9,7 +9,7 @@ import { smooth, smoothingWeight } from '../../../media/shared/series/smooth.ts'
 const points = (x: readonly number[], y: readonly number[]): Points => ({ x: Float64Array.from(x), y: Float64Array.from(y) });
 
 describe('numbers', () => {
-  test('grow without losing any', () => {
+  test('grow without losing values', () => {
     const numbers = new Numbers();
     for (let i = 0; i < 5000; i++) numbers.push(i * i);
     expect([numbers.length, numbers.at(4999), numbers.at(5000), numbers.view().at(-1)]).toEqual([5000, 4999 ** 2, Number.NaN, 4999 ** 2]);
@@ -26,7 +26,7 @@ describe('numbers', () => {
     expect([lastAtMost([0, 3, 7], x), nearest([0, 3, 7], x)]).toEqual([below, near]);
   });
 
-  test('nothing lies in nothing', () => expect([lastAtMost([], 1), nearest([], 1)]).toEqual([-1, -1]));
+  test('an empty series has no nearest point', () => expect([lastAtMost([], 1), nearest([], 1)]).toEqual([-1, -1]));
 });
 
 describe('curves with points of their own', () => {
@@ -92,7 +92,7 @@ describe('history', () => {
 describe('smoothing', () => {
   test('without weight the values stay', () => expect([...smooth(Float64Array.of(3, 1, 2), 0)]).toEqual([3, 1, 2]));
 
-  test('what is constant stays so from its first value on', () => {
+  test('constant values stay constant', () => {
     for (const value of smooth(new Float64Array(50).fill(7), 0.95)) expect(value).toBeCloseTo(7, 12);
   });
 
@@ -157,5 +157,5 @@ describe('resample', () => {
     expect(at.every(place => Math.abs(place - 5000) < 100)).toBe(true);
   });
 
-  test('nothing to draw', () => expect(resample([], { min: 0, max: 1 }, 100)).toEqual({ x: [], ys: [] }));
+  test('an empty range has no points', () => expect(resample([], { min: 0, max: 1 }, 100)).toEqual({ x: [], ys: [] }));
 });

@@ -8,7 +8,7 @@ import { weightStream } from '../../../trainer/model/weight-stream.ts';
 
 const MIB = 2 ** 20;
 
-test('what was given back is taken again, in the size that is asked for', () => {
+test('returned memory is used again, in the requested size', () => {
   const memory = new SpareMemory();
   const first = memory.take(3 * MIB);
   const second = memory.take(3 * MIB);
@@ -89,7 +89,7 @@ test('a tensor is as it was read until it is released, while the next is read', 
   expect(buffers.size).toBeLessThan(large);
 });
 
-test('who stops early leaves nobody reading, and a failure comes in its turn', async () => {
+test('stopping early stops the reading, and an error arrives in order', async () => {
   const { source, reading } = numbered();
   const stream = weightStream(model, source, { storage: FLOAT32_STORAGE });
   await stream.next();

@@ -46,7 +46,7 @@ describeWith('on the CPU plugin', cpuPlugin, noCpuPlugin, engine => {
   /** A device that claims to have a kernel. */
   const claiming: Engine = { ...engine, description: { ...engine.description, fusedAttention: true } };
 
-  test('a device without a kernel attends in chunks, and says nothing of it', async () => {
+  test('a device without a kernel uses chunks, without a message', async () => {
     expect(await choose('dtype: bfloat16\n', engine)).toBe(false);
     expect(logged).toEqual([]);
   });

@@ -44,5 +44,5 @@ describe('table', () => {
     ).toBe(['name     loss', 'a         0.5', 'longer  12.25'].join('\n'));
   });
 
-  test('nothing', () => expect(table([])).toBe(''));
+  test('a table without rows is empty', () => expect(table([])).toBe(''));
 });

@@ -21,7 +21,7 @@ function sentenceAbove(lines: readonly string[], end: number): string {
 describe('the recipe', () => {
   const every = objectiveNames.flatMap(task => methodNames.map(method => [task, method] as const));
 
-  test('the wizard offers all', () => {
+  test('the wizard offers all tasks and methods', () => {
     expect(choicesOf('task').map(({ word }) => word)).toEqual(objectiveNames);
     expect(choicesOf('method').map(({ word }) => word)).toEqual(methodNames);
   });
@@ -41,7 +41,7 @@ describe('the recipe', () => {
     expect(Math.max(...lines.map(line => line.length))).toBeLessThanOrEqual(100);
   });
 
-  test('has what the method has a use for', () => {
+  test('has only the settings that its method uses', () => {
     const own = recipeText(answers);
     const lora = recipeText({ ...answers, method: 'lora' });
     expect([own.includes('importance:'), own.includes('lora_alpha:')]).toEqual([true, false]);
@@ -49,13 +49,13 @@ describe('the recipe', () => {
     expect([own.includes('beta:'), recipeText({ ...answers, task: 'simpo' }).includes('  beta: 2')]).toEqual([false, true]);
   });
 
-  test('without data says what to put there', () => {
+  test('has a comment on the data file that does not exist yet', () => {
     const text = recipeText({ ...answers, train: undefined });
     expect(text).toContain('# This data file does not exist yet');
     expect(parseRecipe(text).recipe?.data.train).toEqual(['data/train.jsonl']);
   });
 
-  test('fits the model', () => {
+  test('fits the positions and the task of the model', () => {
     expect(parseRecipe(recipeText({ ...answers, maxPositions: 128, r: 4 })).recipe).toMatchObject({ max_length: 128, r: 4 });
     expect(taskOfConfig({ architectures: ['LlamaForCausalLM'] })).toBe('causal_lm');
     expect(taskOfConfig({ architectures: ['ViTForImageClassification'] })).toBe('image_classification');

@@ -89,7 +89,7 @@ test('a rank that was killed after its result is named, and not one that was sti
   table.close();
 });
 
-test('a rank that the launcher has ended is not named, though its end was seen first', async () => {
+test('a rank ended by the launcher is not blamed, even if its end was seen first', async () => {
   const { table, lifelines } = joined();
   await afterwards();
   for (const rank of [2, 1, 0]) lifelines[rank]?.end();
@@ -100,7 +100,7 @@ test('a rank that the launcher has ended is not named, though its end was seen f
   table.close();
 });
 
-test('a rank that has ended in order before another was killed is not named', async () => {
+test('a rank that ended normally before another was killed is not blamed', async () => {
   const { table, lifelines } = joined();
   await afterwards();
   table.end(0, { type: 'result', value: {} });
@@ -125,7 +125,7 @@ test.each([
   expect(howEnded(lines, rank)).toBe(how);
 });
 
-test('what arrived during a pause counts, though the time to conclude has passed', async () => {
+test('messages that arrived during a pause count, even after the deadline', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout'] });
   const { table, lifelines } = joined();
   table.launcherEnded();

@@ -41,7 +41,7 @@ describe('EventRing', () => {
     expect(ring.since(990, 'now')).toMatchObject({ complete: true, events: { length: 10 } });
   });
 
-  test('numbers of another start mean nothing', () =>
+  test('sequence numbers of an earlier daemon are unknown', () =>
     expect(filled(5, 10).since(2, 'before')).toEqual({ events: [], complete: false, epoch: 'now' }));
 });
 
@@ -110,7 +110,7 @@ describe('jobs.json', () => {
 
   test('is none where it is missing', async () => expect(await readJobs(folder(), settings)).toEqual([]));
 
-  test.each(['{', '{}', '[{"id":1}]'])('%j is kept aside before it is written anew, and said so', async text => {
+  test.each(['{', '{}', '[{"id":1}]'])('%j is kept under another name before a new file is written, with a warning', async text => {
     const dir = folder();
     writeFileSync(join(dir, 'jobs.json'), text);
     const said: string[] = [];
@@ -125,7 +125,7 @@ describe('jobs.json', () => {
     expect((await readJobs(dir, settings)).map(({ record }) => record.id)).toEqual(['a', 'b']);
   });
 
-  test('that can not be read is an error, as it must not be replaced', async () => {
+  test('an unreadable file is an error, so that it is not replaced', async () => {
     const dir = folder();
     mkdirSync(join(dir, 'jobs.json'));
     await expect(readJobs(dir, settings)).rejects.toThrow('jobs.json');
@@ -146,7 +146,7 @@ describe('jobs.json', () => {
     expect(readdirSync(dir)).toEqual(['jobs.json']);
   });
 
-  test('each save has its own outcome: of one that failed the reason', async () => {
+  test('a failed save rejects with its reason, and later saves are still written', async () => {
     let isFull = true;
     const written: string[] = [];
     const file = openJobsFile(

@@ -71,7 +71,7 @@ describe('socketTransport', () => {
     await closed;
   });
 
-  test('what is no message closes the connection once, with a reason', () => {
+  test('an invalid message closes the connection once, with a reason', () => {
     const [left, right] = pair();
     const reasons: string[] = [];
     connect(right, reason => reasons.push(reason));
@@ -140,7 +140,7 @@ describe('readFrame', () => {
     '"id":null,"result":1',
   ])('%s is ignored', fields => expect(kindOf(fields)).toBe('ignored'));
 
-  test('an answer of the wrong shape becomes an error, so that nobody waits for it', () => {
+  test('an answer of the wrong shape becomes an error, so that its caller does not wait', () => {
     expect(readFrame('{"jsonrpc":"2.0","id":1,"error":"no"}')).toMatchObject({ message: { id: 1, error: { code: -32603 } } });
   });
 

@@ -2,7 +2,7 @@
 import { expect, test, vi } from 'vitest';
 import { Recent } from '../../../trainer/rpc/recent.ts';
 
-test('callers at the same time share one question, and so do later ones for a while; a failure too', async () => {
+test('callers share one request, and its answer for a while, even a failure', async () => {
   let asked = 0;
   const recent = new Recent(60_000, async key => {
     asked++;

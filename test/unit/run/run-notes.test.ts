@@ -18,7 +18,7 @@ const run = (name: string, startedAt: string): string => {
   return folder;
 };
 
-test('what was written is listed, pinned runs first; empty texts remove it', async () => {
+test('notes are listed with pinned runs first, and empty texts remove them', async () => {
   const [old, young] = [run('old', '2026-01-01T00:00:00.000Z'), run('young', '2026-02-01T00:00:00.000Z')];
   expect((await listRuns([root])).runs.map(({ name }) => name)).toEqual(['young', 'old']);
   await changeRunNotes(old, { name: ' first try ', addTags: ['paper', 'a'], note: 'rows of all layers', pinned: true });
@@ -32,7 +32,7 @@ test('what was written is listed, pinned runs first; empty texts remove it', asy
   expect((await listRuns([root])).runs.map(({ name }) => name)).toEqual(['young', 'old']);
 });
 
-test('a text that is too long is refused and changes nothing; a damaged file is no obstacle', async () => {
+test('a text that is too long changes nothing, and a damaged file is ignored', async () => {
   const folder = run('other', '2026-03-01T00:00:00.000Z');
   await changeRunNotes(folder, { note: 'kept' });
   await expect(changeRunNotes(folder, { name: 'x'.repeat(201) })).rejects.toThrow('1 to 200 characters');

@@ -18,14 +18,14 @@ describe('the result of a part of a run', () => {
   const result = (state: 'running' | 'stopped' | 'finished', evaluations: number[], until: number | 'end') =>
     segmentResult({ state, metrics: { eval_loss: 0.5 } }, evaluations, until, 'eval_loss');
 
-  test('is the evaluation at its end, once the run has saved', () => {
+  test('is the evaluation at the end of the part, once the run has saved', () => {
     expect(result('stopped', [3, 2], 2)).toEqual({ value: 2, ended: false });
     expect(result('running', [3, 2], 2)).toBeUndefined();
     expect(result('running', [3, 2, 1], 2)).toEqual({ value: 2, ended: false });
     expect(result('stopped', [3], 2)).toBeUndefined();
   });
 
-  test('of a finished run is what it hands over', () => {
+  test('of a finished run is its final result', () => {
     expect(result('finished', [3, 2], 'end')).toEqual({ value: 0.5, ended: true });
     expect(result('finished', [3, 2], 3)).toEqual({ value: 0.5, ended: true });
     expect(result('finished', [3, 2], 1)).toEqual({ value: 3, ended: false });
@@ -33,7 +33,7 @@ describe('the result of a part of a run', () => {
   });
 });
 
-test('decisions are repeated, a half-written line is dropped, and another decision is refused', async () => {
+test('a repeated decision is accepted, a half-written line is dropped, and another decision is refused', async () => {
   const file = join(folder, SWEEP_FILES.decisions);
   const first = { index: 0, run: '001', until: 1, by: 0 } as const;
   await (await openDecisions(folder)).record(first);

@@ -103,7 +103,7 @@ describe('a part that has lost its worker', () => {
   const begin = (worker: string, index = 0, run = 0): JournalEntry => ({ kind: 'start', worker, index, run, until: 1, by: 0 });
   const lost = (worker: string): JournalEntry => ({ kind: 'free', worker, index: 0, problem: `${worker} was lost` });
 
-  test('is the next one that is taken, and what the lost worker reports later is refused', () => {
+  test('is taken next, and a late report of the lost worker is refused', () => {
     const journal = new SweepJournal(scheduleOf(plan));
     journal.apply(begin('a'));
     expect(journal.propose('b')).toEqual({ kind: 'start', entry: begin('b', 1, 1) });
@@ -126,7 +126,7 @@ describe('a part that has lost its worker', () => {
     expect(journal.propose('d')).toEqual({ kind: 'start', entry: begin('d') });
   });
 
-  test('a worker that stops in order leaves no problem behind', () => {
+  test('a worker that stops normally causes no problem', () => {
     const journal = new SweepJournal(scheduleOf(plan));
     for (let i = 0; i < 5; i++) {
       journal.apply(begin('a'));
@@ -135,7 +135,7 @@ describe('a part that has lost its worker', () => {
     expect(journal.propose('a').kind).toBe('start');
   });
 
-  test('is known by signs that do not change, by the clock of the one who looks', () => {
+  test("is noticed by a sign that no longer changes, by the observer's clock", () => {
     const watch = new SignWatch(1000);
     const sign = (beat: number, ended = false) => ({ beat, node: 'n1', ended });
     expect(watch.isLost('a', sign(1), 0)).toBe(false);

@@ -80,7 +80,7 @@ describeOn(engines, engine => {
     expect(wrong.length).toBeLessThanOrEqual(2);
   });
 
-  test('what is rounded keeps its mean over the steps', async () => {
+  test('rounding is unbiased over many steps', async () => {
     const steps = Array.from({ length: 200 }, (_, i) => ditherOf(i + 1));
     const found = await roundTrip(engine, spread, 'signed', steps);
     const means = [...spread].map((_, i) => found.reduce((sum, { x }) => sum + (x[i] as number), 0) / found.length);

@@ -38,10 +38,10 @@ it.each([
   expect(watch.evidence().oomKills).toBe(1);
 });
 
-it('falls back to the machine, and reads the resident memory', () => {
+it("falls back to the machine's counters, and reads the resident memory", () => {
   const { watch, files } = watched({ '/proc/vmstat': 'oom_kill 4\n', '/proc/7/status': 'VmPeak:\t 9 kB\nVmRSS:\t 1000 kB\n' });
   files['/proc/vmstat'] = 'oom_kill 5\n';
   expect(watch.evidence()).toEqual({ oomKills: 1, rssBytes: 1_024_000, limitBytes: 16e9 });
 });
 
-it('says nothing where there is no such kernel', () => expect(isOutOfMemory(watched({}).watch.evidence())).toBe(false));
+it('finds nothing without these files', () => expect(isOutOfMemory(watched({}).watch.evidence())).toBe(false));

@@ -54,19 +54,19 @@ const STUCK = "process.on('SIGTERM', () => undefined); process.once('message', (
 const DEAF = "process.on('SIGTERM', () => process.exit(3)); ready(); setInterval(() => undefined, 1000);";
 const CHATTY = "ready(); setInterval(() => say({ type: 'log', level: 'info', message: 'still at it' }), 20);";
 
-test.each(['stop', 'abort'] as const)('%s ends one that is stuck in a computation', async what => {
+test.each(['stop', 'abort'] as const)('%s kills a worker that is stuck in a computation', async what => {
   const { worker } = await start(STUCK, QUICK);
   worker[what]();
   expect(await worker.ended).toMatchObject({ signal: 'SIGKILL', last: undefined });
 });
 
-test.each(['stop', 'abort'] as const)('%s comes to SIGTERM where a message is not obeyed', async what => {
+test.each(['stop', 'abort'] as const)('%s sends SIGTERM to a worker that ignores the message', async what => {
   const { worker } = await start(DEAF, { ...QUICK, terminate: 600 });
   worker[what]();
   expect(await worker.ended).toMatchObject({ status: 3, signal: null });
 });
 
-test('one that says what it does has more time than one that is silent', async () => {
+test('a worker that reports progress gets more time than a silent one', async () => {
   const body = `let left = 150;
      onMessage = ({ type }) => type === 'stop' && setInterval(() => left-- > 0 ? say({ type: 'text', chunk: 'x' }) : process.exit(0), 20);
      ready();`;
@@ -76,13 +76,13 @@ test('one that says what it does has more time than one that is silent', async (
   expect(events).toHaveLength(150);
 });
 
-test('but not for ever', async () => {
+test('a worker that never ends is stopped despite its output', async () => {
   const { worker } = await start(CHATTY, QUICK);
   worker.stop();
   expect(await worker.ended).toMatchObject({ signal: 'SIGTERM' });
 });
 
-test('one that saves and ends is left alone', async () => {
+test('a worker that saves and ends is not killed', async () => {
   const body =
     "ready(); onMessage = ({ save }) => save && (say({ type: 'result', value: 'saved' }), setTimeout(() => process.exit(0), 50));";
   const { worker } = await start(body, LONG);
@@ -90,7 +90,7 @@ test('one that saves and ends is left alone', async () => {
   expect(await worker.ended).toMatchObject({ last: { type: 'result', value: 'saved' }, status: 0 });
 });
 
-test('a process that it left behind, which holds its output open, ends with it', async () => {
+test('a child process that keeps the output open ends with its worker', async () => {
   const { worker, lines } = await start(
     `const child = spawn('sleep', ['1000'], { stdio: 'inherit' });
      child.once('spawn', () => (console.log('pid ' + child.pid), ready()));
@@ -104,7 +104,7 @@ test('a process that it left behind, which holds its output open, ends with it',
   await until(() => !isRunning({ pid }), 'the other one has ended');
 });
 
-test('what is no event is passed over, and a line without end is cut', async () => {
+test('output that is no event is ignored, and an endless line is cut', async () => {
   const odd = [
     'null',
     '5',

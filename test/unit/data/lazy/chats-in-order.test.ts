@@ -16,7 +16,7 @@ describe.each([
   ['tools', byteLevelTokenizer()],
   ['chatml', pieceTokenizer({ prefix: true })],
 ] as const)('chats in the template %s (%#)', (name, definition) => {
-  it.each(Object.entries(SETTINGS))('are those that are tokenized first, where %s are trained', (_, settings) =>
+  it.each(Object.entries(SETTINGS))('have the same tokens as if tokenized first, training %s', (_, settings) =>
     holdChats({ template: TEMPLATES[name] ?? '', settings, definition }),
   );
 });
@@ -76,7 +76,7 @@ describe('the pass over chats', () => {
     expect(effort([{ messages: turns(4) }], LOUD)).toEqual({ texts: 0, renders: 1 });
   });
 
-  it('reports what a template refuses of roles and fields before training, with file and line', async () => {
+  it('reports roles and fields that a template refuses before training, with file and line', async () => {
     const strict = `{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns alternate') }}{% endif %}{% endfor %}${CHATML}`;
     const good = Array.from({ length: 20 }, () => ({ messages: turns(4) }));
     const refused = { messages: [...turns(3), { role: 'user', content: 'word' }, { role: 'assistant', content: 'word' }] };
@@ -104,7 +104,7 @@ describe('the pass over chats', () => {
   });
 });
 
-it('chats have the batches that they have when they are tokenized first', async () => {
+it('chats have the same batches as if tokenized first', async () => {
   const file = writeData('a.jsonl', lines(taken(chats, CHATML, {}, 'messages')));
   const all = (await eager(file, { maxLength: 200 })).examples;
   const { examples } = await opened(file, { maxLength: 200, threads: 2 });

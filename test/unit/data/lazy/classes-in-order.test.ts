@@ -134,7 +134,7 @@ describe('what is wrong with a sample', () => {
   });
 });
 
-it('small data and other files are read whole', async () => {
+it('small data and unsupported files are read completely', async () => {
   const reason = 'the tokens of queries tell which are held out';
   expect(await openLabeledInOrder({ ...settingsOf(writeData('a.jsonl', lines(ranked))), lazyBytes: 0, whyFirst: reason })).toEqual({
     reason,

@@ -23,7 +23,7 @@ const DATA = {
 } as const;
 
 describe.each(Object.entries(DATA))('%s', (_, [paths, settings]) => {
-  it('are those that are tokenized first, from the cache too', async () => {
+  it('have the same samples as if tokenized first, from the cache too', async () => {
     const opening = { settings, cacheDir: makeTemporaryFolder(), logged: [] };
     const expected = await eager(paths, { settings });
     for (const _ of ['made', 'cached']) {
@@ -50,7 +50,7 @@ it('texts of classifiers are the same too', async () => {
 
 describe('copies', () => {
   const paths = fixture('labeled.zstd.parquet');
-  it('that were damaged are made again', async () => {
+  it('are made again if they are damaged', async () => {
     const cacheDir = makeTemporaryFolder();
     const first = [...(await opened(paths, { settings: PROMPT, cacheDir })).examples];
     const [folder = ''] = readdirSync(cacheDir);
@@ -63,7 +63,7 @@ describe('copies', () => {
     expect(logged).toEqual([expect.stringMatching(/^warning: the places of samples .* copies of samples do not match/)]);
   });
 
-  it('are not made where the cache cannot be written: all samples are tokenized first', async () => {
+  it('need a cache that can be written', async () => {
     const cacheDir = writeData('file', '');
     await expect(opened(paths, { settings: PROMPT, cacheDir })).rejects.toThrow(
       'the cache, into which their samples are copied, cannot be written',
@@ -78,7 +78,7 @@ describe('copies', () => {
     },
   );
 
-  it('are not made of what is wrong, which is reported as in data that is tokenized first', async () => {
+  it('are not made of bad data, whose error is the same as if tokenized first', async () => {
     const more = writeData('a.jsonl', '{"text": "x"}\n{"text": " ", "label": "y"}\n{');
     const expected = await eager([paths, more], { settings: PROMPT }).catch((error: Error) => error.message);
     expect(expected).toContain('a.jsonl:3');

@@ -73,7 +73,7 @@ describe.each([
   ['in pieces with a mark in front', CHATML, pieceTokenizer({ prefix: true })],
   ['in pieces without a chat template', '', pieceTokenizer({ prefix: true })],
 ])('samples %s', (_, template, definition) => {
-  it.each(Object.entries(DATA))('of %s are those that are tokenized first', async (name, [text, settings]) => {
+  it.each(Object.entries(DATA))('of %s have the same tokens as if tokenized first', async (name, [text, settings]) => {
     const file = writeData('a.jsonl', text);
     let dropped = 0;
     for (const maxLength of name === PLAIN ? [20, 512] : template === '' ? [200, 512] : [60, 512]) {
@@ -105,7 +105,7 @@ it.each(['', CHATML])('samples of which every token is trained are those that ar
     }
 });
 
-it('lines that are longer than what is read at once are found', async () => {
+it('lines longer than a block of reading are found', async () => {
   const values = alpaca.slice(0, 20).map((sample, i) => (i % 7 === 3 ? { ...sample, output: 'word '.repeat(40_000) } : sample));
   const file = writeData('a.jsonl', lines(values));
   expect([...(await opened(file)).examples]).toEqual([...(await eager(file)).examples]);
@@ -155,7 +155,7 @@ describe.each([
 });
 
 describe('batches of similar length', () => {
-  it('have the same arrays from the lines as from tokens', async () => {
+  it('have the same arrays as if tokenized first', async () => {
     const settings = trainBatchSettings(recipeFrom({ group_by_length: true }));
     const file = writeData('a.jsonl', lines(alpaca));
     const all = (await eager(file)).examples;
@@ -189,7 +189,7 @@ describe('held-out samples', () => {
 describe('the cache', () => {
   const entries = (cacheDir: string): string[] => readdirSync(cacheDir).sort();
 
-  it('keeps the places of samples, and of damaged ones makes them again', async () => {
+  it('keeps the places of samples, and makes damaged ones again', async () => {
     const file = writeData('a.jsonl', lines(alpaca));
     const cacheDir = makeTemporaryFolder();
     const first = await opened(file, { cacheDir, threads: 2 });
@@ -224,7 +224,7 @@ describe('the cache', () => {
     expect([...(await opened(file, { cacheDir })).examples]).toEqual(expected);
   });
 
-  it('gives all tokens where an earlier run has left them, as the same content', async () => {
+  it('returns the tokens that an earlier run cached for the same content', async () => {
     const file = writeData('a.jsonl', lines(alpaca));
     const cacheDir = makeTemporaryFolder();
     const lazy = await opened(file, { cacheDir });
@@ -237,7 +237,7 @@ describe('the cache', () => {
     }
   });
 
-  it('is not needed: places stay in memory, announced', async () => {
+  it('is optional: places stay in memory, with a warning', async () => {
     const file = writeData('a.jsonl', lines(alpaca));
     const logged: string[] = [];
     const found = await opened(file, { cacheDir: join(writeData('file', ''), 'tokens'), logged });
@@ -263,7 +263,7 @@ describe('data that cannot be used', () => {
     'mixed formats': `${lines(alpaca)}\n${lines(answers)}`,
     'no answer that fits': lines(Array.from({ length: 3 }, () => ({ instruction: 'w '.repeat(299), output: 'x' }))),
   };
-  it.each(Object.entries(bad))('is reported before training as when tokenized first: %s', async (_, text) => {
+  it.each(Object.entries(bad))('is reported before training, with the same error as if tokenized first: %s', async (_, text) => {
     const file = writeData('a.jsonl', text);
     const small = await eager(file).catch((error: Error) => error.message);
     expect(typeof small).toBe('string');
@@ -307,7 +307,7 @@ describe('all samples are tokenized first', () => {
     await expect(opened(writeData(name, text), opening)).rejects.toThrow(reason);
   });
 
-  it('where there are few', async () => {
+  it('if there are few', async () => {
     const file = writeData('a.jsonl', lines(alpaca));
     expect(await openInOrder({ ...inputOf(file, {}), lazyBytes: 10 ** 6 })).toBeUndefined();
   });

@@ -23,7 +23,7 @@ const TEXTS = {
 };
 
 describe('the objects of a list', () => {
-  it.each(Object.entries(TEXTS))('%s are those of a parser of the text', async (_, text) => {
+  it.each(Object.entries(TEXTS))('%s are those that the parser finds', async (_, text) => {
     const file = writeData('a.json', text);
     const bytes = readFileSync(file);
     const expected: unknown[] = [];
@@ -53,7 +53,7 @@ describe('the objects of a list', () => {
     },
   );
 
-  it('may be none at all', () => {
+  it('may be empty', () => {
     expect([...listSegments(writeData('a.json', '[]'), 100)]).toEqual([]);
   });
 });
@@ -61,7 +61,7 @@ describe('the objects of a list', () => {
 const samples = Array.from({ length: 90 }, (_, i) => ({ instruction: words(i % 7 === 0 ? 60 : 6), output: words(8), note: hard[i % 40] }));
 
 describe('a list', () => {
-  it.each([{}, { maxSamples: 30 }])('has the samples that are tokenized first (%j)', async settings => {
+  it.each([{}, { maxSamples: 30 }])('has the same samples as if tokenized first (%j)', async settings => {
     for (const text of [JSON.stringify(samples), JSON.stringify(samples, undefined, 2)]) {
       const both = await expectAsEager(writeData('a.json', text), settings);
       for (const { examples } of both) expect(examples.at(1)).toHaveProperty('element');

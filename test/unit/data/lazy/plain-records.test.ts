@@ -103,7 +103,7 @@ const parsed = (text: string): { readonly value: unknown } | undefined => {
 };
 
 describe('a tape', () => {
-  it('has the values that JSON.parse makes, and takes nothing that this refuses', () => {
+  it('has the values of JSON.parse, and refuses what it refuses', () => {
     const tape = new JsonTape();
     let [taken, refused] = [0, 0];
     for (let i = 0; i < 20_000; i++) {
@@ -130,7 +130,7 @@ describe('a tape', () => {
     expect(refused).toBeGreaterThan(3000);
   });
 
-  it('takes usual records', () => {
+  it('reads ordinary records', () => {
     const tape = new JsonTape();
     for (const value of [
       {},
@@ -154,7 +154,7 @@ describe('a tape', () => {
   );
 });
 
-it('words show only what a tokenizer would count', () => {
+it('the bounds on token counts hold for the tokenizer', () => {
   const { tokenizer } = inputOf('', { template: '' });
   const count = (text: string): number => tokenizer.encode(text, { addSpecialTokens: false }).length;
   let [proven, close] = [0, 0];
@@ -252,7 +252,7 @@ const sample = (format: DataFormat): Record<string, unknown> => {
 
 const FORMATS = ['alpaca', 'prompt_completion', 'text_label', 'messages', 'sharegpt'] as const;
 describe.each(['', CHATML])('lines (%#)', template => {
-  it.each(FORMATS)('of %s are decided about by their bytes as by their values, errors included', format => {
+  it.each(FORMATS)('of %s are judged from their bytes as from their values, errors included', format => {
     const { tokenizer, chatRenderer } = inputOf('', { template });
     let [kept, problems, notParsed] = [0, 0, 0];
     for (let round = 0; round < 40; round++) {

@@ -73,7 +73,7 @@ it.each([
 const samples = Array.from({ length: 90 }, (_, i) => [words(i % 7 === 0 ? 60 : 6), i % 4 === 0 ? `"${words(3)}",\n` : '', words(8)]);
 
 describe('a table', () => {
-  it.each([{}, { maxSamples: 30 }])('has the samples that are tokenized first (%j)', async settings => {
+  it.each([{}, { maxSamples: 30 }])('has the same samples as if tokenized first (%j)', async settings => {
     await expectAsEager(writeData('a.csv', csv([['instruction', 'input', 'output'], ...samples])), settings);
   });
 

@@ -43,7 +43,7 @@ describe('batches of similar length', () => {
     },
   );
 
-  it('are padded about as little as groups of all samples, and change from epoch to epoch', () => {
+  it('have little padding, and change in each epoch', () => {
     const settings = settingsOf({ per_device_train_batch_size: 8 });
     const plan = planInOrder(sizes, settings);
     const inOrder = planInOrder(sizes, { ...settings, grouped: false });
@@ -52,7 +52,7 @@ describe('batches of similar length', () => {
     expect(placesIn(plan.epoch(1))).not.toEqual(placesIn(plan.epoch(0)));
   });
 
-  it('are the same however they are asked for', () => {
+  it('are the same from any starting point', () => {
     const settings = settingsOf({});
     const whole = [0, 1].map(epoch => planInOrder(sizes, settings).epoch(epoch));
     const plan = planInOrder(sizes, settings);

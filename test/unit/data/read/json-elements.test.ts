@@ -53,7 +53,7 @@ test('several values in a row are not taken for one', async () => {
   }
 });
 
-test('what is no list is refused', async () => {
+test('a value that is no list is refused', async () => {
   for (const text of ['', '1', '{"rows": [1]}', '{"data": 1}', '{data: []}', '{"a": 1 "data": []}'])
     await expect(elementsOf(text, 2)).rejects.toThrow('no list of elements');
 });

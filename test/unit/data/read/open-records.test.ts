@@ -25,7 +25,7 @@ const isOpen = (): boolean =>
   });
 
 describe.skipIf(process.platform !== 'linux')('the file of records that are not read to their end', () => {
-  test.each([0, 1, 2])('is closed after %i of them', async count => {
+  test.each([0, 1, 2])('is closed after reading %i of them', async count => {
     const records = await open();
     expect(isOpen()).toBe(true);
     for (let i = 0; i < count; i++) expect((await records.next()).value).toMatchObject({ value: { label: 'a' } });
@@ -33,7 +33,7 @@ describe.skipIf(process.platform !== 'linux')('the file of records that are not 
     expect(isOpen()).toBe(false);
   });
 
-  test('all records come once', async () => {
+  test('gives every record once', async () => {
     const found: unknown[] = [];
     for await (const { value } of await open()) found.push(value.text);
     expect(found).toEqual(['one', 'two', 'three']);

@@ -59,7 +59,7 @@ const text = (length: number, seed: number): string => String.fromCharCode(97 + 
 const column = (length: number) => Array.from({ length: 40 }, (_, i) => text(length, i));
 const WIDE = parquetFile({ text: column(300), picture: column(20_000), label: column(3), note: column(100) }, 10);
 
-test('only the bytes of the columns are fetched, near ones with one request', async () => {
+test('only the bytes of the requested columns are fetched, near ones in one request', async () => {
   const { open, fetched, ranges } = far(WIDE);
   const file = await open(['text', 'label', 'note']);
   const [before, requests] = [fetched(), ranges.length];
@@ -107,7 +107,7 @@ test.each([1, 3, 4, 5, 1000, 4011])('an interrupted fetch continues, from %i byt
   expect(fetched() - before).toBe(columnBytes(file.footer.metadata.row_groups, file.names) - Math.max(0, kept - 4));
 });
 
-test('metadata is asked for once', async () => {
+test('metadata is fetched once', async () => {
   const folder = makeTemporaryFolder();
   await far(WIDE, folder).open();
   const { open, fetched } = far(WIDE, folder);

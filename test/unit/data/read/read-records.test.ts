@@ -59,7 +59,7 @@ describe('records and their lines', () => {
     ]);
   });
 
-  it('takes bytes of Parquet for text where nothing asks for bytes', async () => {
+  it('reads byte columns of Parquet as text unless bytes are requested', async () => {
     const [first] = await readAll([join(fixtures, 'images.parquet')]);
     expect(first?.value.image).toEqual({ bytes: expect.stringContaining('PNG'), path: '51.png' });
   });

@@ -98,11 +98,11 @@ describeWith('a GPU', engine, 'no PJRT plugin; rowtune engine install --variant 
   const { addon } = device;
   const opened = addon.open(compilePlugin(), []);
 
-  it('has the counts of its allocator', async () => {
+  it('reports the memory that its allocator counts', async () => {
     expect(addon.deviceMemory(await opened)).toEqual({ used: 1, peak: 2, limit: 5, pool: 6 });
   });
 
-  it('that is full ends a run with advice, though its message does not name the error', async () => {
+  it('out of memory ends a run with advice, though the message does not name the error', async () => {
     const refused = addon.upload(await opened, new Uint8Array(64), 11, [16], 64, '', 0);
     await expect(refused).rejects.toThrow('RESOURCE_EXHAUSTED: Out of memory while trying to allocate 64 bytes.');
     const { event } = describeFailure(await refused.catch((error: unknown) => error));

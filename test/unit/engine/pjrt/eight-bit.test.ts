@@ -52,7 +52,7 @@ describeWith('updates with 8-bit moments', engine, 'rowtune engine install --var
     expect(eachLayer).toBeLessThan(2 * MATRIX_BYTES);
   });
 
-  it('wait for each other, and float32 moments for nothing', () => {
+  it('run one after the other, and updates with float32 moments do not', () => {
     const waits = (settings: OptimizerSettings): number => {
       const { program } = updateProgram(2, settings);
       const specs = new Map(program.variables.map(spec => [spec.name, spec]));

@@ -19,7 +19,7 @@ function fill(folder: string, ...names: readonly string[]): void {
   }
 }
 
-test('a device keeps its results, and the longest unused neighbor leaves', async () => {
+test('a device keeps its results, and the longest unused folder of another is removed', async () => {
   const cache = await temporaryFolder();
   const [old, recent, own] = ['old', 'recent', 'own'].map(name => tunedFolder(cache, target(name), 300));
   const folders = (await Promise.all([old, recent, own])).map(folder => required(folder, 'the folder'));
@@ -36,7 +36,7 @@ test('a device keeps its results, and the longest unused neighbor leaves', async
   expect(readdirSync(required(folders[2], 'the own folder'))).toEqual(['d', 'e']);
 });
 
-test('what is no file of results does not cost a device its folder', async () => {
+test("a stray file does not remove a device's folder", async () => {
   const cache = await temporaryFolder();
   const folder = required(await tunedFolder(cache, target('any')), 'the folder');
   // XLA writes a result to a separate folder before moving it to the others.
@@ -53,7 +53,7 @@ test('what is no file of results does not cost a device its folder', async () =>
   expect(existsSync(other)).toBe(false);
 });
 
-test('nothing stays that was not used for longer than what left', async () => {
+test('every entry older than a removed one is removed too', async () => {
   const folder = await temporaryFolder();
   const entries = [60, 50, 30].map((bytes, age) => ({ path: path.join(folder, `${age}`), bytes, usedAt: 1000 - age }));
   for (const entry of entries) writeFileSync(entry.path, '');

@@ -83,7 +83,7 @@ describe('a second choice', async () => {
     expect(adapterBytes(again).equals(adapterBytes(once))).toBe(true);
   });
 
-  test('before the first or after the last update is none', async () => {
+  test('a step beyond the end of the run causes none', async () => {
     const late = await train('late', [...twice, 'importance.choose_again_after=5']);
     expect(messages(late)).not.toContain('chosen again');
     expect(late.value).toMatchObject({ state: 'finished', steps: 5 });

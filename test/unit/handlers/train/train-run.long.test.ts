@@ -307,11 +307,11 @@ describe('a run that goes wrong', () => {
     expect(await summarizeRun(dirOf('none'))).toMatchObject({ state: 'failed' });
   });
 
-  test('more rows than a layer has: said before any data is read', async () => {
+  test('more rows than a layer has is an error before any data is read', async () => {
     expect(await failureOf(() => train('wide', 'r=1000'))).toMatchObject({ code: 'selection' });
   });
 
-  test('scores of the very folder that it would replace', async () => {
+  test('scores inside the folder to be replaced are refused and kept', async () => {
     mkdirSync(dirOf('own'), { recursive: true });
     const scores = join(dirOf('own'), 'scores.safetensors');
     writeFileSync(scores, 'an hour of work');
@@ -320,7 +320,7 @@ describe('a run that goes wrong', () => {
     expect(readFileSync(scores, 'utf8')).toBe('an hour of work');
   });
 
-  test('no target', async () => {
+  test('target_modules without a match is an error', async () => {
     expect(await failureOf(() => train('untargeted', 'target_modules=[nothing]'))).toMatchObject({ code: 'target-modules' });
   });
 

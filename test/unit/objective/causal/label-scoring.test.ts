@@ -6,10 +6,10 @@ const label = (name: string, ...ids: number[]) => ({ name, ids: Int32Array.from(
 const example = (...ids: number[]) => ({ ids: Int32Array.from(ids), train: new Uint8Array(ids.length), file: 'x', line: 1 });
 
 describe('choosing', () => {
-  test('single tokens: the first tells', () => {
+  test('labels of a single token are chosen by their first token', () => {
     expect(chooseScoring([label('a', 5), label('b', 6)])).toMatchObject({ kind: 'begin', offset: 0, tokens: [5, 6] });
   });
-  test('a common beginning is passed over', () => {
+  test('a common beginning of all labels is skipped', () => {
     expect(chooseScoring([label('a', 9, 5, 7), label('b', 9, 6)])).toMatchObject({ kind: 'begin', offset: 1, tokens: [5, 6] });
   });
   test('three labels of which two begin alike: each is tried', () => {
@@ -23,12 +23,12 @@ describe('choosing', () => {
   });
 });
 
-test('the label is the last place where its ids stand', () => {
+test('the position of a label is its last occurrence', () => {
   expect(labelStart(example(1, 5, 6, 3, 5, 6, 2), label('a', 5, 6))).toBe(4);
   expect(labelStart(example(1, 5, 3), label('a', 6))).toBe(-1);
 });
 
-test('another label in its place keeps what came after, and is cut at its start', () => {
+test('replacing a label keeps the text after it, and cuts the text at the start if it is too long', () => {
   const own = label('a', 5);
   const other = label('b', 6, 7);
   const sample = example(1, 3, 5, 2);

@@ -54,7 +54,7 @@ describe('the proposals', () => {
     expect(costs[0]).toBeGreaterThanOrEqual(1);
   });
 
-  test('are what the estimate says of the recipe with their overrides', () => {
+  test('are priced as the estimate prices the recipe with their overrides', () => {
     for (const { overrides, totalBytes, recompute } of options) {
       const found = estimateRecipe({ recipe: recipeWith([...overrides, `recompute=${recompute}`]), headers });
       expect(found.totalBytes).toBe(totalBytes);
@@ -94,7 +94,7 @@ test.each([
   expect(estimateRecipe({ recipe: chosen, headers: wordyHeaders }).totalBytes).toBe(least.totalBytes);
 });
 
-test('another evaluation batch stays as it is', () => {
+test('another size of evaluation batch stays as it is', () => {
   const { least } = planMemory({ recipe: recipeWith(['per_device_eval_batch_size=2']), headers, usableBytes: 1e12 });
   expect(least.overrides.filter(override => override.startsWith('per_device_eval_batch_size'))).toEqual([]);
 });
@@ -163,7 +163,7 @@ describe('a teacher', () => {
     }
   });
 
-  test('is named where no batch of it fits', () => {
+  test('a pass that does not fit even with one sample is reported', () => {
     const { least } = roomy;
     const found = planFor((least.teacherBytes ?? 0) - 1);
     expect(found.options).toEqual([]);

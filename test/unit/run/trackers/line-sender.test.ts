@@ -26,7 +26,7 @@ test('the lines that a run has come first, and all have come at the end', async 
   expect(calls).toEqual(['open', 'send 0:1 1:2 2:3', 'close finished']);
 });
 
-test('what fails is tried again', async () => {
+test('a failed call is tried again', async () => {
   let left = 1;
   const { calls, sender } = setUp(name => name === 'open' && left-- > 0);
   await sender.end('stopped');
@@ -106,7 +106,7 @@ describe('at the end of a run', () => {
   });
 });
 
-test('lines that are taken are signs, too', async () => {
+test('accepted lines count as signs too', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const waiting: (() => void)[] = [];
   const wait = (): Promise<void> => new Promise(resolve => waiting.push(resolve));

@@ -2,7 +2,7 @@
 import { expect, test, vi } from 'vitest';
 import { startAnswerTimeout } from '../../../../trainer/run/trackers/patience.ts';
 
-test('it ends once, after the time without a sign, and not after a stop', () => {
+test('a timeout fires once, after the time without a sign, and never after a stop', () => {
   vi.useFakeTimers();
   let ends = 0;
   const patience = startAnswerTimeout(1000, () => ends++);
