@@ -100,7 +100,7 @@ async function runUntilLost(runDir: string, settings: readonly string[], lose: (
 describe.skipIf(!engine || noDisk !== undefined)(`a lost disk ${reason}${because(noDisk)}`, () => {
   beforeAll(async () => void (await installMpi({ cacheDir, log: () => undefined })));
 
-  test('that of the run is full', async () => {
+  test('a full disk of the run ends all ranks and names the folder and how to continue', async () => {
     const runDir = join(folder, 'full');
     mkdirSync(runDir);
     const disk = mount(runDir, 'size=160m');

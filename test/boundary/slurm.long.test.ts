@@ -82,7 +82,9 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
   const waitsAgain = (id: string): Promise<void> => until(async () => (await stateOf(id)) === 'PENDING', `job ${id} in the queue again`);
 
   // Allows for five starts of a run on a busy machine.
-  test('a warning signal or a preemption saves the run, which then continues by itself until it is stopped', { timeout: 600_000 }, async () => {
+  test('a warning signal or a preemption saves the run, which then continues by itself until it is stopped', {
+    timeout: 600_000,
+  }, async () => {
     const { runDir, id, value } = await submit('long', 'tasks_per_node: 2\n', 'max_steps=1000000', 'per_device_train_batch_size=1');
     expect(value).toMatchObject({ ok: true, detached: true, processes: 2 });
     await makesUpdates(runDir, 3);

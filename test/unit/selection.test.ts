@@ -80,7 +80,7 @@ describe('sections of a module', () => {
     expect(rowBudget(fused, budget)).toBe(rowBudget(a, budget) + rowBudget(b, budget));
   });
 
-  test('one that has too few rows is named', () => {
+  test('a section with too few rows is named', () => {
     expect(() => selectRows([fused], given, { r: 5 })).toThrow('ab.a (4 rows)');
   });
 });
@@ -129,7 +129,7 @@ describe('blocks of rows', () => {
     expect([...firstRows([q], { r: 5 }).values()]).toEqual([Int32Array.of(0, 1, 2, 3)]);
   });
 
-  test('of sections stay inside one', () => {
+  test('never cross the sections of a module', () => {
     const fused: RowsOf = { ...headed('qkv', 12, 2), sections: [8, 2, 2].map((rows, i) => ({ name: 'qkv'[i] ?? '', rows })) };
     const given = new Map([['qkv', scores(0, 0, 5, 5, 1, 1, 0, 0, 7, 7, 9, 9)]]);
     expect([...(selectRows([fused], given, { r: 2 }).get('qkv') ?? [])]).toEqual([2, 3, 8, 9, 10, 11]);
@@ -161,7 +161,7 @@ describe('blocks of rows', () => {
     }
   });
 
-  test('of one row are the rows', () => {
+  test('of size one are single rows', () => {
     const given = new Map([['q', scores(3, 9, 1, 4)]]);
     for (const mode of ['per_layer', 'global', 'proportional'] as const)
       expect(selectRows([headed('q', 4, 1)], given, { r: 2 }, mode)).toEqual(selectRows([module('q', 4)], given, { r: 2 }, mode));

@@ -20,14 +20,17 @@ afterAll(async () => {
   for (const each of [stateDir, cacheDir]) rmSync(each, { recursive: true, force: true });
 });
 
-test.runIf(process.platform === 'linux')('the daemon clears variables that change engines and Node, and names them to its workers', async () => {
-  const { pid } = (await cliJson(['daemon', 'start'], { env })).value;
-  const inherited = new Map(
-    readFileSync(`/proc/${pid}/environ`, 'utf8')
-      .split('\0')
-      .map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-  );
-  expect([inherited.get('TF_XLA_FLAGS'), inherited.get('UV_THREADPOOL_SIZE')]).toEqual([undefined, undefined]);
-  expect(inherited.get('ROWTUNE_CLEARED_VARIABLES')?.split(',')).toEqual(expect.arrayContaining(['TF_XLA_FLAGS', 'UV_THREADPOOL_SIZE']));
-  expect([inherited.get('HF_TOKEN'), inherited.get('ROWTUNE_CACHE')]).toEqual(['hf_secret', cacheDir]);
-});
+test.runIf(process.platform === 'linux')(
+  'the daemon clears variables that change engines and Node, and names them to its workers',
+  async () => {
+    const { pid } = (await cliJson(['daemon', 'start'], { env })).value;
+    const inherited = new Map(
+      readFileSync(`/proc/${pid}/environ`, 'utf8')
+        .split('\0')
+        .map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    );
+    expect([inherited.get('TF_XLA_FLAGS'), inherited.get('UV_THREADPOOL_SIZE')]).toEqual([undefined, undefined]);
+    expect(inherited.get('ROWTUNE_CLEARED_VARIABLES')?.split(',')).toEqual(expect.arrayContaining(['TF_XLA_FLAGS', 'UV_THREADPOOL_SIZE']));
+    expect([inherited.get('HF_TOKEN'), inherited.get('ROWTUNE_CACHE')]).toEqual(['hf_secret', cacheDir]);
+  },
+);

@@ -56,28 +56,31 @@ test('a second daemon refuses and points to the first', async () => {
   expect(existsSync(discoveryPath(stateDir))).toBe(false);
 });
 
-test.runIf(process.platform === 'linux')('a suspended daemon keeps its folder: clients report it, and no second daemon starts', async () => {
-  const stateDir = makeStateDir();
-  const first = await run(stateDir);
-  const client = await connectToState(stateDir);
-  client.close();
-  first.kill('SIGSTOP');
-  await until(() => isSuspended({ pid: first.pid ?? 0 }), 'the daemon is suspended');
-  await expect(connectToState(stateDir)).rejects.toMatchObject({
-    code: 'daemon-unresponsive',
-    hint: expect.stringContaining(`kill -CONT ${first.pid}`),
-    details: { pid: first.pid },
-  });
-  await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running', details: { pid: first.pid } });
-  expect(failed(stateDir, 'start')).toMatchObject({
-    error: { code: 'daemon-unresponsive', message: expect.stringContaining('suspended') },
-  });
-  expect(failed(stateDir, 'run')).toMatchObject({ error: { code: 'daemon-running' } });
-  first.kill('SIGCONT');
-  const again = await connectToState(stateDir);
-  expect(again.server.pid).toBe(first.pid);
-  again.close();
-});
+test.runIf(process.platform === 'linux')(
+  'a suspended daemon keeps its folder: clients report it, and no second daemon starts',
+  async () => {
+    const stateDir = makeStateDir();
+    const first = await run(stateDir);
+    const client = await connectToState(stateDir);
+    client.close();
+    first.kill('SIGSTOP');
+    await until(() => isSuspended({ pid: first.pid ?? 0 }), 'the daemon is suspended');
+    await expect(connectToState(stateDir)).rejects.toMatchObject({
+      code: 'daemon-unresponsive',
+      hint: expect.stringContaining(`kill -CONT ${first.pid}`),
+      details: { pid: first.pid },
+    });
+    await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running', details: { pid: first.pid } });
+    expect(failed(stateDir, 'start')).toMatchObject({
+      error: { code: 'daemon-unresponsive', message: expect.stringContaining('suspended') },
+    });
+    expect(failed(stateDir, 'run')).toMatchObject({ error: { code: 'daemon-running' } });
+    first.kill('SIGCONT');
+    const again = await connectToState(stateDir);
+    expect(again.server.pid).toBe(first.pid);
+    again.close();
+  },
+);
 
 test('a daemon with the maximum number of clients keeps its folder too', async () => {
   const stateDir = makeStateDir();
@@ -286,7 +289,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)('jobs that wait at %s continue under 
   again.close();
 });
 
-test('of two daemons that start at once one serves, and the other ends with a message', async () => {
+test('two daemons that start at once: one serves, the other ends with a message', async () => {
   const stateDir = makeStateDir();
   const racers = [0, 1].map(() =>
     spawn(process.execPath, [ROWTUNE, 'daemon', 'run', '--json'], { env: environment(stateDir), stdio: ['ignore', 'pipe', 'ignore'] }),

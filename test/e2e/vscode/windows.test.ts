@@ -20,7 +20,7 @@ describeEditor(
       expect(run().state).toBe('running');
     }
 
-    test('what is started in one window is seen in another', async () => {
+    test('a run started in one window is shown in another', async () => {
       first = await session().open('first');
       second = await session().open('second');
       await first.runCommandOn('Rowtune: Start Training', 'mine');
@@ -43,7 +43,7 @@ describeEditor(
       await until(async () => (await shownState(second)) === 'training', 'the window has found it again', START_MS);
     });
 
-    test('with every window closed the run continues, and a new one can stop it', async () => {
+    test('a run continues with every window closed, and a new window can stop it', async () => {
       await first.close();
       await second.close();
       await expectProgress();

@@ -26,7 +26,8 @@ describe('one line', () => {
     ));
   test('the message of an event replaces the metrics of the run', () =>
     expect(progressLine(event(12, { message: 'loss 0.5' }), {}, 'loss 0.52')).toBe('train 12/120 steps, loss 0.5'));
-  test('the last line has no time left', () => expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
+  test('the last line has no time left', () =>
+    expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
 });
 
 test('each command of an installation has lines of its own, however long the one before took', () => {

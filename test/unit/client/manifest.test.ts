@@ -76,7 +76,7 @@ describe('commands', () => {
     expect(new Set(commands.map(({ title }) => title)).size).toBe(commands.length);
   });
 
-  test('in menus exist, and have an icon where they stand as one', () => {
+  test('in menus exist, and those shown as buttons have an icon', () => {
     const known = new Map(commands.map(each => [each.command, each]));
     for (const { menu, command, group = '' } of menuEntries) {
       expect(known.has(command), `${command} in ${menu}`).toBe(true);
@@ -119,7 +119,7 @@ describe('when clauses', () => {
 });
 
 describe('files', () => {
-  test('that the manifest names are there', () => {
+  test('named in the manifest exist', () => {
     const named = [
       manifest.icon,
       ...viewsContainers.activitybar.map(({ icon }) => icon),

@@ -65,7 +65,7 @@ describe('the job store', () => {
     expect(heard).toEqual(['b', 'a']);
   });
 
-  test('what was at work when the daemon ended has failed', () => {
+  test('jobs that ran when the daemon ended have failed', () => {
     const store = new JobStore();
     store.put(jobRecord());
     store.daemonEnded('it is gone', '2026-01-01T01:00:00Z');

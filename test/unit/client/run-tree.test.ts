@@ -209,7 +209,7 @@ test('runs in folders of one name are told apart by what is above them', () => {
   expect(names(tree(runs))).toEqual([['Finished', 'a/out', 'b/out']]);
 });
 
-test('what has ended tells metric and age', () => {
+test('an ended run shows its metric and its age', () => {
   const ended = job('spam', { state: 'succeeded', metrics: { step: 60, values: { loss: 0.5, eval_accuracy: 0.975 } } });
   expect(only(tree([run('spam')], [ended])).description).toBe('accuracy 97.5% · 5 min ago');
   expect(only(tree([run('spam', { state: 'stopped', step: 12 })])).description).toBe('step 12 of 60 · loss 0.5 · 5 min ago');

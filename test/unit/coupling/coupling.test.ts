@@ -72,11 +72,11 @@ describe('elements', () => {
     ...elementsOf(module, Int32Array.from(rows), Int32Array.from(columns)),
   ];
 
-  test('of rows and columns, each once', () => {
+  test('of rows and columns are listed once', () => {
     expect(places(linear('x', [3, 4]), [1], [0, 3])).toEqual([0, 3, 4, 5, 6, 7, 8, 11]);
   });
 
-  test('of a grouped convolution: a channel is read by the rows of its group', () => {
+  test('of a grouped convolution: the column of a channel is in the rows of its group', () => {
     const conv: ConvSpec = {
       ...linear('x', [4, 2, 1, 2]),
       kind: 'conv',

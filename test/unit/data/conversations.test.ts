@@ -109,7 +109,7 @@ describe('reasoning', () => {
     ],
   };
 
-  it('of earlier answers is removed by the template: the last answer is trained when asked, and the report says so', () => {
+  it('that the template removes from earlier answers is an error, unless only the last answer is trained', () => {
     expect(() => format(templateNamed('qwen3'), chat)).toThrow('Set data.trained_turns: last');
     const example = format(templateNamed('qwen3'), chat, { trainedTurns: 'last' });
     expect(trained(example)).toEqual(['<think>\nCount them again.\n</think>\n\n4<|im_end|>']);

@@ -45,7 +45,7 @@ describe('files', () => {
   });
 });
 
-it('what training wrote is not read with the folder around it, and is refused where it is named', async () => {
+it('runs, sweeps and exports are not read with the folder around them, and are refused by name', async () => {
   write('project/mails.jsonl', '{}');
   for (const name of ['recipe.yaml', 'state.json', 'metrics.jsonl']) write(`project/runs/spam/${name}`);
   write('project/runs/sweep/sweep.json');

@@ -50,7 +50,7 @@ describe('recipes', () => {
     expect(recipe).toBeDefined();
   });
 
-  test('there are some', () => expect(blocksOf('yaml').length).toBeGreaterThan(15));
+  test('the pages have recipes', () => expect(blocksOf('yaml').length).toBeGreaterThan(15));
 });
 
 test('data is JSON', () => {
@@ -101,5 +101,5 @@ describe('commands', () => {
     expect(keys.filter(key => !Object.hasOwn(recipeSettings, key))).toEqual([]);
   });
 
-  test('there are some', () => expect(calls.length).toBeGreaterThan(40));
+  test('the pages have commands', () => expect(calls.length).toBeGreaterThan(40));
 });

@@ -16,7 +16,7 @@ test.each([
   expect(() => make(template)).toThrow('the chat template cannot be parsed: line 1: expressions or blocks are nested more than 100 deep');
 });
 
-test('what follows one after the other nests nothing', () => {
+test('many consecutive blocks and branches are not nested', () => {
   expect(render(`${'{% if true %}({% elif false %}[{% endif %}'.repeat(500)}{{ (1) }}`)).toBe(`${'('.repeat(500)}1`);
   expect(render(`{% if false %}${'{% elif false %}'.repeat(20_000)}{% else %}x{% endif %}`)).toBe('x');
 });

@@ -104,7 +104,7 @@ describe('the end', () => {
     expect(ids.length + promptTokens).toBeLessThanOrEqual(64);
   });
 
-  test('when it is asked for', async () => {
+  test('by a request to stop', async () => {
     let asked = 0;
     const { ids, finishReason } = await generate(base, { isCanceled: () => ++asked > 4 });
     expect(finishReason).toBe('stopped');

@@ -53,7 +53,7 @@ describe('draws', () => {
     for (const [id, p] of expected) expect(Math.abs((counts.get(id) ?? 0) / draws - p)).toBeLessThan(0.0142);
   });
 
-  test('one seed, one sequence', () => {
+  test('a seed determines the sequence', () => {
     const draw = (seed: number) => {
       const random = createRandom(seed);
       return Array.from({ length: 32 }, () => sampleToken(logits, { temperature: 1, topK: 0, topP: 1 }, random));

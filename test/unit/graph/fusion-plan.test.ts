@@ -89,7 +89,7 @@ describe('what runs together', () => {
     expect(typesGiven(steps)).toEqual([['bfloat16'], ['bfloat16'], ['bfloat16'], ['float32', 'float32']]);
   });
 
-  test('what is joined for a narrower form is joined in that form', () => {
+  test('parts that are concatenated and then narrowed are narrowed before they are concatenated', () => {
     const steps = fusedSteps(
       built(graph => {
         const [a, b] = [graph.feed('a', [8, 8]), graph.feed('b', [8, 8])];

@@ -40,7 +40,8 @@ describe('the block of all buffers', () => {
   it('is as large as the largest buffer if each starts after the one before ends', () =>
     expect(packedBytes([span(10, 0, 1), span(30, 2, 3), span(20, 4, 5)])).toBe(30));
 
-  it('is as large as the sum if a step reads one buffer and writes the other', () => expect(packedBytes([span(10, 0, 1), span(30, 1, 2)])).toBe(40));
+  it('is as large as the sum if a step reads one buffer and writes the other', () =>
+    expect(packedBytes([span(10, 0, 1), span(30, 1, 2)])).toBe(40));
 
   it('has a hole if no buffer fits where a larger one ended', () => {
     const spans = [span(2, 0, 0), span(2, 0, 0), span(3, 0, 1), span(3, 1, 3)];

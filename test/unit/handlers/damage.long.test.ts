@@ -115,7 +115,7 @@ describe('a damaged newest checkpoint', () => {
     expect(readdirSync(join(work, 'checkpoints')).filter(name => name.startsWith('damaged'))).toEqual([]);
   });
 
-  test('where no checkpoint is good, nothing is begun again and nothing is changed', async () => {
+  test('if no checkpoint is intact, the resume fails and changes nothing', async () => {
     restore();
     for (const { folder } of await listCheckpoints(work)) flip(join(folder, 'adapter_model.safetensors'), 3000);
     const failure = await resume().catch(error => describeFailure(error).event);
@@ -123,7 +123,7 @@ describe('a damaged newest checkpoint', () => {
     expect(readdirSync(join(work, 'checkpoints')).sort()).toEqual(['step-000002', 'step-000004']);
   });
 
-  test('one of an older version, without checksums, is read with a note', async () => {
+  test('a checkpoint of an older version, without checksums, is read with a note', async () => {
     restore();
     const file = join(work, 'checkpoints', 'step-000004', 'trainer_state.json');
     const { crc32: _, files: __, ...old } = readRecord(file);
@@ -215,7 +215,7 @@ describe('checkpoints', () => {
     expect(readFileSync(join(work, 'metrics.jsonl'))).toEqual(before);
   });
 
-  test('one that a killed process had swapped out, and not yet replaced, is put back', async () => {
+  test('a checkpoint that a killed process had moved aside is restored', async () => {
     restore();
     const newest = join(work, 'checkpoints', 'step-000004');
     // No process has this number, which is above Linux's maximum.

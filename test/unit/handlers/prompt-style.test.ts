@@ -55,6 +55,6 @@ describe('a run of labeled texts', () => {
   });
 });
 
-test('of a folder that is no run nothing is known: the prompt is then a turn of a chat, as before', async () => {
+test('a folder that is no run has no style of its own', async () => {
   expect(await promptStyleOf(task.folder)).toBeUndefined();
 });

@@ -239,7 +239,7 @@ describe.runIf(process.platform === 'linux')('a place where nothing can be writt
     expect(readdirSync(folder).sort()).toEqual(['dangling', 'file', 'loop']);
   });
 
-  test('one that can be written is not refused, however deep', async () => {
+  test('a deep path below a writable folder is accepted', async () => {
     await requireUsableOutput(join(folder, 'a', 'b', 'c'));
     expect(readdirSync(folder)).toEqual([]);
   });
@@ -252,7 +252,7 @@ describe('the lock', () => {
     expect(await codeOf(() => beginRunFolder(folder, true, say))).toBe('run-busy');
   });
 
-  test('of a dead process is taken over aloud', () => {
+  test('of a dead process is taken over, with a message', () => {
     mkdirSync(join(folder, 'lock'));
     writeFileSync(join(folder, 'lock', claimName({ pid: deadPid() })), '');
     takeRunLock(folder, say)();

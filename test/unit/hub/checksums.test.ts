@@ -100,7 +100,7 @@ describe('a file of tensors', () => {
     }
   });
 
-  test('of another program is read, and says that nothing can be verified', async () => {
+  test('written by another program is read, and reported as not verifiable', async () => {
     expect(await verify(goldenPath('llama/model.safetensors'))).toBe(false);
   });
 });

@@ -119,7 +119,7 @@ describe('is refused', () => {
     expect(existsSync('executed-by-rowtune')).toBe(false);
   });
 
-  test('what is no file of torch.save', async () => {
+  test('a file that torch.save did not write is refused', async () => {
     const path = join(temporaryFolder(), 'x.bin');
     writeFileSync(path, 'version https://git-lfs.github.com/spec/v1');
     expect((await modelFileError(() => openTorch(path))).message).toContain('does not begin as a file of torch.save does');
@@ -231,7 +231,7 @@ describe('a folder', () => {
     expect([...tensors.keys()].filter(name => /gamma|beta/.test(name))).toEqual([]);
   });
 
-  test('in shards, as its index names them', async () => {
+  test('in shards is read by its index', async () => {
     const model = await openModel(goldenPath('llama_torch'));
     expect(model.kind).toBe('torch');
     expect([...new Set([...model.weights.tensors.values()].map(({ dtype }) => dtype))]).toEqual(['BF16']);

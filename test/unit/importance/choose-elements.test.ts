@@ -18,7 +18,7 @@ describe('the largest numbers', () => {
     expect([...largest(scattered, count)]).toEqual(byValue(scattered, count));
   });
 
-  test('of equal ones the first', () => {
+  test('of equal numbers, the first ones are chosen', () => {
     expect([...largest(Float32Array.of(0, 2, 1, 2, 2, 0), 2)]).toEqual([1, 3]);
     expect([...largest(new Float32Array(6), 4)]).toEqual([0, 1, 2, 3]);
   });

@@ -57,7 +57,7 @@ test.each([
   expectClose([...lowRankMagnitude(weight, rows)], [...magnitude(weight, rows)], 1e-6, name);
 });
 
-test('the same weight has the same scores, and none is longer than its row', () => {
+test('scores are deterministic and never above the length of the row', () => {
   const weight = Float32Array.from(noise(64 * 48));
   const scores = lowRankMagnitude(weight, 64);
   expect(lowRankMagnitude(weight, 64)).toEqual(scores);

@@ -69,7 +69,7 @@ test('columns are ranked by theirs', async () => {
   expectClose([...valueFor(scores, name)], expected, 1e-5, name);
 });
 
-test('what no sample looks up does not move, and the base is as it was', async () => {
+test('scores are deterministic, and the base stays unchanged', async () => {
   const before = Object.fromEntries(Object.entries(values).map(([name, data]) => [name, [...data]]));
   const { scores } = await scoresOf(dataOf(5));
   const found = await scoresOf(dataOf(5));

@@ -20,7 +20,7 @@ describe('the Jaccard index', () => {
     expect(jaccard(Int32Array.of(1), Int32Array.of(2))).toBe(0);
   });
 
-  test('of random draws is what chance gives', () => {
+  test('of random draws is the overlap by chance', () => {
     const mean =
       Array.from({ length: 200 }, (_, i) => jaccard(draw(50, 1000, i), draw(50, 1000, i + 1000))).reduce((a, b) => a + b, 0) / 200;
     expect(mean).toBeCloseTo(chanceOverlap(50, 1000), 2);

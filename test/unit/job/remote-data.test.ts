@@ -103,7 +103,7 @@ describe('a draw over several data sets', () => {
     expect(sent()).toBe(before);
   });
 
-  test('of one that the cache has whole, nothing is fetched', async () => {
+  test('nothing is fetched of a data set that the cache has whole', async () => {
     const { filesOf, sent } = await notes();
     await filesOf(['data.train=org/more']);
     const before = sent();
@@ -120,7 +120,7 @@ describe('a draw over several data sets', () => {
     expect(files.map(file => path.basename(file))).toEqual(['0000.parquet', '0001.parquet', '0000.parquet']);
   });
 
-  test('one that is missing is named, with the places where local files would be', async () => {
+  test('a missing data set is named, with the places where local files would be', async () => {
     const { filesOf } = await notes((request, response) => {
       if (request.url?.startsWith('/api/datasets/org/more/') !== true) return false;
       response.writeHead(404).end();

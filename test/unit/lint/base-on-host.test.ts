@@ -32,7 +32,7 @@ const problemIn = (view: RecipeView) =>
     'the problem',
   );
 
-test('one that then fits says so, and has a fix', async () => {
+test('a run that fits with base_offload gets this advice, with a fix', async () => {
   const view = await viewWith(8e9);
   const problem = problemIn(view);
   expect(problem.message).toMatch(
@@ -52,7 +52,7 @@ test('one that then fits says so, and has a fix', async () => {
   );
 });
 
-test('one whose teacher does not fit says it of the teacher', async () => {
+test('a teacher that does not fit is named in the message', async () => {
   const view = await viewWith(8e9);
   const estimate = { ...required(view.estimate, 'the estimate'), teacherBytes: 19e9 };
   expect(problemIn({ ...view, estimate }).message).toMatch(
@@ -60,7 +60,7 @@ test('one whose teacher does not fit says it of the teacher', async () => {
   );
 });
 
-test('one that then does not fit says so, and has no such fix', async () => {
+test('a run that does not fit even with base_offload gets no such fix', async () => {
   const view = await viewWith(4e9);
   const problem = problemIn(view);
   expect(problem.message).toMatch(/it still needs about 5\.0 GB$/);

@@ -37,7 +37,7 @@ test('a long sample is cut, and a file that cannot be used says why', async () =
   expect((await describeData(write('bad.jsonl', '{"a"\n'))).problem).toMatch(/JSON/);
 });
 
-test('of a list, each file has its own answer; one that is gone does not stop the others', async () => {
+test('each file of a list gets its own answer, and a missing one does not stop the others', async () => {
   const good = write('good.jsonl', json({ text: 'a' }));
   const [gone, found] = await describeDataFiles([path.join(folder, 'gone.jsonl'), good], readHere);
   expect(gone?.problem).toMatch(/ENOENT|no such file/);

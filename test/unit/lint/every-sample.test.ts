@@ -87,7 +87,7 @@ describe('a file with several bad samples', () => {
     expect(message).not.toContain('There may be more');
   });
 
-  test('of a classifier too', async () => {
+  test('is reported whole for a classifier too', async () => {
     const input = {
       tokenizer: { ...tokenizer, encodePair: () => ({ ids: [], types: [] }) },
       columns: {},
@@ -100,7 +100,7 @@ describe('a file with several bad samples', () => {
     expect(linesIn(failure.message)).toEqual(BAD);
   });
 
-  test('of pairs of answers too, with the key', async () => {
+  test('is reported whole for pairs of answers too, with the key', async () => {
     const good = '{"prompt":"Q","chosen":"yes","rejected":"no"}';
     const chat =
       '{"chosen":[{"role":"user","content":"Q"}],"rejected":[{"role":"user","content":"Q"},{"role":"assistant","content":"no"}]}';
@@ -164,7 +164,7 @@ describe('words with tags', () => {
     expect((await factOfTags(conll)).badSamples).toEqual([{ line: 3, key: undefined, reason: expect.stringContaining('one column') }]);
   });
 
-  test('of one scheme throughout', async () => {
+  test('must have one scheme in all sentences', async () => {
     const file = write('schemes.conll', ['a B-X', '', 'b O', 'c LOC', '']);
     expect(await factOfTags(file)).toMatchObject({
       state: 'bad-sample',

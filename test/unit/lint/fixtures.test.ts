@@ -58,14 +58,14 @@ describe('problems stand under the bad value', () => {
 describe('half-typed text never throws', () => {
   const plain = fixtures.map(({ title, body }) => ({ title, text: body.replaceAll(/^ *\^+ (?:error|warning|info) .*\n?/gm, '') }));
 
-  test('cut anywhere', async () => {
+  test('if it is cut anywhere', async () => {
     const { below } = createRandom(1);
     for (const { title, text } of plain)
       for (let i = 0; i < 4; i++)
         await expect(lint(text.slice(0, below(text.length + 1)), optionsOf(title))).resolves.toBeInstanceOf(Array);
   });
 
-  test('with characters put in, taken out and doubled', async () => {
+  test('if characters are inserted, removed or doubled', async () => {
     const { below } = createRandom(2);
     const strange = [
       '{',

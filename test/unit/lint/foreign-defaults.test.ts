@@ -127,7 +127,7 @@ it.each(otherDefaults)('%s', (_, text, expected) => {
   expect(mayBeForeign(text)).toBe(true);
 });
 
-it('what has none of their keys, or is no page, is not parsed', () => {
+it('text without the keys of these tools, or longer than a recipe, is not parsed', () => {
   expect(mayBeForeign('name: ci\non: push\njobs: {}\n')).toBe(false);
   expect(mayBeForeign('my_base_model: a\nx.iters: 1\n')).toBe(false);
   expect(mayBeForeign('{"base_model": "a"}')).toBe(true);

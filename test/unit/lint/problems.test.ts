@@ -16,7 +16,7 @@ describe('problems of model and data', () => {
     expect(found?.related).toMatchObject({ line: 1 });
   });
 
-  it('where a path begins with ~, what a shell would make of it is meant', async () => {
+  it('a path that begins with ~ is not found, and the expanded path is suggested', async () => {
     vi.stubEnv('HOME', folder);
     const found = problemsOf(await viewOf('model: ~/models/tiny\nr: 8\ndata: {train: ~/nothing.jsonl}', { folder }));
     vi.unstubAllEnvs();

@@ -122,7 +122,7 @@ test.runIf(process.platform === 'linux')('a suspended process keeps it', async (
   taken().release();
 });
 
-test('of many processes that want it again and again, one at a time has it', async () => {
+test('only one of many competing processes holds it at a time', async () => {
   // Each process writes a file while it holds the lock, and must find none of another.
   const script = `
     const { takeLock } = await import(${JSON.stringify(bundle)});

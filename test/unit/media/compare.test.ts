@@ -40,7 +40,7 @@ describe('values', () => {
   const a = run({ step: [1, 2, 4], loss: [3, 2, 1] });
   const b = run({ step: [2, 3], loss: [5, 4], eval_loss: [null, 6] });
 
-  test('of every step at which a run has the number', () => {
+  test('are listed for every step at which a run has the number', () => {
     const { steps, columns } = valuesByStep([a, b], 'loss');
     expect(steps).toEqual([1, 2, 3, 4]);
     expect(columns.map(column => steps.map(step => column.get(step)))).toEqual([

@@ -145,7 +145,7 @@ describe('the selection', () => {
     expect(pictureOf({ budget: trained }, [run, info('b')]).choice).toMatchObject({ kind: 'budget' });
   });
 
-  test('of a run are the rows that it trains', () => {
+  test('of a run has the rows that the run trains', () => {
     const run = info('a', {
       kind: 'run',
       selection: [{ module: elementAt(NAMES, 0), rows: Int32Array.of(2, 5) }],
@@ -175,12 +175,12 @@ describe('the overlap', () => {
     expect(picture.overall).toEqual({ both, either });
   });
 
-  test('with itself is whole', () => {
+  test('of a selection with itself is 1', () => {
     orderAll();
     expect([...pictureOf({ b: refs.a, view: 'overlap' }).values]).toEqual(NAMES.map(() => 1));
   });
 
-  test('is not waited for: until rows are ordered it is unknown', () => {
+  test('is undefined until the rows are ordered', () => {
     store.apply(refs.a, listOf(scoresA));
     expect(pictureOf({ view: 'overlap' }).overall).toBeUndefined();
   });

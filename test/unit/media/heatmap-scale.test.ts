@@ -64,7 +64,7 @@ test('ticks are round numbers within the range', () => {
 describe('differences of two sets', () => {
   const [a, b] = [Float64Array.of(1, 2, 3), Float64Array.of(30, 20, 10)];
 
-  test('of one measure are plain', () => expect([...differences(a, b, 'linear', true).values]).toEqual([-29, -18, -7]));
+  test('of one measure are subtracted directly', () => expect([...differences(a, b, 'linear', true).values]).toEqual([-29, -18, -7]));
 
   test('of two measures do not depend on their units', () => {
     const scaled = b.map(value => 1000 * value);

@@ -116,7 +116,7 @@ describe('log', () => {
     ]);
   });
 
-  test('by level and by words', () => {
+  test('is filtered by level and by words', () => {
     const log = new LogLines();
     log.append({
       reset: true,
@@ -169,7 +169,7 @@ describe('memory', () => {
     expect(rows.map(({ measured }) => measured)).toEqual([400, 520, 0, 20, 44, 1300 - 400 - 584]);
   });
 
-  test('nothing is claimed where nothing was measured', () => {
+  test('has no measured values where nothing was measured', () => {
     expect(memoryRows(plan, undefined).every(row => row.measured === undefined)).toBe(true);
     expect(memoryRows({ ...plan, device: 'gpu' }, 1300).every(row => row.measured === undefined)).toBe(true);
   });

@@ -39,7 +39,7 @@ describe('curves with points of their own', () => {
     expect([...everyX([long, late, long])]).toEqual([1, 2, 3, 4, 10, 20, 30]);
   });
 
-  test('one that has ended, or has not begun, has no value there', () => {
+  test('a curve that has ended or not begun has no value there', () => {
     expect([undefined, 2.2, 5, 6].map(at => valueNear(long, at))).toEqual([6, 8, 6, undefined]);
     expect([-1, 1, 24, 41].map(at => valueNear(late, at))).toEqual([undefined, 3, 2, undefined]);
     expect([valueNear(points([5], [1]), 99), valueNear(points([], []), 1)]).toEqual([1, undefined]);
@@ -125,7 +125,7 @@ describe('resample', () => {
     ]);
   });
 
-  test('of a zoom, one neighbor on each side stays, so that the line leaves the chart in its direction', () => {
+  test('a zoom keeps one neighbor on each side, so that the line leaves the chart in its direction', () => {
     expect(resample([points(x(10), x(10))], { min: 4, max: 6 }, 100).x).toEqual([4, 5, 6, 7]);
     expect(resample([points(x(10), x(10))], { min: 3.5, max: 6.5 }, 100).x).toEqual([3, 4, 5, 6, 7]);
   });

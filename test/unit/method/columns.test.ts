@@ -30,7 +30,7 @@ describeOn(await openAllOthers(), engine => {
   });
 });
 
-test('where all is kept, the backward pass reads the columns of an input, and not the input', () => {
+test('with recompute: none, the backward pass reads the trained columns of an input instead of the whole input', () => {
   const attachment = attach({ targetModules: ['down_proj'], trains: 'columns' });
   const training = { optimizer: adamw, maxGradNorm: 0, accumulationSteps: 1, labelSmoothing: 0, exchangeType: 'float32' } as const;
   const { graph } = traceTrain({ task: causalTask(tiny.model), attachment, ...training, recompute: 'none' }, wholeShape);

@@ -40,7 +40,7 @@ test('elements ascend, are inside their weight, and depend on seed and module al
 });
 
 describe('a draw', () => {
-  test('of all numbers is all of them, and of none is empty', () => {
+  test('of as many as there are is all of them, and of none is empty', () => {
     expect([...drawn(5, 5, createRandom(1))]).toEqual([0, 1, 2, 3, 4]);
     expect([...drawn(0, 5, createRandom(1))]).toEqual([]);
   });

@@ -174,7 +174,7 @@ describe('weights', () => {
   const model = causalModel(eightBlocks);
   const tensors = () => new Map<string, { shape: readonly number[] }>(model.parameters.map(({ name, shape }) => [name, { shape }]));
 
-  test('that fit have no mismatch, and more tensors do no harm', () => {
+  test('with all parameters fit, even with further tensors', () => {
     expect(weightMismatches(model, tensors().set('extra', { shape: [1] }))).toEqual([]);
   });
 
@@ -201,7 +201,7 @@ test('a class that is known to need something else is no misspelling of a suppor
   expect(supportedByName('SwimForImageClassification', supportedArchitectures)).toBe('SwinForImageClassification');
 });
 
-test('what is named as nearest is supported', () => {
+test('every suggested nearest class is supported', () => {
   for (const { nearest } of missingParts)
     if (nearest !== undefined)
       expect(

@@ -133,14 +133,14 @@ describe('settings', () => {
 });
 
 describe('foreign names', () => {
-  test('lead to settings and are none themselves', () => {
+  test('lead to settings, and are no settings themselves', () => {
     for (const [name, { to, note }] of Object.entries(foreignKeys)) {
       expect(Object.hasOwn(settings, name) || Object.hasOwn(groups, name), name).toBe(false);
       expect(to !== undefined || note !== undefined, name).toBe(true);
       if (to !== undefined) expect(settings, name).toHaveProperty([to]);
     }
   });
-  test('of values lead to choices and are none themselves', () => {
+  test('of values lead to choices, and are no choices themselves', () => {
     for (const [path, words] of Object.entries(foreignValues)) {
       const choices = Object.keys(settings[path]?.type.choices ?? {});
       for (const [word, { to }] of Object.entries(words)) {

@@ -26,7 +26,7 @@ describe('the recipe', () => {
     expect(choicesOf('method').map(({ word }) => word)).toEqual(methodNames);
   });
 
-  test.each(every)('of %s by %s is one, without a problem', (task, method) => {
+  test.each(every)('of %s by %s parses without a problem', (task, method) => {
     const text = recipeText({ ...answers, task, method });
     const { recipe, problems } = parseRecipe(text, { fileName: 'mine.rowtune.yaml' });
     expect(problems).toEqual([]);

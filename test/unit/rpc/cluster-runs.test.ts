@@ -110,7 +110,7 @@ test('a damaged record of a job is named, and says nothing about its run', async
   expect(await readRun(at('damaged'))).toBeUndefined();
 });
 
-test('of a deleted run, the files of its job go too, and nothing else', async () => {
+test('deleting a run deletes the files of its job, and nothing else', async () => {
   const own = `${at('forgotten')}.slurm`;
   writeFileSync(join(own, 'mine.txt'), 'kept');
   await removeSubmission(at('forgotten'));

@@ -9,7 +9,7 @@ import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 const { folder } = makeTinyTask();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('what was exported into a run is named with it; checkpoints are none', async () => {
+test('exports inside a run are named with the run, and checkpoints are not listed', async () => {
   const run = join(folder, 'runs', 'spam');
   mkdirSync(run, { recursive: true });
   for (const name of ['state.json', 'recipe.yaml']) writeFileSync(join(run, name), '');

@@ -125,7 +125,7 @@ describe('a trainable may have a learning rate of its own', () => {
         });
       });
 
-  test('and is then not updated together with others', () => {
+  test('and is then not grouped with others for its update', () => {
     const settings: OptimizerSettings = { ...common, name: 'adamw', momentum: 0, eightBitFrom: 1 };
     const one = (name: string, extra: Partial<Trainable>): Trainable => {
       const shape = [4, 4];

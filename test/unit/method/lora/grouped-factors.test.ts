@@ -56,7 +56,7 @@ async function withFullFilters(): Promise<string> {
   return dir;
 }
 
-test('what PEFT trained there is refused by name', async () => {
+test('PEFT factors that mix groups are refused by name', async () => {
   await expect(readAdapter(await withFullFilters())).rejects.toThrow(
     /layer1\.0\.conv2\.lora_A\.weight reads channels of all 4 groups, which no weight of a grouped convolution expresses/,
   );

@@ -21,7 +21,7 @@ const published: ConfigJson = { ...rest, global_head_dim: 16, num_global_key_val
 const read = (config: ConfigJson) => decoderConfig('Gemma4ForCausalLM', config);
 
 describe('config.json', () => {
-  test('what Transformers saves and what the hub has say the same', () => {
+  test('configs saved by Transformers and configs on the hub read the same', () => {
     expect(read({ ...rest, global_head_dim: 16 })).toEqual(read(saved));
     const own = { head_dim: 16, num_key_value_heads: 1 };
     const listed = { ...rest, attention_k_eq_v: true, per_layer_config: { 2: own, 4: own } };
@@ -85,7 +85,7 @@ test('layers that read the keys and values of others have no weights for them an
   expect(model.keyValues.map(own => own?.headDim)).toEqual([8, 8, 16, undefined, undefined]);
 });
 
-test('what multiplies the output of a layer is read and not trained', () => {
+test("the scale of a layer's output is a buffer, which no method trains", () => {
   const model = causalModel(saved);
   const scales = model.parameters.filter(({ name }) => name.endsWith('.layer_scalar'));
   expect(scales.map(({ shape, buffer }) => [shape, buffer])).toEqual(Array(5).fill([[1], true]));

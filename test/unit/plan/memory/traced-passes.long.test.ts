@@ -108,7 +108,7 @@ test('a pass that goes through all blocks twice', () => {
   for (const level of levels) expect(few(level), level).toEqual(all(level));
 });
 
-test('where only some blocks are trained, all are traced', () => {
+test('if only some blocks are trained, all blocks are traced', () => {
   const { few, all } = tracer('llama', 'r: 2\ntarget_modules: [model.layers.3.mlp.up_proj]\n');
   expect(few('cheap')).toEqual(all('cheap'));
 });

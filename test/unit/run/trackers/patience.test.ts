@@ -18,7 +18,7 @@ test('a timeout fires once, after the time without a sign, and never after a sto
   vi.useRealTimers();
 });
 
-test('what keeps the thread longer than the limit counts as one tick', async () => {
+test('a blocked thread counts as one tick, however long it is blocked', async () => {
   let ended = false;
   const patience = startAnswerTimeout(60, () => {
     ended = true;

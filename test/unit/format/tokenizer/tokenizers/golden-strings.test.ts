@@ -39,7 +39,7 @@ test.each(made)('%s: ids and texts are those of the tokenizers library', kind =>
   hold(createTokenizer({ source: kind, files: new Map([['tokenizer.json', definition]]) }), golden);
 });
 
-test('what bytes show of the number of tokens is known for alphabets of bytes, and for pieces that fall back to bytes', () => {
+test('bounds on the number of tokens by bytes are known for byte-level alphabets and for byte fallback', () => {
   const boundsOf = (kind: string) => {
     const definition = JSON.stringify(read(kind, goldenForm).tokenizer).replaceAll('"CHARSMAP"', JSON.stringify(charsmap));
     return createTokenizer({ source: kind, files: new Map([['tokenizer.json', definition]]) }).byteTokens;
