@@ -140,6 +140,10 @@ describe('what may change', () => {
       message: expect.stringContaining('learning_rate'),
     });
     expect(await failureOf(() => resume(['max_steps=many']))).toMatchObject({ code: 'invalid-override' });
+    expect(await failureOf(() => resume(['max_steps=1']))).toMatchObject({
+      code: 'nothing-left',
+      message: expect.stringContaining('has completed 2 updates and cannot end after 1'),
+    });
     expect((await resume(['max_steps=3'])).value).toMatchObject({ state: 'finished', steps: 3, totalSteps: 3 });
   });
 

@@ -44,7 +44,8 @@ export async function guarded(params: RunParams): Promise<TrainResult> {
   } catch (thrown) {
     const { ranks, context, mainDir = runDir } = params;
     const error = job.explain(ranks ? await namingSilentRanks(ranks.explain(thrown), context.rank) : thrown);
-    const isStop = error instanceof RunError && error.code === 'stopped';
+    // A run that cannot be shortened is as before.
+    const isStop = error instanceof RunError && (error.code === 'stopped' || error.code === 'nothing-left');
     const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
     // A finished run that could not be extended stays finished, as long as its summary exists.
     const isAsBefore = params.wasFinished && existsSync(path.join(runDir, RUN_FILES.summary));
@@ -111,7 +112,7 @@ async function track({ runDir, recipe, context, mainDir }: RunParams, metrics: R
 async function trainPrepared(params: RunParams, prepared: Prepared): Promise<TrainResult | 'chooses again'> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   try {
-    if (params.wasFinished) checkUpdatesLeft(runDir, checkpoint, totalStepsOf(prepared));
+    checkUpdatesLeft(params, checkpoint, totalStepsOf(prepared));
     // The summary of a stopped part names a checkpoint that will soon be outdated; another part may have other processes.
     for (const file of [RUN_FILES.summary, RUN_FILES.byRank]) await rm(path.join(runDir, file), { force: true });
     const { plan, memory: known } = prepared;

@@ -106,9 +106,20 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   );
 }
 
-/** @throws RunError 'nothing-left' if a finished run has no update left */
-export function checkUpdatesLeft(runDir: string, checkpoint: Pick<Checkpoint, 'state'> | undefined, totalSteps: number): void {
-  if (checkpoint === undefined || checkpoint.state.step < totalSteps) return;
+/** @throws RunError 'nothing-left' if the run would end before its checkpoint, or a finished run has no update left */
+export function checkUpdatesLeft(
+  { runDir, wasFinished = false }: { readonly runDir: string; readonly wasFinished?: boolean | undefined },
+  checkpoint: Pick<Checkpoint, 'state'> | undefined,
+  totalSteps: number,
+): void {
+  const step = checkpoint?.state.step ?? 0;
+  if (step > totalSteps)
+    throw new RunError(
+      'nothing-left',
+      `the run in ${runDir} has completed ${step} updates and cannot end after ${totalSteps}`,
+      'Resume it with a larger max_steps or num_train_epochs; for a shorter run, train again',
+    );
+  if (!wasFinished || checkpoint === undefined || step < totalSteps) return;
   throw new RunError(
     'nothing-left',
     `the run in ${runDir} has completed all of its ${totalSteps} updates`,

@@ -116,8 +116,10 @@ async function resumeHere(request: Request<'resume'>, given: Recipe, scope: JobS
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
-    // Nothing has to be loaded to check this, unless the length of the run was changed.
-    if (wasFinished && !ranks && stringifyRecipe(recipe) === checkpoint?.state.recipe) checkUpdatesLeft(runDir, checkpoint, totalSteps);
+    // Nothing has to be loaded to check this, unless the number of epochs was changed.
+    const isSameLength = wasFinished && stringifyRecipe(recipe) === checkpoint?.state.recipe;
+    if (!ranks && (recipe.max_steps > 0 || isSameLength))
+      checkUpdatesLeft({ runDir, wasFinished }, checkpoint, recipe.max_steps > 0 ? recipe.max_steps : totalSteps);
     if (ranks) await joinRun(runDir, ranks, scope.context);
     ranks?.first(startedAt);
     const onFirstUpdate = (): Promise<void> => dropReplaced(runDir);
