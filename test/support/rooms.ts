@@ -267,6 +267,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/reader',
     'trainer/rpc',
     'trainer/run',
+    'trainer/run-error.ts',
     'trainer/settings.ts',
     'trainer/slurm',
     'trainer/sweep',

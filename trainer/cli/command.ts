@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { codeOf } from '../protocol/error-facts.ts';
+import { describeFailure } from '../run-error.ts';
 import type { Settings } from '../settings.ts';
 import { CliError, EXIT, type ExitStatus } from './cli-error.ts';
 import { openLogFile } from './show/log-file.ts';
@@ -76,7 +77,7 @@ function reportError(error: unknown, terminal: Terminal): ExitStatus {
   return exitStatus;
 }
 
-/** Converts other errors: those with their own name were written for the user, the rest are bugs. */
+/** Converts other errors: those with their own name were written for the user, those of the system are known, the rest are bugs. */
 function foreign(error: unknown, terminal: Terminal): CliError {
   if (!(error instanceof Error)) return new CliError(String(error), { code: 'unexpected' });
   const { name, message } = error;
@@ -84,6 +85,8 @@ function foreign(error: unknown, terminal: Terminal): CliError {
     const hint = 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined;
     return new CliError(message, { code: codeOf(error) ?? kebab(name), hint });
   }
+  const { event, unexpected } = describeFailure(error);
+  if (!unexpected) return new CliError(event.message, event);
   terminal.log.append(error.stack ?? message);
   return new CliError(message, { code: 'unexpected', hint: `See ${terminal.log.path} for details, or use --verbose.` });
 }

@@ -5,9 +5,12 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
+import { whyNotWritable } from '../files/output-place.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import type { RunNotesChange } from '../protocol/messages/rpc-messages.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
+import { RunError } from '../run-error.ts';
 
 /** Maximum lengths: enough for a sentence in a list, and a page of text. */
 const [MAX_NAME, MAX_TAGS, MAX_NOTE] = [200, 50, 10_000];
@@ -34,7 +37,7 @@ export async function readRunNotes(runDir: string): Promise<RunNotes> {
   }
 }
 
-/** @returns the notes after the change @throws RangeError if a text is too long */
+/** @returns the notes after the change @throws RangeError if a text is too long; RunError if the folder cannot be written */
 export async function changeRunNotes(runDir: string, change: RunNotesChange): Promise<RunNotes> {
   const before = await readRunNotes(runDir);
   const removed = new Set(change.removeTags);
@@ -48,6 +51,13 @@ export async function changeRunNotes(runDir: string, change: RunNotesChange): Pr
   });
   if (!checked.success)
     throw new RangeError(`a name or tag has 1 to ${MAX_NAME} characters, a note at most ${MAX_NOTE}, and a run at most ${MAX_TAGS} tags`);
-  await writeJson(path.join(runDir, RUN_FILES.notes), checked.data);
+  await writeJson(path.join(runDir, RUN_FILES.notes), checked.data).catch(async (error: unknown) => {
+    const reason = (await whyNotWritable(runDir)) ?? messageOf(error);
+    throw new RunError(
+      'output-unusable',
+      `the notes of ${runDir} cannot be written: ${reason}`,
+      'They are a file in the folder of the run',
+    );
+  });
   return checked.data;
 }

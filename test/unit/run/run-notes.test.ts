@@ -32,6 +32,15 @@ test('notes are listed with pinned runs first, and empty texts remove them', asy
   expect((await listRuns([root])).runs.map(({ name }) => name)).toEqual(['young', 'old']);
 });
 
+test('notes that cannot be written name the folder and the reason', async () => {
+  const folder = run('blocked', '2026-03-01T00:00:00.000Z');
+  mkdirSync(join(folder, 'notes.json'));
+  await expect(changeRunNotes(folder, { note: 'x' })).rejects.toMatchObject({
+    code: 'output-unusable',
+    message: expect.stringMatching(/the notes of .*blocked cannot be written: E[A-Z]+/),
+  });
+});
+
 test('a text that is too long changes nothing, and a damaged file is ignored', async () => {
   const folder = run('other', '2026-03-01T00:00:00.000Z');
   await changeRunNotes(folder, { note: 'kept' });
