@@ -83,6 +83,8 @@ export interface Form {
    * @throws ExportError with the first token for which it differs
    */
   readonly crossCheck?: (dir: string, exported: ReopenedExport, engine: Engine) => Promise<CrossCheck | { readonly missing: string }>;
+  /** The library that loads the result, as the Hub names it, if it is not the one of the format and the task. */
+  readonly library?: string;
   /** Commands that use the result, by program; they run in the folder. */
   readonly commands?: Readonly<Record<string, string>>;
 }

@@ -96,11 +96,11 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
     });
     const expected = await smokeLogits(engine, tuned, ids);
     const verified = await checkExport(engine, form, { dir, outputDir, ids, expected, model });
-    const { commands } = form;
+    const { commands, library } = form;
     if (params.card)
       await writeTextFile(
         join(dir, 'README.md'),
-        modelCard(params.card, { format, type: params.type, commands, verified: verifiedLines(verified, form, ids.length) }),
+        modelCard(params.card, { format, type: params.type, library, commands, verified: verifiedLines(verified, form, ids.length) }),
       );
     return verified;
   };

@@ -39,6 +39,8 @@ export interface CardFacts {
 export interface CardExport {
   readonly format: ExportFormat;
   readonly type: ExportType | undefined;
+  /** The library that loads the export, if it is not the one of the format and the task. */
+  readonly library?: string | undefined;
   readonly commands?: Readonly<Record<string, string>> | undefined;
   /** How the export was verified, as sentences. */
   readonly verified: readonly string[];
@@ -68,9 +70,9 @@ export function modelCard(facts: CardFacts, made: CardExport): string {
 }
 
 /** The YAML block that the Hub reads. */
-function metadata({ base, license, hubTask: { pipeline, own } }: CardFacts, { format }: CardExport): string {
+function metadata({ base, license, hubTask: { pipeline, own } }: CardFacts, { format, library }: CardExport): string {
   const { hub } = artifactCatalog[format];
-  const ofTask = hub?.prefersTaskLibrary ? own : undefined;
+  const ofTask = library === undefined ? (hub?.prefersTaskLibrary ? own : undefined) : { library, tags: [library] };
   return [
     '---',
     ...(isHubName(base) ? [`base_model: ${base}`, ...(hub ? [`base_model_relation: ${hub.relation}`] : [])] : []),

@@ -32,7 +32,8 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
 const predictsTokens = ({ isBidirectional, hasNoHead }: CausalModel): boolean => !(isBidirectional || hasNoHead);
 
 /** True for timm's own files: they have one architecture instead of a list. */
-const isTimmFile = ({ architecture, architectures: named }: ConfigJson): boolean => typeof architecture === 'string' && named === undefined;
+export const isTimmFile = ({ architecture, architectures: named }: ConfigJson): boolean =>
+  typeof architecture === 'string' && named === undefined;
 
 /** Returns the keys of this config that its family does not list, so their meaning is unknown; empty for an unknown family. */
 export function unknownConfigKeys(config: ConfigJson): string[][] {

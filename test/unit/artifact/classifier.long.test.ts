@@ -1,8 +1,10 @@
 /** Tests exports of tuned classifiers of every family, with their own head or a new one for other labels. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { exportModel } from '../../../trainer/artifact/export-model.ts';
+import { hubTaskOf, objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { openFast } from '../../support/engines.ts';
@@ -90,9 +92,12 @@ test.each(HEADLESS)('$family as $architecture, without a head: merged it is the 
 test('a merged folder with other labels is a model of timm with as many, and a target that ends the names of others is a pattern', async () => {
   const base = await copyOfGolden('timm_resnext');
   const adapterPath = await tinyClassifierAdapter({ base, method: 'spsft', labels: ['yes', 'no'] });
+  const hubTask = hubTaskOf(objectiveCatalog.image_classification);
+  const card = { name: 'n', base, method: 'm', task: 't', hubTask, data: [], results: [], createdBy: 'rowtune' };
   const read = async (format: 'merged' | 'peft', file: string) => {
     const outputDir = join(await temporaryFolder(), format);
-    await exportModel({ adapterPath, format, outputDir, overwrite: false, engine, openBase: () => openModel(base) });
+    await exportModel({ adapterPath, format, outputDir, overwrite: false, engine, card, openBase: () => openModel(base) });
+    expect(readFileSync(join(outputDir, 'README.md'), 'utf8')).toContain(`\nlibrary_name: ${format === 'merged' ? 'timm' : 'peft'}\n`);
     return readRecord(join(outputDir, file));
   };
   const config = await read('merged', 'config.json');

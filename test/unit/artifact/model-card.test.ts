@@ -63,6 +63,11 @@ test.each([
   expect(parse(/^---\n(.*?)\n---/s.exec(card)?.[1] ?? '')).toMatchObject({ library_name: library, tags });
 });
 
+test('a model that another library loads names that one', () => {
+  const card = modelCard(facts, { format: 'merged', type: undefined, library: 'timm', verified: [] });
+  expect(parse(/^---\n(.*?)\n---/s.exec(card)?.[1] ?? '')).toMatchObject({ library_name: 'timm', tags: ['timm', 'rowtune'] });
+});
+
 test('shares have an interval: that of Wilson, as R and statsmodels give it', () => {
   // proportion_confint(80, 100, method='wilson')
   const [low, high] = wilson(0.8, 100);

@@ -4,7 +4,7 @@ import { mergedTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { poolingIn } from '../../format/sentence-modules.ts';
 import { openModel } from '../../hub/open-model.ts';
-import { loadModel } from '../../model/load-model.ts';
+import { isTimmFile, loadModel } from '../../model/load-model.ts';
 import { chosenSize } from '../../model/model-spec.ts';
 import type { Artifact, Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
@@ -24,6 +24,7 @@ export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
     write: dir => writeMerged(dir, merged),
     reopen: dir => reopenMerged(dir, opened),
     types: tunedTypes(merged),
+    ...(isTimmFile(opened.folder.config) && { library: 'timm' }),
   };
 };
 
