@@ -1,6 +1,6 @@
 /** Converts a whole recipe of another tool into one of ours; keys without a counterpart stay as comments. Pure. */
 
-import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
+import { Document, isMap, isPair, isScalar, isSeq, type Pair, type Scalar, stringify } from 'yaml';
 import { type RecipeToolName, recipeToolCatalog, recipeToolNames } from '../catalog/recipe-tools.ts';
 import { isRecord } from '../narrow.ts';
 import { foreignKeys, foreignValues } from '../protocol/recipe/foreign-keys.ts';
@@ -176,7 +176,9 @@ function asYaml({ values, comments, dropped, recipe, document, tool }: Written):
     const pair = isMap(written.contents) ? written.contents.items.find(({ key }) => isScalar(key) && key.value === top) : undefined;
     if (before !== undefined && isScalar(pair?.key)) pair.key.commentBefore = before;
     const node = written.getIn(path.split('.'), true);
-    if (behind.length > 0 && isScalar(node)) node.comment = ` ${behind.join('; ').replaceAll('\n', ' ')}`;
+    const comment = ` ${behind.join('; ').replaceAll('\n', ' ')}`;
+    if (behind.length > 0 && isScalar(node)) node.comment = comment;
+    else if (behind.length > 0 && isSeq(node)) node.commentBefore = comment;
   }
   const body = written.toString({ lineWidth: 0 });
   if (dropped.length === 0) return body;

@@ -254,7 +254,7 @@ warmup_ratio: 0.1
 bf16: true
 `),
     ).toMatch(
-      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\nlora_alpha: 16\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n {4}- data\/alpaca_en_demo.json\n {2}max_samples: 2000 # it was 1000 per data set\n/,
+      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\nlora_alpha: 16\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}# guessed from the name; data\/dataset_info.json says which file it is\n {4}- data\/identity.json\n {4}- data\/alpaca_en_demo.json\n {2}max_samples: 2000 # it was 1000 per data set\n/,
     ));
 
   it('torchtune', () => {

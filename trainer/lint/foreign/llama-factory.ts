@@ -12,13 +12,15 @@ const maxSamples: Convert = (value, { dataset }) => {
     : undefined;
 };
 
-/** Converts data set names: in LLaMA-Factory's dataset_info.json, they are by convention files in its data folder. */
+/** Converts data set names, which dataset_info.json maps to files: by convention, those of the same names next to it. */
 function factoryData(part: 'data.train' | 'data.eval'): Convert {
-  return (value, { dataset_dir: folder }) => {
-    const files = dataSets(value).map(name =>
-      /\.\w+$|\//.test(name) ? name : `${typeof folder === 'string' ? folder : 'data'}/${name}.json`,
-    );
-    return set(part, files.length === 1 ? files[0] : files);
+  return (value, { dataset_dir }) => {
+    const folder = typeof dataset_dir === 'string' ? dataset_dir : 'data';
+    const names = dataSets(value);
+    const isFile = (name: string): boolean => /\.\w+$|\//.test(name);
+    const files = names.map(name => (isFile(name) ? name : `${folder}/${name}.json`));
+    const note = names.every(isFile) ? undefined : `guessed from the name; ${folder}/dataset_info.json says which file it is`;
+    return set(part, files.length === 1 ? files[0] : files, note);
   };
 }
 
