@@ -13,8 +13,10 @@ import { estimateRecipe } from '../plan/memory/predict.ts';
 import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { type Recipe, settings, settingValue } from '../protocol/recipe/recipe-schema.ts';
 import { byteSize } from '../protocol/text/format.ts';
+import { describeFailure, RunError } from '../run-error.ts';
 import type { ParallelPlan } from './create-sweep.ts';
 import { sweepGpus } from './gpu-shares.ts';
+import { UNFIT_VALUES } from './train-segment.ts';
 
 /** Minimum number of cores per run: with fewer, two simultaneous runs are slower than two consecutive ones. */
 const CORES_EACH = 2;
@@ -59,10 +61,8 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   for (const recipe of recipes) {
     job.checkStop();
     const key = memoryKey(recipe);
-    const known = estimates.get(key);
-    const estimate: Need =
-      known ??
-      estimateRecipe({ recipe, headers: await headers(recipe), engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) });
+    const params = { recipe, headers: await headers(recipe), engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) };
+    const estimate: Need = estimates.get(key) ?? estimateOfRun(params);
     estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);
     // A large sweep over sizes computes many estimates: a stop request must not wait for all of them.
@@ -92,6 +92,17 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
       ...(recipe.threads === 0 && parallel > 1 ? [`threads=${Math.max(1, Math.floor(cores / (parallel * processes)))}`] : []),
     ]),
   };
+}
+
+/** Estimates a run. @throws RunError 'bad-sweep' if its values do not fit the model */
+function estimateOfRun(params: Parameters<typeof estimateRecipe>[0]): Need {
+  try {
+    return estimateRecipe(params);
+  } catch (error) {
+    const { code, message } = describeFailure(error).event;
+    if (!UNFIT_VALUES.includes(code)) throw error;
+    throw new RunError('bad-sweep', `run '${params.recipe.name}': ${message}`, 'Change sweep.over, so that all values fit');
+  }
 }
 
 /** Returns a key of the settings that change memory, as marked in their declaration; recipes with the same key share an estimate. */

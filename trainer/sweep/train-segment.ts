@@ -91,7 +91,10 @@ export interface SegmentFailure {
   readonly hint?: string;
 }
 
-const OWN_FAILURES = ['loss-diverged', 'out-of-memory'];
+/** Codes of the errors of values that do not fit the model, such as more rows than a layer has. */
+export const UNFIT_VALUES: readonly string[] = ['selection', 'target-modules'];
+
+const OWN_FAILURES = ['loss-diverged', 'out-of-memory', ...UNFIT_VALUES];
 
 /** Returns why a process ended without a result. */
 export function failureOf(outcome: WorkerOutcome): SegmentFailure {

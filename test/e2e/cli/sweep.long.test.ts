@@ -96,6 +96,11 @@ describe('a sweep', () => {
       1,
       { error: { code: 'bad-sweep', message: expect.stringContaining('run 002 (max_steps 0)') } },
     ]);
+    const tooMany = await cliJson(['sweep', recipe, 'sweep.over={r: [8, 5000]}', 'output_dir=runs/many', '--csv', 'new/t.csv'], here);
+    expect([tooMany.status, tooMany.value]).toMatchObject([
+      1,
+      { error: { code: 'bad-sweep', message: expect.stringMatching(/^run 'tiny 002': r 5000 is above/) } },
+    ]);
     const changed = await cliJson(['sweep', 'runs/whole', 'max_steps=5'], here);
     expect([changed.status, changed.value]).toMatchObject([2, { error: { code: 'usage' } }]);
   });

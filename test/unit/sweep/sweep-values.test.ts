@@ -63,6 +63,15 @@ describe('random', () => {
   });
 });
 
+test('a wrong value is reported under its setting', () => {
+  for (const [over, message] of [
+    ['{learning_rate: [1.0e-3, oops]}', "'sweep.over.learning_rate' must be a number above 0"],
+    ['{learning_rate: {min: 1.0e-5, max: 1000}}', "'sweep.over.learning_rate.max' must be"],
+    ['{lerning_rate: [1.0e-3]}', "'sweep.over' can't be 'lerning_rate'; did you mean 'learning_rate'?"],
+  ] as const)
+    expect(() => runsOf(`over: ${over}`)).toThrow(message);
+});
+
 describe('the recipe of a run', () => {
   const plan = { source: { ...source('over: {method: [spsft, lora]}'), overrides: ['learning_rate='] }, name: 'spam' };
 

@@ -3,13 +3,15 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { writeTextFile } from '../../files/durable-file.ts';
+import { makeFolder } from '../../files/durable-folder.ts';
+import { whyNotWritable } from '../../files/output-place.ts';
 import { type SweepStatus, sweepCsv } from '../../protocol/run/sweep.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeSweepFolder } from '../../run/free-run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { readSweep } from '../../sweep/sweep-status.ts';
-import { checkResult } from '../check-result.ts';
+import { checkResult, requireFinishedRun } from '../check-result.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon/daemon-client.ts';
@@ -61,6 +63,7 @@ async function sweep(
   options: SweepOptions,
 ): Promise<CommandResult> {
   const { settings, cwd } = context;
+  await checkCsvPlace(cwd, options);
   const isElsewhere = settings.remoteDaemon !== undefined && options.daemon;
   const folder = path.resolve(isElsewhere ? (settings.remoteDaemon?.dir ?? cwd) : cwd, subject);
   const isFolder = isElsewhere ? !/\.(ya?ml|json)$/i.test(subject) && subject !== '-' : isSweepFolder(folder);
@@ -82,6 +85,17 @@ async function sweep(
     return sweepOnSlurm(context, subject, overrides, { profile, detach }, showStatusOf);
   }
   return isFolder ? continueSweep(context, folder, options) : startSweep(context, subject, overrides, options);
+}
+
+/** Checks, before anything is trained, that the table can be written. @throws CliError */
+async function checkCsvPlace(cwd: string, { csv }: Pick<SweepOptions, 'csv'>): Promise<void> {
+  const reason = csv === undefined ? undefined : await whyNotWritable(path.dirname(path.resolve(cwd, csv)));
+  if (reason === undefined) return;
+  throw new CliError(`${csv} cannot be written: ${reason}`, {
+    code: 'usage',
+    exitStatus: EXIT.usage,
+    hint: 'Choose another file with --csv.',
+  });
 }
 
 async function showStatus(context: CommandContext, subject: string, folder: string, options: SweepOptions): Promise<CommandResult> {
@@ -169,6 +183,7 @@ export async function finishSweep(
   const status = checkResult('sweep', value);
   const result = await showSweep(context, status, options);
   if (status.state !== 'finished') context.terminal.say('info', `continue it with: ${sweepCommandOf(status.sweepDir, context.cwd)}`);
+  else requireFinishedRun(status);
   return result;
 }
 
@@ -181,7 +196,9 @@ export async function showSweep(
   terminal.print(sweepTable(status, folder => shownPath(folder, cwd)));
   terminal.say('info', `${status.state}, ${countStates(status)}`);
   if (csv !== undefined) {
-    await writeTextFile(path.resolve(cwd, csv), sweepCsv(status));
+    const file = path.resolve(cwd, csv);
+    await makeFolder(path.dirname(file));
+    await writeTextFile(file, sweepCsv(status));
     terminal.say('info', `wrote ${csv}`);
   }
   return { value: { ok: true, ...status } };

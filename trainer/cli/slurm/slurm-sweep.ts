@@ -11,6 +11,7 @@ import { type SubmittedSweep, submitNewSweep, submitRestOfSweep } from '../../sl
 import { JournalFolder } from '../../sweep/journal-folder.ts';
 import { sharedStatus } from '../../sweep/shared-status.ts';
 import { readPlan } from '../../sweep/sweep-plan.ts';
+import { requireFinishedRun } from '../check-result.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
 import { engineOverrides, pathWord, shownPath, typedContext } from '../job-command.ts';
@@ -99,6 +100,7 @@ export async function followSweepOnSlurm(context: CommandContext, sweepDir: stri
   }
   const status = await look();
   const shown = await show(status);
+  if (status.state === 'finished') requireFinishedRun(status);
   if (status.state === 'finished' || existsSync(slurmFiles(sweepDir).stop)) return shown;
   throw new CliError(`job ${id} of Slurm has ended, and the sweep is not finished`, {
     code: 'slurm-failed',

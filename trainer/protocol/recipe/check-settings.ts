@@ -189,15 +189,17 @@ const isMissingValue = (located: Located): boolean => isNull(located) && located
 
 /** The message and the suggestion for one mismatch. */
 function explain(
-  { code, expected, value, choices, path }: Mismatch,
+  { code, expected, value, choices, path, onKey = false }: Mismatch,
   { type, dotted, source }: { readonly type: ValueType<unknown>; readonly dotted: string; readonly source: string },
 ): { message: string; suggestion?: Suggestion } {
   const word = String(value).toLowerCase();
   const table = Object.hasOwn(foreignValues, dotted) ? foreignValues[dotted] : undefined;
   const foreign = choices !== undefined && table !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
-  const got = `'${dotted}' must be ${expected}, not ${show(value)}`;
+  // A map is named with the key whose value is wrong.
+  const name = onKey ? dotted : [dotted, ...path.filter(step => typeof step === 'string')].join('.');
+  const got = `'${name}' must be ${expected}, not ${show(value)}`;
   // The fix comes before the list of choices, which a narrow view may cut off.
-  const withChoices = (wayOut: string): string => `'${dotted}' can't be ${show(value)}${wayOut} It must be ${expected}`;
+  const withChoices = (wayOut: string): string => `'${name}' can't be ${show(value)}${wayOut} It must be ${expected}`;
   if (foreign?.note !== undefined) return { message: withChoices(`: ${foreign.note}.`) };
   const to =
     foreign?.to ??
