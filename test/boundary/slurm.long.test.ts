@@ -335,7 +335,7 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
 
   test.each([
     ['partition: "low; rm -rf"\n', /partition: must be one word/],
-    ['nodes: 0\ngpus: 1\n', /nodes: .*Unrecognized key: "gpus"/],
+    ['nodes: 0\ngpus_per_tasks: 1\n', /nodes: .*there is no setting 'gpus_per_tasks'; did you mean 'gpus_per_task'\?/],
     ['partition: nowhere\n', /invalid partition/],
   ])('the profile %j is refused', async (text, expected) => {
     mkdirSync(join(task.folder, 'bad'), { recursive: true });

@@ -4,8 +4,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { z } from 'zod';
+import { didYouMean } from '../catalog/did-you-mean.ts';
 import { readRegularText } from '../files/regular-file.ts';
-import { messageOf } from '../protocol/error-facts.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { counted, processesText } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 
@@ -94,6 +95,7 @@ async function textOf(file: string): Promise<string> {
   try {
     return await readRegularText(file, MAX_BYTES);
   } catch (error) {
+    if (codeOf(error) === 'ENOENT') throw new RunError('bad-profile', `there is no Slurm profile ${file}`, 'Check the path');
     throw bad(file, messageOf(error), { cause: error });
   }
 }
@@ -109,7 +111,18 @@ function parseProfile(text: string, file: string): SlurmProfile {
   }
   const parsed = profile.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw bad(file, parsed.error.issues.map(({ path: at, message }) => `${at.join('.') || 'the file'}: ${message}`).join('; '));
+  throw bad(file, parsed.error.issues.map(describeIssue).join('; '));
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'unrecognized_keys') return `${issue.path.join('.') || 'the file'}: ${issue.message}`;
+  const names = Object.keys(profile.shape);
+  return issue.keys
+    .map(key => {
+      const near = didYouMean(key, names);
+      return `there is no setting '${key}'${near === undefined ? '' : `; did you mean '${near}'?`}`;
+    })
+    .join('; ');
 }
 
 const bad = (file: string, problem: string, options?: ErrorOptions): RunError =>
