@@ -25,7 +25,7 @@ try {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (process.exitCode === EXIT.usage && process.argv.includes('--json'))
-    process.stdout.write(`${JSON.stringify({ ok: false, error: { code: 'usage', message: error.message } })}\n`);
+    process.stdout.write(`${JSON.stringify({ ok: false, error: { code: 'usage', message: error.message.replace(/^error: /, '') } })}\n`);
 }
 
 /** Makes commander throw; otherwise it would end the process itself, with its own status. */

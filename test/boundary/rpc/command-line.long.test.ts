@@ -104,10 +104,11 @@ describe('train', () => {
     expect(more.value, more.stderr).toMatchObject({ ok: true, state: 'finished', steps: step + 2 });
   });
 
-  test('a run that the daemon does not know can not be followed', async () => {
+  test('of a run that the daemon does not know, the result is shown if it has one', async () => {
     const { status, value } = await rowtune(['runs', '--follow', 'runs/nowhere']);
     expect(status).toBe(2);
     expect(value).toMatchObject({ error: { code: 'job-missing' } });
+    expect((await rowtune(['runs', '--follow', 'runs/here'])).value).toMatchObject({ ok: true, state: 'finished', steps: 4 });
   });
 });
 

@@ -52,6 +52,8 @@ describe('the recipe fits the data and the model', () => {
       expect(first.stdout).toContain('rowtune train llama-lora.rowtune.yaml');
       const second = await cli(['init', 'faq.csv', '--model', 'models/llama', '--method', 'lora'], { cwd });
       expect(second.stdout).toContain('wrote llama-lora-2.rowtune.yaml');
+      const third = await cli(['init', 'faq.csv', '--model', 'models/llama', '--output', 'new/mine.rowtune.yaml'], { cwd });
+      expect(third.stdout).toContain('wrote new/mine.rowtune.yaml');
       expect(await readFile(path.join(cwd, 'llama-lora.rowtune.yaml'), 'utf8')).toMatch(/^ {2}train: \[faq\.csv\]$/m);
     }));
 });

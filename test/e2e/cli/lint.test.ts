@@ -153,7 +153,7 @@ describe('usage', () => {
   test('with --json a usage error is an object too', async () => {
     const { status, value } = await cliJson(['nonsense']);
     expect(status).toBe(2);
-    expect(value).toMatchObject({ ok: false, error: { code: 'usage' } });
+    expect(value).toMatchObject({ ok: false, error: { code: 'usage', message: "unknown command 'nonsense'" } });
   });
 
   test('engine list', async () => {

@@ -6,6 +6,7 @@ import { Option } from 'commander';
 import { type MethodName, methodNames } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../../catalog/objectives.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
+import { makeFolder } from '../../files/durable-folder.ts';
 import type { DataFact } from '../../lint/facts/data-facts.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { freeName, recipeFileName, recipeText } from '../../protocol/recipe/recipe-text.ts';
@@ -65,6 +66,7 @@ async function init(context: CommandContext, data: string, { model: name, method
   const from = (written: string): string =>
     existsSync(path.resolve(cwd, written)) ? relativeTo(folder, path.resolve(cwd, written)) : written;
   const recipeName = path.basename(file).replace(RECIPE_NAME, '');
+  await makeFolder(folder);
   await writeTextFile(file, recipeText({ ...fitting, name: recipeName, model: from(name), method, train: from(data) }));
   const recipe = path.relative(cwd, file);
   const layout = fact === undefined ? '' : formatOf(fact, columns);

@@ -7,6 +7,7 @@ import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
+import { summarizeRun } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { readSubmission } from '../../slurm/submission.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -14,7 +15,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { followJob } from '../daemon/run-on-daemon.ts';
 import { trainingsOfDaemon, waitingRuns } from '../daemon/waiting-runs.ts';
-import { finishTraining, resumeCommandOf } from '../finish-training.ts';
+import { finishTraining, readSummary, resumeCommandOf } from '../finish-training.ts';
 import { pathWord } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { STOPPING } from '../run-worker.ts';
@@ -134,6 +135,21 @@ async function onSlurmOr(context: CommandContext, subject: string, { run, sweep,
 }
 
 const followRun = (context: CommandContext, run: string): Promise<CommandResult> =>
+  followJobOf(context, run).catch(error => endedRun(context, run, error));
+
+/** Shows a run that ended and that the daemon does not know any more. @throws `error` if it has no result */
+async function endedRun(context: CommandContext, run: string, error: unknown): Promise<CommandResult> {
+  const runDir = path.resolve(context.cwd, run);
+  const isUnknown = error instanceof CliError && UNKNOWN_RUN.includes(error.code) && context.settings.remoteDaemon === undefined;
+  const { state } = (isUnknown && (await summarizeRun(runDir))) || {};
+  const result = state === 'finished' || state === 'stopped' ? await readSummary(runDir) : undefined;
+  if (result === undefined) throw error;
+  return finishTraining(context, result);
+}
+
+const UNKNOWN_RUN: readonly string[] = ['daemon-missing', 'job-missing'];
+
+const followJobOf = (context: CommandContext, run: string): Promise<CommandResult> =>
   withJob(context, run, async (client, job, runDir) => {
     const { terminal, cwd } = context;
     const isSweep = job.kind === 'sweep';

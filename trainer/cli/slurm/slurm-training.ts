@@ -1,8 +1,7 @@
 /** Training as a Slurm job: submitted with a profile, followed from a login node, stopped and continued. */
 import { existsSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { RUN_FILES } from '../../protocol/run/run-files.ts';
 import { processesText } from '../../protocol/text/format.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import { readRunState } from '../../run/run-state.ts';
@@ -13,7 +12,7 @@ import { stopSubmission } from '../../slurm/stop-submission.ts';
 import { type SubmittedRun, submitNewRun, submitRestOfRun } from '../../slurm/submit-run.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
-import { finishTraining } from '../finish-training.ts';
+import { finishTraining, readSummary } from '../finish-training.ts';
 import { pathWord, shownPath } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { STOPPING } from '../run-worker.ts';
@@ -110,8 +109,8 @@ const MAX_LOG_BYTES = 2 ** 20;
 
 /** Reads the result of the run. @throws CliError if the job has ended without one */
 async function resultOf({ cwd }: CommandContext, runDir: string, id: string): Promise<unknown> {
-  const summary = path.join(runDir, RUN_FILES.summary);
-  if (existsSync(summary)) return JSON.parse(await readFile(summary, 'utf8'));
+  const result = await readSummary(runDir);
+  if (result !== undefined) return result;
   const state = await readRunState(runDir);
   const reason = state?.reason ?? (state === undefined ? 'it had not begun' : `its state was '${state.state}' at step ${state.step}`);
   throw new CliError(`job ${id} of Slurm has ended without a result: ${reason}`, {
