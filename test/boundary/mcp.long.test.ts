@@ -119,6 +119,8 @@ test('five mistakes are repaired from the answers alone, then the recipe is esti
   const started = JSON.parse((await call('start_training', { recipe: 'agent.rowtune.yaml', overrides: ['output_dir=runs/agent'] })).text);
   expect(questions).toEqual([expect.stringContaining('agent.rowtune.yaml')]);
   expect(started).toMatchObject({ ok: true, detached: true, runDir: path.join(task.folder, 'runs', 'agent') });
+  // The run may still wait for its process, or for another job.
+  expect((await call('read_metrics', { run: 'runs/agent' })).isError).toBe(false);
   // The folder of runs does not exist before the first run creates it.
   const stateOf = async (): Promise<unknown> => JSON.parse((await call('list_runs', { folder: 'runs' })).text).runs?.[0]?.state;
   await until(async () => (await stateOf()) === 'finished', 'the run is finished', 120_000);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { readMetrics } from '../../run/metrics-file.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { trainingsOfDaemon, waitingRuns } from '../daemon/waiting-runs.ts';
 import { requireRun } from '../job-command.ts';
 import { metricsTable } from '../show/metrics-table.ts';
 
@@ -35,13 +36,14 @@ function parseLines(text: string): number {
   return lines;
 }
 
-async function metrics(
-  { terminal, cwd, settings }: CommandContext,
-  run: string,
-  { last, all: isWide }: MetricsOptions,
-): Promise<CommandResult> {
+async function metrics(context: CommandContext, run: string, { last, all: isWide }: MetricsOptions): Promise<CommandResult> {
+  const { terminal, cwd, settings } = context;
   const runDir = path.resolve(cwd, run);
-  await requireRun(runDir, run, settings);
+  await requireRun(runDir, run, settings).catch(async (error: unknown) => {
+    // A run that waits for the daemon has no folder yet.
+    const jobs = settings.remoteDaemon === undefined ? await trainingsOfDaemon(context) : [];
+    if ((await waitingRuns({ jobs, folder: runDir, known: [], isHere: true })).length === 0) throw error;
+  });
   const all = await readMetrics(runDir);
   const lines = all.slice(-last);
   terminal.print(lines.length === 0 ? 'no metrics yet' : metricsTable(lines, isWide ? undefined : terminal.width));
