@@ -119,6 +119,18 @@ it('a gradient that a loop over experts gave in bfloat16 waits in bfloat16 for w
   expect(linesWith(text, 'stablehlo.multiply').some(line => line.includes(`stablehlo.multiply ${widened},`))).toBe(true);
 });
 
+it('a gradient that repeats a smaller one is repeated behind what is computed again', () => {
+  const graph = new Graph();
+  const x = graph.exp(graph.feed('x', [6, 4]));
+  const y = graph.within({ phase: 1 }, () => {
+    const repeated = graph.broadcast(graph.sum(graph.neg(x), [0], true), [6, 4]);
+    const again = graph.within({ recomputed: true }, () => graph.exp(x));
+    return graph.add(graph.mul(repeated, again), repeated);
+  });
+  const barriers = linesWith(textOf(graph, y), 'stablehlo.optimization_barrier');
+  expect(barriers).toEqual([expect.stringContaining(': tensor<6x4xf32>, tensor<1x4xf32>')]);
+});
+
 describe('new rows of several variables that are computed together', () => {
   /** Updates the trained rows of each variable, all at once; a product reads the last variable. */
   function textOfUpdate(counts: readonly number[]): string {

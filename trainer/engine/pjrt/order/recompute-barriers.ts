@@ -2,7 +2,8 @@
  * Separates recomputed values from those of the forward pass: XLA shares equal expressions, and would keep the forward values until the
  * backward pass. So a recomputed operation reads kept values through a barrier that waits for a gradient. Later readers of that gradient
  * read it behind the barrier, because XLA drops barrier operands that are not used behind it. Operands of a barrier have buffers. So a
- * gradient that a loop over experts returned in a narrow type passes the barrier in that type, and is widened behind it.
+ * gradient that a loop over experts returned in a narrow type passes the barrier in that type, and is widened behind it. In the same way, one
+ * that repeats a smaller gradient, such as that of a sum over a token's experts, is repeated behind it.
  */
 
 import { isSource, type Node } from '../../../graph/node-store.ts';
@@ -55,13 +56,13 @@ export class RecomputeBarriers {
     const held = [...new Set(gradients.map(heldFor))];
     const results = this.emitter.barrier([...values, ...held.map(each => this.valueOf(each))]);
     for (const [i, gradient] of held.entries()) this.values.set(gradient, elementAt(results, values.length + i));
-    for (const gradient of gradients) if (!held.includes(gradient)) this.values.set(gradient, this.widened(gradient));
+    for (const gradient of gradients) if (!held.includes(gradient)) this.values.set(gradient, this.fromHeld(gradient));
     return results.slice(0, values.length);
   }
 
   /** Call after the node's value has been emitted. */
   made(node: Node): void {
-    if (node.phase > 0 && !node.recomputed && !isSource(node)) this.gradients.push(node);
+    if (isGradient(node)) this.gradients.push(node);
     this.at++;
   }
 
@@ -72,8 +73,9 @@ export class RecomputeBarriers {
     return alive;
   }
 
-  private widened(gradient: Node): Value {
-    return this.emitter.convert(this.valueOf(heldFor(gradient)), hloType(gradient.dtype));
+  private fromHeld(gradient: Node): Value {
+    const held = this.valueOf(heldFor(gradient));
+    return gradient.op === 'broadcast' ? this.emitter.stretch(held, gradient.shape) : this.emitter.convert(held, hloType(gradient.dtype));
   }
 
   private valueOf(node: Node): Value {
@@ -81,10 +83,15 @@ export class RecomputeBarriers {
   }
 }
 
+const isGradient = (node: Node): boolean => node.phase > 0 && !node.recomputed && !isSource(node);
+
 /**
- * Returns the value that represents a gradient at a barrier. A loop's result has a buffer of its own type, whichever type it is read in.
+ * Returns the value that represents a gradient at a barrier. A loop's result has a buffer of its own type, whichever type it is read in, and a
+ * repeated gradient needs none.
  */
 function heldFor(gradient: Node): Node {
   const [input] = gradient.inputs;
-  return gradient.op === 'cast' && input?.op === 'expertProduct' && byteSize(input) < byteSize(gradient) ? input : gradient;
+  if (!input || byteSize(input) >= byteSize(gradient)) return gradient;
+  const isHeld = gradient.op === 'broadcast' ? isGradient(input) : gradient.op === 'cast' && input.op === 'expertProduct';
+  return isHeld ? input : gradient;
 }
