@@ -113,8 +113,9 @@ function livesOf({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[]
   return { owners, lastUse, there: thereFirst(steps, owners, rules), copies: copiesAtStart(steps, rules), taken, addedAt };
 }
 
-/** Returns the bytes that a kernel allocates for itself, without the partial sums that another kernel adds. */
-const scratchOf = ({ partBytes = 0 }: Step, node: Node, rules: BufferRules): number => Math.max(0, rules.scratchBytes(node) - partBytes);
+/** Returns the bytes that the kernels of a step allocate for themselves, without the partial sums that another step adds. */
+const scratchOf = ({ partBytes = 0, heldBytes = 0 }: Step, node: Node, rules: BufferRules): number =>
+  heldBytes + Math.max(0, rules.scratchBytes(node) - partBytes);
 
 /** Returns the results whose partial sums a step adds and that later steps read. */
 const readAfter = ({ adds = [] }: Step, at: number, lastUse: Int32Array): readonly Node[] => adds.filter(node => lastUse[node.id] !== at);

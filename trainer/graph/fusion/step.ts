@@ -15,6 +15,8 @@ export interface Step {
   readonly isFresh?: true;
   /** Bytes of the partial sums of its result, if another step adds them: until then they occupy memory instead of the result. */
   readonly partBytes?: number;
+  /** Bytes that kernels of this step hold in addition to what the step's operations need. */
+  readonly heldBytes?: number;
   /** Results whose partial sums the step adds. A result that later steps also read is in memory from then on. */
   readonly adds?: readonly Node[];
 }

@@ -1,8 +1,10 @@
 /** Models the memory of XLA's loops over blocks of assignments to experts (`engine/pjrt/kernels/experts.ts`). */
 import { blocksTogether } from '../../graph/expert-blocks.ts';
+import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
-import { byteSize, dimensions, elementCount } from '../../graph/types.ts';
+import { byteSize, bytesPerElement, dimensions, elementCount } from '../../graph/types.ts';
+import { elementAt, lastOf } from '../../narrow.ts';
 
 /** Bytes per element of the sums of blocks, which are kept in float32. */
 const SUM_BYTES = 4;
@@ -23,4 +25,36 @@ export function expertLoopBytes(node: Node): number {
   if (!isOp(node, 'expertGradient') || node.inputs.length > 3) return 0;
   const [a, b] = inputsOf(node, 3);
   return 2 * SUM_BYTES * dimensions(a.shape, 2)[1] * dimensions(b.shape, 2)[1];
+}
+
+/**
+ * Returns the bytes of the values that the gradient of chosen rows is summed from, [assignments, rows]: the gradients of an assignment's own
+ * expert, and 0 for the rows of others.
+ */
+function rowPartBytes(node: Node): number {
+  if (!isOp(node, 'expertGradient')) return 0;
+  const [, , ids, rows] = node.inputs;
+  return ids && rows ? bytesPerElement(node.dtype) * elementCount(ids.shape) * elementCount(rows.shape) : 0;
+}
+
+/**
+ * Returns the steps with the values that gradients of chosen rows are summed from. One kernel computes those of equally large gradients for the
+ * same assignments, such as those of gate and up (XLA's pass `MultiOutputFusion`). It runs in place of the last of them, so whatever the others
+ * read is alive until then.
+ */
+export function withRowParts(steps: readonly Step[]): Step[] {
+  const kernels = new Map<string, number[]>();
+  for (const [i, { nodes }] of steps.entries())
+    for (const node of nodes.filter(each => rowPartBytes(each) > 0)) {
+      const [a, , ids] = node.inputs;
+      const key = `${ids?.id} ${a?.shape} ${node.shape[0]}`;
+      kernels.set(key, [...(kernels.get(key) ?? []), i]);
+    }
+  const membersAt = new Map([...kernels.values()].map(members => [lastOf(members), members.map(at => elementAt(steps, at))]));
+  return steps.map((step, i) => {
+    const members = membersAt.get(i);
+    if (!members) return step;
+    const heldBytes = members.reduce((sum, { nodes }) => sum + nodes.reduce((own, node) => own + rowPartBytes(node), 0), 0);
+    return { ...step, reads: [...new Set(members.flatMap(({ reads }) => reads))], heldBytes };
+  });
 }

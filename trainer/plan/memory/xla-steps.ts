@@ -17,6 +17,7 @@ import { byteSize, sameShape } from '../../graph/types.ts';
 import { addableBytes, type SplittingCard } from '../../graph/xla-split-sums.ts';
 import { lastOf } from '../../narrow.ts';
 import { type Reading, withAdditions } from './xla-additions.ts';
+import { withRowParts } from './xla-experts.ts';
 import { keptErfs } from './xla-kept-erf.ts';
 import { sumsIn } from './xla-tables.ts';
 
@@ -102,7 +103,7 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
       readings.push({ node, step, reads });
     }
   }
-  const steps = withAdditions(readings);
+  const steps = withRowParts(withAdditions(readings));
   const sums = sumsIn(steps);
   // A kernel that also computes a sum does so before it writes anything, so its result may take over an operand's buffer, unless another
   // sum reads either of them (XLA's `FusionCanShareBufferHint`).
