@@ -93,6 +93,12 @@ export function filledRows(node: Node<'matmul'>, card: SplittingCard): number {
   return rows;
 }
 
+/** Returns true if XLA copies the factors of a product to split its sums. */
+export function copiesFactors(node: Node<'matmul'>, card: SplittingCard): boolean {
+  const product = productOf(node);
+  return filledRows(node, card) === product.rows && partBytes(node, product, card).copied > 0;
+}
+
 /** Returns the bytes of the factors that are computed elementwise: XLA computes the padded copy in place of the factor. */
 const computedBytes = (node: Node<'matmul'>): number =>
   inputsOf(node, 2).reduce((sum, factor) => sum + (worksByElement(factor.op) ? byteSize(factor) : 0), 0);

@@ -195,6 +195,18 @@ describe('the gradient of a few logits of a head whose words do not divide', () 
   });
 });
 
+it('a weight that a card would copy for its product waits for the other factor', () => {
+  const graph = new Graph();
+  // XLA splits the sum over 2320 features into parts that do not divide it. More rows than two tiles are never filled up.
+  const y = graph.matmul(graph.exp(graph.feed('dy', [512, 2320])), graph.read({ name: 'w', shape: [2320, 512], dtype: 'float32' }));
+  const { signatures, variables } = assemble({ run: { graph, outputs: { y }, effects: [] } });
+  const specs = new Map(variables.map(spec => [spec.name, spec]));
+  const addends = (card?: SplittingCard): string[] =>
+    linesWith(lowerSignature(required(signatures.run, 'run'), specs, { card }).text, 'stablehlo.add');
+  expect(addends(cardCatalog.h100)).toEqual([expect.stringContaining('tensor<2320x512xf32>')]);
+  expect(addends()).toEqual([]);
+});
+
 describe('a variable in the memory of the host', () => {
   const graph = new Graph();
   const step = graph.assignAdd('m', graph.mul(graph.read({ name: 'm', shape: [2, 3], dtype: 'float32' }), graph.feed('x', [])));

@@ -1,6 +1,7 @@
 /** The matrix product. */
-import type { Node } from '../../../graph/node-store.ts';
-import { filledRows } from '../../../graph/xla-split-sums.ts';
+import { bufferOf } from '../../../graph/alias.ts';
+import { isSource, type Node } from '../../../graph/node-store.ts';
+import { copiesFactors, filledRows } from '../../../graph/xla-split-sums.ts';
 import { elementAt } from '../../../narrow.ts';
 import type { DotAxes, Emitter } from '../emitter.ts';
 import type { Value } from '../hlo-type.ts';
@@ -15,14 +16,18 @@ export const productLowerings: Pick<LoweringTable, 'matmul'> = {
       contracted: [transposeA ? rank - 2 : rank - 1, transposeB ? rank - 1 : rank - 2],
     };
     const added = card ? filledRows(node, card) - elementAt(node.shape, rank - 2) : 0;
-    return added > 0 ? filledDot(emitter, node, { a, b, axes, added }) : emitter.dot(a, b, axes);
+    if (added > 0) return filledDot(emitter, node, { a, b, axes, added });
+    return card && copiesFactors(node, card) ? dotOfLateCopy(emitter, node, { a, b, axes }) : emitter.dot(a, b, axes);
   },
 };
 
-interface FilledDot {
+interface Factors {
   readonly a: Value;
   readonly b: Value;
   readonly axes: DotAxes;
+}
+
+interface FilledDot extends Factors {
   readonly added: number;
 }
 
@@ -34,4 +39,14 @@ function filledDot(emitter: Emitter, { shape, attrs: { transposeA } }: Node<'mat
   const none = [0, 0];
   const filled = emitter.pad(a, none, transposeA ? [0, added] : [added, 0], emitter.fill(0, a.type));
   return elementAt(emitter.barrier([emitter.slice(emitter.dot(filled, b, axes), none, shape)]), 0);
+}
+
+/**
+ * Returns a product whose factors XLA copies. A weight waits for the other factor: otherwise XLA would copy all such weights before the first of
+ * them is used.
+ */
+function dotOfLateCopy(emitter: Emitter, { inputs }: Node<'matmul'>, { a, b, axes }: Factors): Value {
+  const [isWeightA, isWeightB] = inputs.map(input => isSource(bufferOf(input)));
+  if (isWeightA === isWeightB) return emitter.dot(a, b, axes);
+  return isWeightA ? emitter.dot(emitter.after(a, [b]), b, axes) : emitter.dot(a, emitter.after(b, [a]), axes);
 }
