@@ -32,10 +32,9 @@ const isAllWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
 
 /**
  * Maximum errors of steps that miss by more, by folder and possibly card: 28 of 262 kilobytes, where XLA's packing leaves more gaps than
- * ours, at most 32% of the live bytes; and 27 of 175 kilobytes for latent attention. With 512 features, 3 blocks and 256 tokens, the
- * latter's estimate is 2% high.
+ * ours, at most 32% of the live bytes.
  */
-const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11, deepseek_v3: 0.16 };
+const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11 };
 
 const wholeFamilies = compilerHere ? familiesOfAllOperations() : [];
 const isWhole = (folder: string, generation: number): boolean =>
@@ -65,17 +64,21 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
       expect(found.hostOperations).toEqual([]);
       expect(found.temporaries).toBeGreaterThan(0);
       const error = modeledTemporaries(plan, 'cheap') / found.temporaries - 1;
-      expect(Math.abs(error)).toBeLessThanOrEqual(MISSED_MORE[`${folder} for ${card}`] ?? MISSED_MORE[folder] ?? MAX_MISSED);
+      expect(Math.abs(error)).toBeLessThanOrEqual(MISSED_MORE[`${folder} for ${card}`] ?? MAX_MISSED);
       expect(found.totalBytes).toBe(found.arguments + found.outputs - found.aliased + found.temporaries + found.code);
     },
     COMPILE_MS,
   );
 
-  it.each(['qwen3_5', 'granite4_mamba'])(
-    'of texts of several chunks of %s, from each of which a state is handed to the next, takes the memory that an estimate says',
-    async folder => {
+  it.each([
+    { folder: 'qwen3_5', tokens: 160, of: 'texts of several chunks, from each of which a state is handed to the next' },
+    { folder: 'granite4_mamba', tokens: 160, of: 'the same' },
+    { folder: 'granite4_mamba_untied', tokens: 64, of: 'products with biases, whose time steps are kept' },
+  ])(
+    'of $folder with $tokens tokens takes the memory that an estimate says: $of',
+    async ({ folder, tokens }) => {
       const card = 'h100';
-      const plan = cardPlan(configOf(folder), 'trains: rows\nr: 2\n', { card, tokens: 160 });
+      const plan = cardPlan(configOf(folder), 'trains: rows\nr: 2\n', { card, tokens });
       const { temporaries } = await compileTraining(plan, 'cheap', card, forMemory);
       expect(Math.abs(modeledTemporaries(plan, 'cheap') / temporaries - 1)).toBeLessThanOrEqual(MAX_MISSED);
     },
