@@ -174,9 +174,7 @@ function stateControls(
 ): { decay: Node; rate: Node } {
   const { graph } = tracer;
   const plain = softplus(graph, graph.add(dt, tracer.parameter(block.stepBias.weight)));
-  // The gradient reads the steps, which are few. A compiler would keep the whole biased product instead, to compute them again.
   const step = within(graph, plain, steps);
-  step.kept = true;
   const taken = states ? graph.mul(step, graph.reshape(isReadOf(graph, states.counts, tokens), [batch, tokens, 1])) : step;
   const decay = graph.mul(taken, graph.neg(graph.exp(tracer.parameter(block.decayScale.weight))));
   return { decay, rate: taken };
