@@ -16,53 +16,24 @@ import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { startWorker } from '../support/daemon/worker.ts';
 import { describeWith } from '../support/describe-with.ts';
-import {
-  CASE_OF_LENGTHS,
-  expectResultOfOne,
-  FOUR_UPDATES,
-  LOSS,
-  makeProcessData,
-  type ProcessCase,
-  processCases,
-} from '../support/runs/process-cases.ts';
+import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
 import { expectCloseMetrics, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
-import { makeTinyTask, type TinyTask } from '../support/runs/tiny-task.ts';
+import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
 const installed = found && pjrtAddonIsCurrent(found.folder) ? found : undefined;
 const golden = join(import.meta.dirname, '..', 'golden');
 const task = makeTinyTask({ lengths: 'one' });
-const taskOfLengths = makeTinyTask();
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-devices-'));
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
-  for (const { folder: made } of [task, taskOfLengths]) rmSync(made, { recursive: true, force: true });
+  rmSync(task.folder, { recursive: true, force: true });
 });
 
 const ENGINE = 'engine=pjrt';
-/** The task of a case. Only one case has batches of several lengths here; with processes, all cases do. */
-const taskOf = ({ title }: ProcessCase): TinyTask => (title === CASE_OF_LENGTHS ? taskOfLengths : task);
 const settings = [...FOUR_UPDATES, ENGINE];
 const ROWS = 4;
 const on = (devices: number): string[] => [`devices=${devices}`, `per_device_train_batch_size=${ROWS / devices}`];
-
-/**
- * Cases that sum in different ways: after the backward pass or during it, with accumulation, in the forward pass, or in a separate
- * signature.
- */
-const CASES: ReadonlySet<string> = new Set([
-  CASE_OF_LENGTHS,
-  'RoSA, whose mask comes from the gradients of all',
-  'LoRA with dropout, without clipping',
-  'DoRA with packing',
-  'full tuning with accumulation',
-  "an encoder's own dropout",
-  'batch norm over all processes',
-  'judged answers, with one reference point and a pass of the base model for all processes',
-  'pairs whose base each process reads while it trains, accumulated',
-  'embeddings, whose wrong answers are those of all processes, with hard ones and short vectors too',
-  'embeddings of triplets, which compare no samples',
-]);
 
 describeWith(
   'several devices of one process',
@@ -71,8 +42,10 @@ describeWith(
   ({ folder: pluginFolder, plugin }) => {
     beforeAll(() => makeProcessData(folder, { lengths: 'one' }));
 
-    test.each(processCases.filter(({ title }) => CASES.has(title)))('$title: $processes devices give the result of one', processCase =>
-      expectResultOfOne(processCase, { folder, task: taskOf(processCase), settings: [ENGINE], parts: 'devices' }),
+    // Cases that processes on this engine run, too, are in processes-pjrt.long.test.ts.
+    test.each(processCases.filter(({ onDevices, exchange }) => onDevices && !exchange))(
+      '$title: $processes devices give the result of one',
+      one => expectResultOfOne(one, { folder, task, settings: [ENGINE], divisions: [{ parts: 'devices' }] }),
     );
 
     test('evaluations, with questions of a benchmark, are divided among devices and give the result of one', async () => {
@@ -84,7 +57,7 @@ describeWith(
       const one = await trainBy(1);
       const names = ['eval_loss', 'eval_perplexity', 'eval_token_accuracy', 'eval_accuracy', 'eval_openbookqa'];
       expect(one.metrics.filter(line => line.eval_openbookqa !== undefined)).toHaveLength(3);
-      for (const devices of [2, 4]) expectCloseMetrics(one, await trainBy(devices), { names, bound: LOSS });
+      expectCloseMetrics(one, await trainBy(4), { names, bound: LOSS });
     });
 
     test.each([
@@ -96,25 +69,46 @@ describeWith(
       expect(readFileSync(join(runDir, 'log.txt'), 'utf8')).toContain(text);
     });
 
-    const dropping = ['method=lora', 'lora_dropout=0.2', 'lr_scheduler_type=constant'];
-
-    test('a run is resumed to the bit, and by other numbers of devices with the same samples', async () => {
-      const [wholeDir, runDir] = [join(folder, 'whole'), join(folder, 'resumed')];
-      const whole = await trainIn(wholeDir, task.recipe(...settings, ...dropping, ...on(2)), task.context);
-      await trainIn(runDir, task.recipe(...settings, ...dropping, ...on(2), 'max_steps=2'), task.context);
-      const copies = [1, 4].map(devices => ({ devices, runDir: join(folder, `resumed by ${devices}`) }));
-      for (const copy of copies) cpSync(runDir, copy.runDir, { recursive: true });
-      const { last, metrics } = await runJobOfRun({ kind: 'resume', runDir, overrides: ['max_steps=4'], context: task.context });
-      expect(last).toMatchObject({ type: 'result', value: { steps: 4 } });
-      expect(lossesOf(whole.metrics)).toHaveLength(4);
-      expect(lossesOf(metrics)).toEqual(lossesOf(whole.metrics));
-      expect(await trainedTensors(runDir, 4)).toEqual(await trainedTensors(wholeDir, 4));
-      for (const { devices, runDir: other } of copies) {
-        const overrides = ['max_steps=4', `devices=${devices}`];
-        const resumed = await runJobOfRun({ kind: 'resume', runDir: other, overrides, context: task.context });
-        expect(resumed.last).toMatchObject({ type: 'result', value: { steps: 4 } });
-        const losses = lossesOf(resumed.metrics);
-        expect(losses).toHaveLength(4);
+    test('a killed run is resumed to the bit, and by other numbers of devices with the same samples', async () => {
+      const dropping = ['method=lora', 'lora_dropout=0.2', 'lr_scheduler_type=constant'];
+      const [wholeDir, runDir] = [join(folder, 'not killed'), join(folder, 'killed')];
+      const recipe = task.recipe(...settings, ...dropping, ...on(2), 'max_steps=100000', 'save_strategy=steps', 'save_steps=2');
+      let killed: Promise<void> | undefined;
+      const kill = async (): Promise<void> => {
+        process.kill(required((await readRunState(runDir))?.pid, 'the process of the run'), 'SIGKILL');
+      };
+      const { last } = await startWorker({ kind: 'train', recipe, runDir, context: task.context }, event => {
+        if (event.type === 'metrics' && event.step >= 4) killed ??= kill();
+      }).ended;
+      await killed;
+      expect(last?.type).not.toBe('result');
+      const saved = Number(/\d+$/.exec((await readdir(join(runDir, 'checkpoints'))).sort().at(-1) ?? '')?.[0]);
+      const steps = saved + 2;
+      const resumedIn = (place: string, ...overrides: readonly string[]) =>
+        runJobOfRun({ kind: 'resume', runDir: place, overrides: [`max_steps=${steps}`, ...overrides], context: task.context });
+      const copyFor = (devices: number): string => {
+        const copy = join(folder, `resumed by ${devices}`);
+        cpSync(runDir, copy, { recursive: true });
+        return copy;
+      };
+      const copies = [1, 4].map(devices => ({ devices, copy: copyFor(devices) }));
+      const refused = await resumedIn(copyFor(3), 'devices=3');
+      expect(refused.last).toMatchObject({
+        type: 'failed',
+        code: 'invalid-override',
+        message: expect.stringContaining('have 4 rows, which 3 devices cannot divide evenly'),
+      });
+      const whole = await trainIn(wholeDir, task.recipe(...settings, ...dropping, ...on(2), `max_steps=${steps}`), task.context);
+      const resumed = await resumedIn(runDir);
+      expect(resumed.last).toMatchObject({ type: 'result', value: { steps } });
+      expect(lossesOf(resumed.metrics)).toHaveLength(steps);
+      expect(lossesOf(resumed.metrics)).toEqual(lossesOf(whole.metrics));
+      expect(await trainedTensors(runDir, steps)).toEqual(await trainedTensors(wholeDir, steps));
+      for (const { devices, copy } of copies) {
+        const other = await resumedIn(copy, `devices=${devices}`);
+        expect(other.last).toMatchObject({ type: 'result', value: { steps } });
+        const losses = lossesOf(other.metrics);
+        expect(losses).toHaveLength(steps);
         // Only rounding may differ: other samples, or another mask, would change the second digit.
         for (const [i, loss] of lossesOf(whole.metrics).entries()) expect(losses[i]).toBeCloseTo(loss, 4);
       }
@@ -133,38 +127,6 @@ describeWith(
       expect(one.points.length).toBeGreaterThan(5);
       for (const [i, { loss }] of one.points.entries())
         expect(Math.abs((two.points[i]?.loss ?? Number.NaN) - loss)).toBeLessThan(1e-4 * (1 + loss));
-    });
-
-    test('a number of devices that does not divide a batch is refused', async () => {
-      const runDir = join(folder, 'undivided');
-      await trainIn(runDir, task.recipe(...settings, ...on(2), 'max_steps=2'), task.context);
-      const { last } = await runJobOfRun({ kind: 'resume', runDir, overrides: ['max_steps=4', 'devices=3'], context: task.context });
-      expect(last).toMatchObject({
-        type: 'failed',
-        code: 'invalid-override',
-        message: expect.stringContaining('have 4 rows, which 3 devices cannot divide evenly'),
-      });
-    });
-
-    test('a killed run is resumed to the losses of one that was not', async () => {
-      const [wholeDir, runDir] = [join(folder, 'not killed'), join(folder, 'killed')];
-      const recipe = task.recipe(...settings, ...dropping, ...on(2), 'max_steps=100000', 'save_strategy=steps', 'save_steps=2');
-      let killed: Promise<void> | undefined;
-      const kill = async (): Promise<void> => {
-        process.kill(required((await readRunState(runDir))?.pid, 'the process of the run'), 'SIGKILL');
-      };
-      const { last } = await startWorker({ kind: 'train', recipe, runDir, context: task.context }, event => {
-        if (event.type === 'metrics' && event.step >= 4) killed ??= kill();
-      }).ended;
-      await killed;
-      expect(last?.type).not.toBe('result');
-      const saved = Number(/\d+$/.exec((await readdir(join(runDir, 'checkpoints'))).sort().at(-1) ?? '')?.[0]);
-      const steps = `max_steps=${saved + 2}`;
-      const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides: [steps], context: task.context });
-      expect(resumed.last).toMatchObject({ type: 'result', value: { steps: saved + 2 } });
-      const whole = await trainIn(wholeDir, task.recipe(...settings, ...dropping, ...on(2), steps), task.context);
-      expect(lossesOf(resumed.metrics)).toHaveLength(saved + 2);
-      expect(lossesOf(resumed.metrics)).toEqual(lossesOf(whole.metrics));
     });
 
     test('a plugin with one device is refused with its reason', async () => {

@@ -6,13 +6,14 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
 import { type CommandResult, runCommand } from '../../trainer/engine/install/run-command.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { locatePython } from '../interop/python.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
 import { neighboringPorts } from '../support/machine/neighboring-ports.ts';
 import { makeTwoNetworks } from '../support/machine/two-networks.ts';
-import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { exchangeCases, expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData } from '../support/runs/process-cases.ts';
 import { lossesOf, runJobOfRun, signaledRun, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
@@ -35,12 +36,13 @@ const BOTH = ['processes=2', OVER_GRPC];
 const context = { ...task.context, opensPorts: true };
 
 describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
-  beforeAll(() => makeProcessData(folder));
+  beforeAll(async () => {
+    await installMpi({ cacheDir, log: () => undefined });
+    await makeProcessData(folder);
+  });
 
-  // Only MPI can exchange gradients with fewer bits; otherwise, the recipe is refused.
-  test.each(processCases.filter(({ exchange, mostBytes }) => exchange && mostBytes === undefined))(
-    '$title: $processes processes give the result of one',
-    processCase => expectResultOfOne(processCase, { folder, task, transport: [OVER_GRPC] }),
+  test.each(exchangeCases)('$title: $processes processes give the result of one, over MPI too', processCase =>
+    expectResultOfOne(processCase, { folder, task, divisions: [{ parts: 'processes' }, { parts: 'processes', transport: [OVER_GRPC] }] }),
   );
 
   test('a killed rank ends both for one reason, and the run continues', async () => {

@@ -1,4 +1,7 @@
-/** Tests runs of two processes on the PJRT engine over MPI: gradients pass through the host, and the results equal those of one process. */
+/**
+ * Tests runs of two processes on the PJRT engine over MPI, whose gradients pass through the host, and of devices of one process. Results equal
+ * those of one process.
+ */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,8 +33,13 @@ describeWith('several processes on the PJRT engine', installed, 'run rowtune eng
     await makeProcessData(folder, { lengths: 'one' });
   });
 
-  test.each(processCases.filter(({ exchange }) => exchange))('$title: $processes processes give the result of one', processCase =>
-    expectResultOfOne(processCase, { folder, task: processCase.title === CASE_OF_LENGTHS ? taskOfLengths : task, settings: [ENGINE] }),
+  test.each(processCases.filter(({ exchange }) => exchange))('$title: $processes processes or devices give the result of one', one =>
+    expectResultOfOne(one, {
+      folder,
+      task: one.title === CASE_OF_LENGTHS ? taskOfLengths : task,
+      settings: [ENGINE],
+      divisions: [{ parts: 'processes' }, ...(one.onDevices ? [{ parts: 'devices' } as const] : [])],
+    }),
   );
 
   test('a run is resumed to the bit, with what int8 has lost', async () => {

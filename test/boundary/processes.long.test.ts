@@ -15,7 +15,7 @@ import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
 import { pairRuns } from '../support/runs/pair-runs.ts';
-import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { exchangeCases, expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
 import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
@@ -36,8 +36,10 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     await makeProcessData(folder);
   });
 
-  test.each(processCases)('$title: $processes processes give the result of one', processCase =>
-    expectResultOfOne(processCase, { folder, task }),
+  // Cases that every transport runs are in processes-grpc.long.test.ts.
+  test.each(processCases.filter(each => !exchangeCases.includes(each)))(
+    '$title: $processes processes give the result of one',
+    processCase => expectResultOfOne(processCase, { folder, task }),
   );
 
   test('two processes answer held-out prompts as one does, and a reward model scores them alike', async () => {

@@ -33,8 +33,13 @@ export interface ProcessCase {
   /** Number of rows of the whole batch. */
   readonly batch: number;
   readonly settings: readonly string[];
-  /** The exchanged values, if this is the first such case. Every transport runs these cases, and one transport runs all. */
+  /** The exchanged values, if this is the first such case. Every transport runs these cases, and MPI runs all. */
   readonly exchange?: string;
+  /**
+   * Set if it also runs on several devices. These cases sum in different ways: after the backward pass or during it, with accumulation, in
+   * the forward pass, or in a separate signature.
+   */
+  readonly onDevices?: true;
   /** A recipe for the files that {@link makeProcessData} writes; by default, that of the tiny task. */
   readonly recipe?: (...overrides: string[]) => Recipe;
   /** Replaces LOSS and WEIGHTS. */
@@ -67,6 +72,7 @@ export const processCases: readonly ProcessCase[] = [
   // 24 samples in batches of 5: the last batch is short, and one process has no samples in it.
   {
     title: CASE_OF_LENGTHS,
+    onDevices: true,
     processes: 2,
     batch: 10,
     exchange: 'scores, and gradients behind the backward pass',
@@ -74,6 +80,7 @@ export const processCases: readonly ProcessCase[] = [
   },
   {
     title: 'RoSA, whose mask comes from the gradients of all',
+    onDevices: true,
     processes: 2,
     batch: 4,
     // Gradients are squared per batch, which would otherwise be per process.
@@ -81,14 +88,22 @@ export const processCases: readonly ProcessCase[] = [
   },
   {
     title: 'LoRA with dropout, without clipping',
+    onDevices: true,
     processes: 2,
     batch: 4,
     exchange: 'gradients during the backward pass',
     settings: ['method=lora', 'lora_dropout=0.3', 'max_grad_norm=0'],
   },
-  { title: 'DoRA with packing', processes: 2, batch: 2, settings: ['method=dora', 'packing=true', 'group_by_length=false'] },
+  {
+    title: 'DoRA with packing',
+    onDevices: true,
+    processes: 2,
+    batch: 2,
+    settings: ['method=dora', 'packing=true', 'group_by_length=false'],
+  },
   {
     title: 'full tuning with accumulation',
+    onDevices: true,
     processes: 4,
     batch: 4,
     exchange: 'accumulated gradients',
@@ -115,6 +130,7 @@ export const processCases: readonly ProcessCase[] = [
   },
   {
     title: "an encoder's own dropout",
+    onDevices: true,
     processes: 2,
     batch: 6,
     settings: ['method=full', 'learning_rate=1e-3'],
@@ -129,6 +145,7 @@ export const processCases: readonly ProcessCase[] = [
   },
   {
     title: 'batch norm over all processes',
+    onDevices: true,
     processes: 2,
     batch: 8,
     exchange: 'statistics in the forward pass',
@@ -140,6 +157,7 @@ export const processCases: readonly ProcessCase[] = [
   // 21 answers in batches of 8: in the last batch, only the first process has samples.
   {
     title: 'judged answers, with one reference point and a pass of the base model for all processes',
+    onDevices: true,
     processes: 2,
     batch: 8,
     exchange: 'a mean of the whole batch, and a pass before training',
@@ -149,6 +167,7 @@ export const processCases: readonly ProcessCase[] = [
   // 21 pairs in batches of 8, as above; the first process counts all pairs of the update.
   {
     title: 'pairs whose base each process reads while it trains, accumulated',
+    onDevices: true,
     processes: 2,
     batch: 8,
     settings: [
@@ -178,6 +197,7 @@ export const processCases: readonly ProcessCase[] = [
   // 21 samples in batches of 10: in the last batch, the second process has none and compares nothing.
   {
     title: 'embeddings, whose wrong answers are those of all processes, with hard ones and short vectors too',
+    onDevices: true,
     processes: 2,
     batch: 10,
     settings: ['method=full', 'learning_rate=1e-3', 'embedding.negatives=1', 'embedding.matryoshka_dims=[32, 8]', 'eval_strategy=epoch'],
@@ -193,6 +213,7 @@ export const processCases: readonly ProcessCase[] = [
   },
   {
     title: 'embeddings of triplets, which compare no samples',
+    onDevices: true,
     processes: 4,
     batch: 8,
     settings: ['method=spsft', 'r=8', 'importance.cache=false', 'embedding.loss_type=triplet', 'optim=sgd', 'learning_rate=0.05'],
@@ -206,6 +227,9 @@ export const processCases: readonly ProcessCase[] = [
     recipe: comparing('distillation', 'judged.jsonl', 'distillation.teacher=teacher', 'distillation.top_k=8'),
   },
 ];
+
+/** Cases that every transport runs. Only MPI can exchange gradients with fewer bits; otherwise, the recipe is refused. */
+export const exchangeCases = processCases.filter(({ exchange, mostBytes }) => exchange !== undefined && mostBytes === undefined);
 
 /** Metrics that must be the same in both runs; those of preferences and distillation are sums and means over the whole batch. */
 const COMPARED = [
@@ -253,46 +277,60 @@ export async function makeProcessData(folder: string, { lengths = 'several' }: {
   }
 }
 
-export interface RecomputeContext {
+/** A way to divide each batch of a run. */
+export interface Division {
+  /** The kind of workers that compute the parts of a batch. */
+  readonly parts: 'processes' | 'devices';
+  /** Settings of only this run. */
+  readonly transport?: readonly string[];
+}
+
+export interface CaseContext {
   /** The folder of {@link makeProcessData}, in which runs are created. */
   readonly folder: string;
   readonly task: TinyTask;
-  /** Settings of both runs. */
+  /** Settings of all runs. */
   readonly settings?: readonly string[];
-  /** Settings of only the run with several processes. */
-  readonly transport?: readonly string[];
-  /** The kind of workers that compute the parts of a batch; processes by default. */
-  readonly parts?: 'processes' | 'devices';
+  /** A run of each is compared with that of one process; by default, one of processes over MPI. */
+  readonly divisions?: readonly Division[];
 }
 
 /** Trains a case in one process, and in several processes or on several devices, and compares their reports and weights. */
 export async function expectResultOfOne(
   { title, processes, batch, settings, recipe, tolerance, mostBytes }: ProcessCase,
-  { folder, task, settings: further = [], transport = [], parts = 'processes' }: RecomputeContext,
+  { folder, task, settings: further = [], divisions = [{ parts: 'processes' }] }: CaseContext,
 ): Promise<void> {
   // As if the user had typed the command, because some transports open ports.
   const context = { ...task.context, baseDir: recipe ? folder : task.folder, opensPorts: true };
   const make = recipe ?? task.recipe;
-  const [oneDir, severalDir] = [join(folder, 'runs', title, 'one'), join(folder, 'runs', title, 'several')];
-  const one = await trainIn(oneDir, make(...FOUR_UPDATES, ...settings, ...further, `per_device_train_batch_size=${batch}`), context);
-  const shared = [`per_device_train_batch_size=${batch / processes}`, `${parts}=${processes}`, ...transport];
-  const several = await trainIn(severalDir, make(...FOUR_UPDATES, ...settings, ...further, ...shared), context);
-  expect([one.last, several.last], JSON.stringify([one.last, several.last]).slice(0, 2000)).toMatchObject([
-    { type: 'result' },
-    { type: 'result' },
-  ]);
-  expectCloseMetrics(one, several, { names: COMPARED, bound: tolerance ?? LOSS });
-  const [expected, found] = [await trainedTensors(oneDir, 4), await trainedTensors(severalDir, 4)];
-  expect([...found.keys()]).toEqual([...expected.keys()]);
-  const distance = distanceOf(expected, found);
-  console.log(`${title}: weights ${distance.toExponential(1)} apart`);
-  expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
-  // Exchanges between devices stay within their program.
-  if (parts === 'devices') return;
-  const { trainable } = checkResult('train', readRecord(join(severalDir, RUN_FILES.summary)));
-  const { ranks } = required(parseRanks(readFileSync(join(severalDir, RUN_FILES.byRank), 'utf8')), 'ranks.json');
+  const train = (runDir: string, ...own: readonly string[]) =>
+    trainIn(runDir, make(...FOUR_UPDATES, ...settings, ...further, ...own), context);
+  const oneDir = join(folder, 'runs', title, 'one');
+  const one = await train(oneDir, `per_device_train_batch_size=${batch}`);
+  expect(one.last, JSON.stringify(one.last).slice(0, 1000)).toMatchObject({ type: 'result' });
+  const expected = await trainedTensors(oneDir, 4);
+  for (const { parts, transport = [] } of divisions) {
+    const by = [parts, ...transport].join(' ');
+    const severalDir = join(folder, 'runs', title, by);
+    const several = await train(severalDir, `per_device_train_batch_size=${batch / processes}`, `${parts}=${processes}`, ...transport);
+    expect(several.last, `${by}: ${JSON.stringify(several.last).slice(0, 1000)}`).toMatchObject({ type: 'result' });
+    expectCloseMetrics(one, several, { names: COMPARED, bound: tolerance ?? LOSS });
+    const found = await trainedTensors(severalDir, 4);
+    expect([...found.keys()]).toEqual([...expected.keys()]);
+    const distance = distanceOf(expected, found);
+    console.log(`${title}, ${by}: weights ${distance.toExponential(1)} apart`);
+    expect(distance).toBeLessThan(tolerance ?? WEIGHTS);
+    // Exchanges between devices stay within their program.
+    if (parts === 'processes') expectExchanged(severalDir, mostBytes);
+  }
+}
+
+/** Expects each rank to have exchanged at most this many bytes per trained element, or whole float32 gradients. */
+function expectExchanged(runDir: string, mostBytes: number | undefined): void {
+  const { trainable } = checkResult('train', readRecord(join(runDir, RUN_FILES.summary)));
+  const { ranks } = required(parseRanks(readFileSync(join(runDir, RUN_FILES.byRank), 'utf8')), 'ranks.json');
   // Counts and losses are exchanged, too.
-  console.log(`${title}: ${ranks.map(({ bytesPerUpdate }) => (bytesPerUpdate / trainable).toFixed(2)).join(', ')} bytes per number`);
+  console.log(`${ranks.map(({ bytesPerUpdate }) => (bytesPerUpdate / trainable).toFixed(2)).join(', ')} bytes per number`);
   for (const { bytesPerUpdate } of ranks)
     if (mostBytes !== undefined) expect(bytesPerUpdate / trainable).toBeLessThan(mostBytes);
     else expect(bytesPerUpdate / trainable).toBeGreaterThanOrEqual(4);
