@@ -21,17 +21,17 @@ test('opcodes, kinds, types and limits are the same in TypeScript and C++', () =
   if (process.env.UPDATE_FIXTURES) writeFileSync(FILE, text);
   expect(readFileSync(FILE, 'utf8')).toBe(text);
   expect(text).toContain('kSigmoidGrad');
-  expect(text).toContain('constexpr int32_t kMostLeadAxes = 12;');
+  expect(text).toContain('constexpr int32_t kMaxLeadAxes = 12;');
 });
 
 /** Returns the text of `engine/tensorflow/native/fused/row-program-format.h`. */
 function nativeHeader(): string {
   const limits = Object.entries(ROW_PROGRAM_LIMITS).map(
-    ([name, value]) => `constexpr int32_t ${constant(`most ${spaced(name)}`)} = ${value};`,
+    ([name, value]) => `constexpr int32_t ${constant(`max ${spaced(name)}`)} = ${value};`,
   );
   const info = INSTRUCTION_NAMES.map(name => `    {${INSTRUCTIONS[name]}, ${ROW_REDUCTIONS.has(name)}},  // ${name}`);
   return [
-    '// Generated from trainer/graph/fusion/row-program.ts; do not edit. To write it anew:',
+    '// Generated from trainer/graph/fusion/row-program.ts; do not edit. To regenerate it:',
     '// UPDATE_FIXTURES=1 npx vitest run test/unit/graph/native-header.test.ts',
     '#pragma once',
     '#include <cstdint>',

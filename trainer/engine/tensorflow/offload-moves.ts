@@ -27,11 +27,11 @@ export class Mover {
   }
 
   bringBack(emitter: Emitter, variable: string): void {
-    this.move(emitter, 'RowtuneBringBack', variable);
+    this.move(emitter, 'RowtuneReadBack', variable);
   }
 
   putAway(emitter: Emitter, variable: string): void {
-    this.move(emitter, 'RowtunePutAway', variable);
+    this.move(emitter, 'RowtuneWriteOut', variable);
   }
 
   private move(emitter: Emitter, op: string, variable: string): void {

@@ -84,5 +84,5 @@ int main(int, char** arguments) {
     plain = std::max(plain, std::abs(applied[i] - given[i]));
   }
   std::printf("{\"differing\": %d, \"kept\": %.3g, \"plain\": %.3g, \"bytes\": %lld}\n", differing, kept / size, plain / size,
-              static_cast<long long>(BytesOnTheWay(form, count)));
+              static_cast<long long>(BytesInTransit(form, count)));
 }

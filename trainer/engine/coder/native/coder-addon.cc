@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr size_t kMostArrays = 6;
+constexpr size_t kMaxArrays = 6;
 
 struct Array {
   napi_typedarray_type type = napi_int8_array;
@@ -25,7 +25,7 @@ struct Array {
 struct Task {
   napi_async_work work = nullptr;
   napi_deferred deferred = nullptr;
-  napi_ref kept[kMostArrays] = {};
+  napi_ref kept[kMaxArrays] = {};
   std::function<void()> run;
 };
 
@@ -43,7 +43,7 @@ void End(napi_env env, napi_status, void* data) {
 struct Arrays {
   Arrays(napi_env env, napi_callback_info info) : env(env) {
     napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-    for (size_t i = 0; i < count && i < kMostArrays; i++)
+    for (size_t i = 0; i < count && i < kMaxArrays; i++)
       if (napi_get_typedarray_info(env, values[i], &arrays[i].type, &arrays[i].length, &arrays[i].data, nullptr, nullptr) != napi_ok) count = 0;
   }
 
@@ -80,9 +80,9 @@ struct Arrays {
   }
 
   napi_env const env;
-  napi_value values[kMostArrays] = {};
-  Array arrays[kMostArrays];
-  size_t count = kMostArrays;
+  napi_value values[kMaxArrays] = {};
+  Array arrays[kMaxArrays];
+  size_t count = kMaxArrays;
 };
 
 napi_value StartWiden(napi_env env, napi_callback_info info) {

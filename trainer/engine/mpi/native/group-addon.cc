@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr size_t kMostArguments = 2;
+constexpr size_t kMaxArguments = 2;
 
 struct Call {
   Call(napi_env env, napi_callback_info info) : env(env) { napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr); }
@@ -41,8 +41,8 @@ struct Call {
   }
 
   napi_env const env;
-  napi_value arguments[kMostArguments] = {};
-  size_t count = kMostArguments;
+  napi_value arguments[kMaxArguments] = {};
+  size_t count = kMaxArguments;
 };
 
 void Set(napi_env env, napi_value object, const char* name, double number) {

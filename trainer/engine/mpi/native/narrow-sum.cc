@@ -82,24 +82,24 @@ void EachBlock(SumForm form, int64_t count, Work work) {
 
 }  // namespace
 
-int64_t BytesOnTheWay(SumForm form, int64_t count) {
+int64_t BytesInTransit(SumForm form, int64_t count) {
   if (form == SumForm::kFloat32) return 4 * count;
   const int64_t rest = count % kBlock;
   return count / kBlock * BlockBytes(form, kBlock) + (rest > 0 ? BlockBytes(form, rest) : 0);
 }
 
 std::unique_ptr<Exchange> NarrowSum::Next(std::string* problem) {
-  if (state_ == kGiven) return AddUp(problem);
-  if (state_ == kAdded) Take();
-  return at_ < count_ ? Give(problem) : nullptr;
+  if (state_ == kScattered) return SumShare(problem);
+  if (state_ == kSummed) StoreSum();
+  return at_ < count_ ? Scatter(problem) : nullptr;
 }
 
 int64_t NarrowSum::CountOf(int rank) const { return std::clamp(length_ - rank * share_, int64_t{0}, share_); }
 
-std::unique_ptr<Exchange> NarrowSum::Give(std::string* problem) {
+std::unique_ptr<Exchange> NarrowSum::Scatter(std::string* problem) {
   length_ = std::min(kPart, count_ - at_);
   share_ = (length_ + mpi_->size() - 1) / mpi_->size();
-  bytes_ = BytesOnTheWay(form_, share_);
+  bytes_ = BytesInTransit(form_, share_);
   wire_.assign(static_cast<size_t>(bytes_ * mpi_->size()), 0);
   received_.resize(wire_.size());
   for (int rank = 0; rank < mpi_->size(); rank++) {
@@ -109,37 +109,37 @@ std::unique_ptr<Exchange> NarrowSum::Give(std::string* problem) {
       float* const values = data_ + first + at;
       if (residual_ == nullptr) return Write(form_, values, length, wire + byte);
       float* const residual = residual_ + first + at;
-      float told[kBlock];
+      float decoded[kBlock];
       for (int64_t i = 0; i < length; i++) values[i] += residual[i];
       Write(form_, values, length, wire + byte);
-      Read(form_, wire + byte, length, told);
-      for (int64_t i = 0; i < length; i++) residual[i] = values[i] - told[i];
+      Read(form_, wire + byte, length, decoded);
+      for (int64_t i = 0; i < length; i++) residual[i] = values[i] - decoded[i];
     });
   }
-  state_ = kGiven;
+  state_ = kScattered;
   return mpi_->AllToAll(wire_.data(), received_.data(), static_cast<int>(bytes_), problem);
 }
 
-std::unique_ptr<Exchange> NarrowSum::AddUp(std::string* problem) {
+std::unique_ptr<Exchange> NarrowSum::SumShare(std::string* problem) {
   const int own = mpi_->rank();
   uint8_t* const wire = wire_.data() + own * bytes_;
   EachBlock(form_, CountOf(own), [&](int64_t at, int64_t length, int64_t byte) {
-    float sum[kBlock] = {}, told[kBlock];
+    float sum[kBlock] = {}, decoded[kBlock];
     for (int rank = 0; rank < mpi_->size(); rank++) {
-      Read(form_, received_.data() + rank * bytes_ + byte, length, told);
-      for (int64_t i = 0; i < length; i++) sum[i] += told[i];
+      Read(form_, received_.data() + rank * bytes_ + byte, length, decoded);
+      for (int64_t i = 0; i < length; i++) sum[i] += decoded[i];
     }
     Write(form_, sum, length, wire + byte);
     if (residual_ == nullptr) return;
-    Read(form_, wire + byte, length, told);
+    Read(form_, wire + byte, length, decoded);
     float* const residual = residual_ + at_ + own * share_ + at;
-    for (int64_t i = 0; i < length; i++) residual[i] += sum[i] - told[i];
+    for (int64_t i = 0; i < length; i++) residual[i] += sum[i] - decoded[i];
   });
-  state_ = kAdded;
+  state_ = kSummed;
   return mpi_->Complete(wire_.data(), static_cast<int>(bytes_), problem);
 }
 
-void NarrowSum::Take() {
+void NarrowSum::StoreSum() {
   for (int rank = 0; rank < mpi_->size(); rank++)
     EachBlock(form_, CountOf(rank), [&](int64_t at, int64_t length, int64_t byte) {
       Read(form_, wire_.data() + rank * bytes_ + byte, length, data_ + at_ + rank * share_ + at);

@@ -21,7 +21,7 @@ enum class SumForm : int64_t {
 };
 
 // Returns the bytes of this many values in transit.
-int64_t BytesOnTheWay(SumForm form, int64_t count);
+int64_t BytesInTransit(SumForm form, int64_t count);
 
 class NarrowSum {
  public:
@@ -33,9 +33,9 @@ class NarrowSum {
   std::unique_ptr<Exchange> Next(std::string* problem);
 
  private:
-  std::unique_ptr<Exchange> Give(std::string* problem);
-  std::unique_ptr<Exchange> AddUp(std::string* problem);
-  void Take();
+  std::unique_ptr<Exchange> Scatter(std::string* problem);
+  std::unique_ptr<Exchange> SumShare(std::string* problem);
+  void StoreSum();
   // Returns the number of values in a rank's share of the part in transit.
   int64_t CountOf(int rank) const;
 
@@ -46,6 +46,6 @@ class NarrowSum {
   float* const residual_;
   // Values are sent in parts: `length_` values from `at_` on, of which each rank adds up `share_`, in `bytes_` bytes.
   int64_t at_ = 0, length_ = 0, share_ = 0, bytes_ = 0;
-  enum { kIdle, kGiven, kAdded } state_ = kIdle;
+  enum { kIdle, kScattered, kSummed } state_ = kIdle;
   std::vector<uint8_t> wire_, received_;
 };

@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 double SecondsSince(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
 
 // MPI counts in 32 bits.
-constexpr int64_t kMostElements = int64_t{1} << 28;
+constexpr int64_t kMaxElements = int64_t{1} << 28;
 // MPI only makes progress when it is polled. If nothing finishes within this time, the other ranks have not arrived yet, and polling may
 // pause.
 constexpr double kSpinSeconds = 0.002;
@@ -188,8 +188,8 @@ class Group {
     if (job.gathers) job.parts.push_back(mpi_->AllGather(job.own.data(), job.all.data(), static_cast<int>(job.own.size()), problem));
     const bool narrow = job.form != SumForm::kFloat32;
     if (narrow) job.narrow_sum = std::make_unique<NarrowSum>(mpi_.get(), job.form, job.data, job.count, ResidualOf(job));
-    for (int64_t at = 0; job.data != nullptr && !narrow && at < job.count && problem->empty(); at += kMostElements)
-      job.parts.push_back(mpi_->AllReduce(job.data + at, static_cast<int>(std::min(kMostElements, job.count - at)), problem));
+    for (int64_t at = 0; job.data != nullptr && !narrow && at < job.count && problem->empty(); at += kMaxElements)
+      job.parts.push_back(mpi_->AllReduce(job.data + at, static_cast<int>(std::min(kMaxElements, job.count - at)), problem));
     counts_.bytes += BytesOf(job);
     counts_.exchanges++;
   }
@@ -243,7 +243,7 @@ class Group {
   }
 
   static int64_t BytesOf(const Job& job) {
-    return (job.gathers ? static_cast<int64_t>(job.own.size()) : 0) + BytesOnTheWay(job.form, job.count);
+    return (job.gathers ? static_cast<int64_t>(job.own.size()) : 0) + BytesInTransit(job.form, job.count);
   }
 
   const std::unique_ptr<MpiLibrary> mpi_;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kInterval = 1;
 // Number of files read per check: with more ranks, each is read less often.
-constexpr int kMostPerLook = 64;
+constexpr int kMaxPerLook = 64;
 const std::string kFailed = "failed ";
 
 double SecondsSince(std::chrono::steady_clock::time_point then) {
@@ -80,7 +80,7 @@ std::string RankWatch::Lost(int64_t exchange, double transfer_seconds) {
 
 // Returns what is wrong with another rank, or an empty string.
 std::string RankWatch::LostPeer() {
-  for (int i = 0; i < size_ && i < kMostPerLook; i++) {
+  for (int i = 0; i < size_ && i < kMaxPerLook; i++) {
     const int rank = next_;
     next_ = (next_ + 1) % size_;
     if (rank == rank_) continue;

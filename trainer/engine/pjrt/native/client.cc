@@ -267,7 +267,7 @@ size_t Executable::CountDevices() const {
   client_->plugin.Call(kLoadedExecutableAddressableDevices, devices);
   for (size_t i = 0; i < devices.count; i++)
     if (client_->DeviceAt(i).handle != devices.parts[i])
-      throw Failure("the plugin placed the program on devices in another order than that of its client", kRefused);
+      throw Failure("the plugin placed the program on devices in a different order from that of its client", kRefused);
   return devices.count;
 }
 

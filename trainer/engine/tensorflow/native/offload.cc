@@ -30,9 +30,9 @@ int ReserveFile(int file, int64_t bytes) {
   return problem;
 }
 
-int BringBack(int file, int64_t offset, char* memory, size_t bytes) { return MoveAll(file, offset, memory, bytes, pread); }
+int ReadBack(int file, int64_t offset, char* memory, size_t bytes) { return MoveAll(file, offset, memory, bytes, pread); }
 
-int PutAway(int file, int64_t offset, char* memory, size_t bytes) {
+int WriteOut(int file, int64_t offset, char* memory, size_t bytes) {
   if (const int problem = MoveAll(file, offset, memory, bytes, pwrite)) return problem;
   // Only whole pages: those at the edges may contain a neighbor's values.
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));

@@ -1,5 +1,5 @@
 // TensorFlow operations: RowtuneFused, a row program over its inputs; RowtuneProduct, a float32 matrix product; RowtuneExpertProduct and
-// RowtuneExpertGradient, products grouped by expert; RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its
+// RowtuneExpertGradient, products grouped by expert; RowtuneReadBack and RowtuneWriteOut, which move the buffer of a variable in from its
 // place in a file, and out; RowtuneUnpack, a weight of 4-bit codes; RowtuneHost, the values of a JavaScript array; RowtuneReadColumns and
 // RowtuneUpdateColumns, for columns or single elements; RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are
 // registered when this addon is loaded, which must happen before any session is created.
@@ -223,8 +223,8 @@ std::string RegisterAll() {
       {"RowtuneProduct", {"transpose_a: bool", "transpose_b: bool"}, {"a: float", "b: float"}, {"product: float"}, CreateProduct, RunProductOperation, DestroyProduct},
       {"RowtuneExpertProduct", {"experts: int", "flag: bool"}, {"x: float", "weights: float", "ids: int32"}, {"product: float"}, CreateExperts, RunExpertProductOperation, DestroyExperts},
       {"RowtuneExpertGradient", {"experts: int", "flag: bool"}, {"a: float", "b: float", "ids: int32", "rows: int32"}, {"gradient: float"}, CreateExperts, RunExpertGradientOperation, DestroyExperts},
-      {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
-      {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
+      {"RowtuneReadBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<ReadBack>, DestroyFilePlace},
+      {"RowtuneWriteOut", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<WriteOut>, DestroyFilePlace},
       {"RowtuneUnpack", {"T: type", "block: int", "shape: list(int)"}, {"codes: uint8", "scales: float", "levels: float"}, {"weight: T"}, CreateUnpack, RunUnpack, DestroyUnpack},
       {"RowtuneHost", {"T: type", "shape: list(int)"}, {"place: int32"}, {"values: T"}, CreateHost, RunHost, DestroyHost},
       {"RowtuneReadColumns", {"T: type"}, {"x: T", "numbers: int32"}, {"values: T"}, CreateReadColumns, RunReadColumns, DestroyReadColumns},

@@ -1,4 +1,4 @@
-// Generated from trainer/graph/fusion/row-program.ts; do not edit. To write it anew:
+// Generated from trainer/graph/fusion/row-program.ts; do not edit. To regenerate it:
 // UPDATE_FIXTURES=1 npx vitest run test/unit/graph/native-header.test.ts
 #pragma once
 #include <cstdint>
@@ -8,10 +8,10 @@ enum class Kind : int32_t { kFull, kRow, kScalar };
 enum class Type : int32_t { kFloat32, kBfloat16, kBool, kUint8, kInt8, kInt32 };
 
 constexpr int32_t kCodes = 28, kKinds = 3, kTypes = 6;
-constexpr int32_t kMostLeadAxes = 12;
-constexpr int32_t kMostInstructions = 400;
-constexpr int32_t kMostFullRegisters = 28;
-constexpr int32_t kMostReducedColumns = 262144;
+constexpr int32_t kMaxLeadAxes = 12;
+constexpr int32_t kMaxInstructions = 400;
+constexpr int32_t kMaxFullRegisters = 28;
+constexpr int32_t kMaxReducedColumns = 262144;
 
 // The number of operands, and whether a whole row becomes one number.
 struct CodeInfo {

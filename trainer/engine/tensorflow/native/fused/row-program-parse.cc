@@ -39,7 +39,7 @@ class Reader {
 
 Access ReadAccess(Reader& reader, const RowProgram& program, bool is_load) {
   Access access{};
-  access.tensor = reader.Below(kMostTensors);
+  access.tensor = reader.Below(kMaxTensors);
   access.type = static_cast<Type>(reader.Below(kTypes));
   access.reg = reader.Below(static_cast<int64_t>(program.registers.size()));
   access.offset = reader.Next();
@@ -72,7 +72,7 @@ Output ReadOutput(Reader& reader) {
   Output output{};
   output.type = static_cast<Type>(reader.Below(kTypes));
   for (int32_t n = reader.Count(); n > 0; n--) output.shape.push_back(reader.Below(INT32_MAX));
-  for (int32_t n = reader.Count(); n > 0; n--) output.candidates.push_back(reader.Below(kMostTensors));
+  for (int32_t n = reader.Count(); n > 0; n--) output.candidates.push_back(reader.Below(kMaxTensors));
   return output;
 }
 
@@ -86,9 +86,9 @@ Kind Widest(const RowProgram& program, const Instruction& i) {
 }
 
 bool IsValid(const RowProgram& program) {
-  if (program.columns < 1 || program.lead.size() > kMostLeadAxes || program.instructions.size() > kMostInstructions) return false;
-  if (program.reduces && program.columns > kMostReducedColumns) return false;
-  if (std::count(program.registers.begin(), program.registers.end(), Kind::kFull) > kMostFullRegisters) return false;
+  if (program.columns < 1 || program.lead.size() > kMaxLeadAxes || program.instructions.size() > kMaxInstructions) return false;
+  if (program.reduces && program.columns > kMaxReducedColumns) return false;
+  if (std::count(program.registers.begin(), program.registers.end(), Kind::kFull) > kMaxFullRegisters) return false;
   for (const auto& [reg, value] : program.constants)
     if (program.registers[reg] != Kind::kScalar) return false;
   for (const Instruction& i : program.instructions) {

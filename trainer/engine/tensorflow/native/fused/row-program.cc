@@ -59,7 +59,7 @@ void EachRow(const RowProgram& program, const Access& access, const Tile& tile, 
     for (int64_t i = 0; i < tile.rows; i++) each(i, access.offset + (tile.row + i) * stride, true);
     return;
   }
-  int64_t at[kMostLeadAxes];
+  int64_t at[kMaxLeadAxes];
   int64_t rest = tile.row;
   int64_t offset = access.offset;
   for (size_t axis = lead.size(); axis-- > 0;) {

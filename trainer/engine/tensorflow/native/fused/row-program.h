@@ -8,7 +8,7 @@
 #include "row-program-format.h"
 
 // Maximum number of tensors that a program may name.
-constexpr int64_t kMostTensors = 4096;
+constexpr int64_t kMaxTensors = 4096;
 
 // Rows outside [low, high) of a leading axis hold the fill value.
 struct Window {
