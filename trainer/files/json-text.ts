@@ -52,6 +52,7 @@ export function jsonLike(value: unknown, like: string): string {
         '}',
       );
     }
+    if (typeof part === 'number' && !Number.isFinite(part)) return String(part); // As Python writes it.
     const spelling = typeof part === 'number' ? spellings.get(keyOf(path)) : undefined;
     return spelling !== undefined && Number(spelling) === part ? spelling : (JSON.stringify(part) ?? 'null');
   };

@@ -17,3 +17,7 @@ test('2.0 stays 2.0, a changed number is written anew, and what is new has its o
 test('a new value is written as plain JSON', () => {
   expect(jsonLike({ a: [1.5, null, 'x'] }, '')).toBe(`${JSON.stringify({ a: [1.5, null, 'x'] }, null, 2)}\n`);
 });
+
+test('Infinity is written as Python writes it', () => {
+  expect(jsonLike({ limit: [0, Number.POSITIVE_INFINITY] }, '{"limit": [0.0, Infinity]}')).toContain('0.0,\n    Infinity\n');
+});

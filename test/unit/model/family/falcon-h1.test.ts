@@ -53,6 +53,12 @@ test('the norm of the heads stands after the gate or before it, and biases are t
   expect([attention.biases.output, mlp.biased]).toEqual([false, false]);
 });
 
+test('an endless time step is the object of Transformers 5, or the bare word of Transformers 4', () => {
+  const steps = { least: 0, most: Number.POSITIVE_INFINITY };
+  expect(read({}).mamba?.steps).toEqual(steps);
+  expect(read({ time_step_limit: [0, Number.POSITIVE_INFINITY] }).mamba?.steps).toEqual(steps);
+});
+
 test.each<[ConfigJson, RegExp]>([
   [{ mamba_d_ssm: 40 }, /mamba_n_heads 4 of 12 features are not mamba_d_ssm, 40/],
   [{ mamba_d_ssm: null }, /mamba_n_heads 4 of 12 features are not mamba_expand · hidden_size, 64/],

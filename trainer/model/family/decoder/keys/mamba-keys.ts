@@ -7,9 +7,10 @@ import { size } from '../../common-keys.ts';
 import type { DecoderMamba } from '../blocks/mamba.ts';
 import { biased, type Sizes } from './decoder-keys.ts';
 
-/** Infinity, for which JSON has no number; Transformers writes the object. */
+/** Infinity, for which JSON has no number; Transformers 5 writes the object, and Transformers 4 the bare word. */
 const ENDLESS = 'Infinity';
-const limit = z.union([z.number().nonnegative(), z.literal(ENDLESS), z.strictObject({ __float__: z.literal(ENDLESS) })]);
+const endless = z.union([z.literal([ENDLESS, Number.POSITIVE_INFINITY]), z.strictObject({ __float__: z.literal(ENDLESS) })]);
+const limit = z.union([z.number().nonnegative(), endless]);
 
 /** Bounds are four times the largest published sizes. */
 export const mambaKeys = {
