@@ -20,11 +20,12 @@ describe.skipIf(!hasCompiler)(`4-bit codes${hasCompiler ? '' : ' (skipped: there
     const sources = [path.join(import.meta.dirname, 'unpack-law.cc'), path.join(KERNELS, 'unpack.cc')];
     const built = spawnSync('g++', ['-std=c++17', ...flags, '-I', KERNELS, '-o', program, ...sources], { encoding: 'utf8' });
     expect(built.status, built.stderr).toBe(0);
-    // On two threads: less than one unit of work, many units, and blocks of other sizes than 64.
+    // On two threads: less than one unit of work, many units, a result that is written past the caches, and blocks whose size is not 64.
     for (const [blocks, block] of [
       [1, 32],
       [3, 64],
       [5000, 64],
+      [40_000, 64],
       [700, 96],
     ]) {
       const env = { ...process.env, TF_NUM_INTRAOP_THREADS: '2' };
