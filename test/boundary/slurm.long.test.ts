@@ -136,6 +136,8 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     expect(seen.signal).toBe('SIGKILL');
     const { value } = await rowtune('runs', '--follow', runDir);
     expect(value).toMatchObject({ ok: true, state: 'finished', steps: 5 });
+    const { stderr, status } = await cli(['resume', runDir, '--on', 'slurm'], { env, cwd: task.folder });
+    expect([status, stderr]).toEqual([1, expect.stringContaining('has completed all of its 5 updates')]);
   });
 
   test('a waiting job is listed with its place in the queue, and can be removed from it', async () => {
@@ -294,6 +296,14 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
     const single = await rowtune('train', recipe, '--no-daemon', '--processes', '2', `output_dir=${alone}`, ...settings);
     expect(single.value).toMatchObject({ ok: true });
     expect(trainedNumbers(join(sweepDir, '002')).equals(trainedNumbers(alone))).toBe(true);
+  });
+
+  test('a submission that Slurm rejects leaves no folder', async () => {
+    const runDir = join(task.folder, 'runs', 'rejected');
+    const options = ['--on', 'slurm', '--profile', profile('rejected.slurm.yaml', 'partition: nowhere\n'), `output_dir=${runDir}`];
+    const { stderr, status } = await cli(['train', recipe, ...options, ...SETTINGS], { env, cwd: task.folder });
+    expect([status, stderr]).toEqual([1, expect.stringContaining('sbatch failed')]);
+    expect(readdirSync(join(task.folder, 'runs')).filter(name => name.startsWith('rejected'))).toEqual([]);
   });
 
   test('a sweep whose runs would need several nodes is refused', async () => {

@@ -7,6 +7,7 @@ import { withAbsolutePaths } from '../run/absolute-paths.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
 import { type FreeRunFolderParams, freeRunFolder, recipeName } from '../run/free-run-folder.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
+import { readRunState } from '../run/run-state.ts';
 import { requireTypedCommand } from '../run/typed-command.ts';
 import { RunError } from '../run-error.ts';
 import { jobScript, slurmFiles, slurmLog } from './job-script.ts';
@@ -43,9 +44,18 @@ export async function submitNewRun(params: FreeRunFolderParams, options: SubmitO
   return submit({ runDir, recipe, name: recipeName(recipe, recipeFile), text }, options);
 }
 
-/** Submits the rest of a run. @throws RunError as `submitNewRun` */
-export const submitRestOfRun = async (runDir: string, options: SubmitOptions): Promise<SubmittedRun> =>
-  submit({ runDir, recipe: await readRunRecipe(runDir, []), name: path.basename(runDir) }, options);
+/** Submits the rest of a run. @throws RunError as `submitNewRun`, or 'nothing-left' for a finished run */
+export async function submitRestOfRun(runDir: string, options: SubmitOptions): Promise<SubmittedRun> {
+  const state = await readRunState(runDir);
+  if (state?.state === 'finished')
+    throw new RunError(
+      'nothing-left',
+      `the run in ${runDir} has completed all of its ${state.totalSteps} updates`,
+      'To extend it, raise max_steps or num_train_epochs without Slurm, for example: ' +
+        `rowtune resume ${shellWord(runDir)} max_steps=${2 * state.totalSteps}`,
+    );
+  return submit({ runDir, recipe: await readRunRecipe(runDir, []), name: path.basename(runDir) }, options);
+}
 
 interface RunToSubmit {
   readonly runDir: string;

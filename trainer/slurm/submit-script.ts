@@ -1,12 +1,14 @@
 /** Submits a script to Slurm, with its files next to the folder of a run or a sweep. */
+import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import process from 'node:process';
+import { messageOf } from '../protocol/error-facts.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
 import { RunError } from '../run-error.ts';
 import { slurmFiles, slurmLog } from './job-script.ts';
 import type { SlurmProfile } from './profile.ts';
 import { findTasks, isAlive, submitJob } from './slurm.ts';
-import { readSubmission, writeSubmission } from './submission.ts';
+import { readSubmission, removeSubmission, writeSubmission } from './submission.ts';
 
 /** Options of a submission, whatever it trains. */
 export interface SubmitOptions {
@@ -41,6 +43,8 @@ interface SubmittedScript {
   readonly recipe?: string;
 }
 
+const LOST_ANSWER = /timed out|no job id/i;
+
 /** Writes the files and submits the script. @returns the id of the job @throws RunError 'slurm-failed' */
 export async function submitScript({ folder, script, logName, recipe }: SubmittedScript): Promise<string> {
   const files = slurmFiles(folder);
@@ -48,7 +52,11 @@ export async function submitScript({ folder, script, logName, recipe }: Submitte
   await rm(files.stop, { force: true });
   if (recipe !== undefined) await writeFile(files.recipe, recipe);
   await writeFile(files.script, script, { mode: 0o755 });
-  const id = await submitJob(files.script, slurmLog(files, logName));
+  const id = await submitJob(files.script, slurmLog(files, logName)).catch(async error => {
+    // An answer that was lost leaves open whether the job is queued, and it would need the files.
+    if (!existsSync(files.record) && !LOST_ANSWER.test(messageOf(error))) await removeSubmission(folder);
+    throw error;
+  });
   await writeSubmission(folder, id);
   return id;
 }
