@@ -13,7 +13,14 @@ import {
   MarkdownString,
   workspace,
 } from 'vscode';
-import { type AgentTool, type AgentToolName, agentToolNames, agentTools, argumentsOf } from '../../trainer/catalog/agent-tools.ts';
+import {
+  type AgentTool,
+  type AgentToolName,
+  agentToolNames,
+  agentTools,
+  argumentsOf,
+  warningOf,
+} from '../../trainer/catalog/agent-tools.ts';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 import type { App } from '../app.ts';
 
@@ -26,7 +33,7 @@ export const registerLanguageModelTools = (app: App): Disposable[] =>
   agentToolNames.map(name => lm.registerTool(contributedName(name), toolOf(app, name)));
 
 function toolOf(app: App, name: AgentToolName): LanguageModelTool<Input> {
-  const { title, changes }: AgentTool = agentTools[name];
+  const { title, changes, checkedBy }: AgentTool = agentTools[name];
   return {
     prepareInvocation: ({ input }) => ({
       invocationMessage: `Rowtune: ${title}`,
@@ -40,8 +47,10 @@ function toolOf(app: App, name: AgentToolName): LanguageModelTool<Input> {
       const abort = new AbortController();
       const canceled = token.onCancellationRequested(() => abort.abort());
       try {
-        const value = await app.rowtune(argumentsOf(name, input, absolute), { signal: abort.signal });
-        return new LanguageModelToolResult([new LanguageModelTextPart(JSON.stringify(value))]);
+        const call = (called: AgentToolName) => app.rowtune(argumentsOf(called, input, absolute), { signal: abort.signal });
+        const check = checkedBy === undefined ? undefined : await call(checkedBy);
+        const texts = [JSON.stringify(await call(name)), ...warningOf(check)];
+        return new LanguageModelToolResult(texts.map(text => new LanguageModelTextPart(text)));
       } finally {
         canceled.dispose();
       }

@@ -115,6 +115,8 @@ test('five mistakes are repaired from the answers alone, then the recipe is esti
   expect(estimate).toMatchObject({ ok: true, method: 'spsft', r: 4 });
   expect(estimate.totalBytes).toBeGreaterThan(estimate.weightsBytes);
 
+  const impossible = await call('start_training', { recipe: 'agent.rowtune.yaml', overrides: ['r=100000'] });
+  expect(impossible).toEqual({ isError: true, text: expect.stringContaining('r 100000 is above the rows') });
   expect(questions).toEqual([]);
   const started = JSON.parse((await call('start_training', { recipe: 'agent.rowtune.yaml', overrides: ['output_dir=runs/agent'] })).text);
   expect(questions).toEqual([expect.stringContaining('agent.rowtune.yaml')]);

@@ -6,9 +6,17 @@ import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { CallToolRequestSchema, type CallToolResult, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import manifest from '../../package.json' with { type: 'json' };
-import { type AgentTool, type AgentToolName, agentToolNames, agentTools, inputSchemaOf, isAgentToolName } from '../catalog/agent-tools.ts';
+import {
+  type AgentTool,
+  type AgentToolName,
+  agentToolNames,
+  agentTools,
+  inputSchemaOf,
+  isAgentToolName,
+  warningOf,
+} from '../catalog/agent-tools.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { callTool } from './call-tool.ts';
+import { callTool, type ToolResult } from './call-tool.ts';
 
 const allowsChanges = process.argv.includes('--allow-changes');
 
@@ -39,24 +47,37 @@ server.setRequestHandler(
   async ({ params: { name, arguments: input = {} } }, { signal }): Promise<CallToolResult> => {
     try {
       if (!isAgentToolName(name)) throw new Error(`there is no tool ${name}; there are ${agentToolNames.join(', ')}`);
-      await askFirst(agentTools[name], input);
-      const { value, isError } = await callTool({ name, input, cwd: process.cwd(), signal });
-      return { content: [{ type: 'text', text: JSON.stringify(value) }], isError };
+      const tool: AgentTool = agentTools[name];
+      const call = (called: AgentToolName): Promise<ToolResult> => callTool({ name: called, input, cwd: process.cwd(), signal });
+      const check = tool.checkedBy === undefined ? undefined : await call(tool.checkedBy);
+      if (check?.isError) return answer(check);
+      const warning = warningOf(check?.value);
+      await askFirst(tool, input, warning);
+      return answer(await call(name), warning);
     } catch (error) {
       return { content: [{ type: 'text', text: messageOf(error) }], isError: true };
     }
   },
 );
 
+const answer = ({ value, isError }: ToolResult, warning: readonly string[] = []): CallToolResult => ({
+  content: [JSON.stringify(value), ...warning].map(text => ({ type: 'text', text })),
+  isError,
+});
+
 /** @throws Error if the user declines, or cannot be asked */
-async function askFirst({ title, changes }: AgentTool, input: Readonly<Record<string, unknown>>): Promise<void> {
+async function askFirst(
+  { title, changes }: AgentTool,
+  input: Readonly<Record<string, unknown>>,
+  warning: readonly string[],
+): Promise<void> {
   if (changes === undefined || allowsChanges) return;
   if (server.getClientCapabilities()?.elicitation === undefined)
     throw new Error(
       `${title} needs the user's consent, and this client cannot ask for it. The user can start the server with: rowtune mcp --allow-changes`,
     );
   const { action } = await server.elicitInput({
-    message: `${changes.question}\n${JSON.stringify(input)}`,
+    message: [changes.question, JSON.stringify(input), ...warning].join('\n'),
     requestedSchema: { type: 'object', properties: {} },
   });
   if (action !== 'accept') throw new Error(`the user declined: ${title}`);

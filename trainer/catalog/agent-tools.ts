@@ -2,6 +2,7 @@
  * The tools for agents, each of which is a command of the command line. The MCP server and the editor's language model tools read this
  * table.
  */
+import { isRecord } from '../narrow.ts';
 import { namesOf } from './entries.ts';
 
 /** The kinds of parameters: a path on this machine, other text, or an integer. */
@@ -21,6 +22,8 @@ export interface AgentTool {
   readonly description: string;
   /** Present for a tool that starts or stops something: the question that it asks the user first. */
   readonly changes?: { readonly question: string };
+  /** A tool that must succeed first with the same parameters. Its `warning` is part of the answer. */
+  readonly checkedBy?: 'estimate_memory';
   readonly parameters: Readonly<Record<string, ToolParameter>>;
   /** The command and its options, without parameters. */
   readonly command: readonly string[];
@@ -82,6 +85,7 @@ export const agentTools = {
     description:
       'Starts to train a recipe in the background and returns its run folder and job. Lint the recipe and estimate its memory first. Follow it with list_runs and read_metrics.',
     changes: { question: 'Start training this recipe?' },
+    checkedBy: 'estimate_memory',
     parameters: { recipe, overrides },
     command: ['train', '--detach'],
   },
@@ -99,6 +103,10 @@ export type AgentToolName = keyof typeof agentTools;
 export const agentToolNames = namesOf(agentTools);
 
 export const isAgentToolName = (name: string): name is AgentToolName => Object.hasOwn(agentTools, name);
+
+/** The sentence with which a check warns, if it does. */
+export const warningOf = (result: unknown): readonly string[] =>
+  isRecord(result) && typeof result.warning === 'string' ? [`warning: ${result.warning}`] : [];
 
 /** The JSON Schema of a tool's input. */
 export function inputSchemaOf({ parameters }: AgentTool) {

@@ -128,12 +128,10 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   } as const;
   const found = await withReader(reader => reader.ask('estimate', params, `Estimating the memory of ${file}`));
   context.terminal.print(describe(found, availableBytes));
-  if (found.runBytes > availableBytes)
-    context.terminal.say(
-      'warning',
-      `the run needs about ${byteSize(found.runBytes)}, but only ${byteSize(availableBytes)} are free${onHostText(found, availableBytes)}`,
-    );
-  return { value: { ok: true, availableBytes, ...found } };
+  if (found.runBytes <= availableBytes) return { value: { ok: true, availableBytes, ...found } };
+  const warning = `the run needs about ${byteSize(found.runBytes)}, but only ${byteSize(availableBytes)} are free${onHostText(found, availableBytes)}`;
+  context.terminal.say('warning', warning);
+  return { value: { ok: true, availableBytes, ...found, warning } };
 }
 
 function describe(found: RecipeEstimate, availableBytes: number): string {
