@@ -1,8 +1,10 @@
 /** Follows a job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
 
+import { existsSync } from 'node:fs';
 import type { JobRecord } from '../../protocol/messages/rpc-messages.ts';
 import { counted } from '../../protocol/text/format.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
+import { hasCheckpoint } from '../../run/has-checkpoint.ts';
 import { CliError } from '../cli-error.ts';
 import { aborted, STOPPING_OR_ABORT, show } from '../run-worker.ts';
 import type { Terminal } from '../show/terminal.ts';
@@ -57,7 +59,9 @@ async function printQueued(client: DaemonClient, terminal: Terminal): Promise<vo
   terminal.say('info', `waiting for ${counted(jobs.running + jobs.queued - 1, 'other job')} of the daemon`);
 }
 
-function resultOf({ state, result, failure }: JobRecord, resumeCommand: string | undefined): unknown {
+function resultOf({ state, result, failure, kind, runDir = '' }: JobRecord, command: string | undefined): unknown {
+  // A folder on another machine may have checkpoints.
+  const resumeCommand = kind !== 'sweep' && existsSync(runDir) && !hasCheckpoint(runDir) ? undefined : command;
   if (state === 'aborted') throw aborted({ resumeCommand });
   if (failure !== undefined) {
     const goOn = resumeCommand === undefined ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
