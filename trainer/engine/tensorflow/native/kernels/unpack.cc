@@ -21,15 +21,12 @@ constexpr int64_t kStreamedBytes = int64_t{1} << 22;
 template <class To>
 struct Table;
 
-// Returns what `ToBfloat16` returns for each number, in a vector of 32-bit words: GCC does not vectorize so short a loop.
+// Returns the numbers as bfloat16 in a vector of 32-bit words: GCC does not vectorize so short a loop.
 template <class Words>
 [[gnu::always_inline]] inline Words Rounded(const float* numbers) {
   Words bits;
   std::memcpy(&bits, numbers, sizeof bits);
-  const Words upper = bits >> 16;
-  const Words rounded = (bits + 0x7fffu + (upper & 1u)) >> 16;
-  const Words counted = (bits & 0x7f800000u) == 0 ? upper & 0x8000u : rounded;
-  return (bits & 0x7fffffffu) > 0x7f800000u ? upper | 0x40u : counted;
+  return Bfloat16Bits(bits);
 }
 
 #ifdef __AVX512BW__

@@ -107,13 +107,17 @@
   return size < 1.f ? near : far;
 }
 
-// Rounds to the nearest bfloat16, ties to even; NaN stays NaN. Denormals become 0, as with the CPU's own instruction.
-[[gnu::always_inline]] inline uint16_t ToBfloat16(float value) {
-  const uint32_t bits = ToBits(value);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const uint32_t counted = (bits & 0x7f800000u) == 0 ? (bits >> 16) & 0x8000u : rounded;
-  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : counted);
+// Rounds the bits of a float, or of a vector of floats, to the nearest bfloat16, ties to even; NaN stays NaN. Denormals become 0, as with the
+// CPU's own instruction.
+template <class Words>
+[[gnu::always_inline]] inline Words Bfloat16Bits(Words bits) {
+  const Words upper = bits >> 16;
+  const Words rounded = (bits + 0x7fffu + (upper & 1u)) >> 16;
+  const Words counted = (bits & 0x7f800000u) == 0 ? upper & 0x8000u : rounded;
+  return (bits & 0x7fffffffu) > 0x7f800000u ? upper | 0x40u : counted;
 }
+
+[[gnu::always_inline]] inline uint16_t ToBfloat16(float value) { return static_cast<uint16_t>(Bfloat16Bits(ToBits(value))); }
 
 [[gnu::always_inline]] inline float FromBfloat16(uint16_t bits) { return FromBits(static_cast<uint32_t>(bits) << 16); }
 
