@@ -1,9 +1,5 @@
 /** Ends a training on the command line. */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { writesText } from '../catalog/objectives.ts';
-import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { folderName } from '../protocol/run/run-names.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
 import { readRunState } from '../run/run-state.ts';
@@ -11,12 +7,6 @@ import { checkResult } from './check-result.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import { pathWord, shownPath } from './job-command.ts';
 import { runTable } from './show/run-table.ts';
-
-/** Reads the result of a run that has ended, unchecked; undefined if it has none. */
-export async function readSummary(runDir: string): Promise<unknown> {
-  const file = path.join(runDir, RUN_FILES.summary);
-  return existsSync(file) ? JSON.parse(await readFile(file, 'utf8')) : undefined;
-}
 
 /** Shows the table of a run that has ended, by itself or on request, and the commands that come next. */
 export async function finishTraining({ terminal, cwd }: CommandContext, value: unknown): Promise<CommandResult> {

@@ -13,10 +13,11 @@ import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import type { Evaluation } from '../job/evaluate.ts';
 import { isRecord } from '../narrow.ts';
 import { stringifyRecipe } from '../protocol/recipe/stringify-recipe.ts';
-import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run/run-files.ts';
+import { CHECKPOINT_NAME } from '../protocol/run/run-files.ts';
 import { capitalized } from '../protocol/text/format.ts';
 import { FEWEST_CLASSES, isByClass, shortLabelOf } from '../protocol/text/metric-text.ts';
 import { readMetrics } from '../run/metrics-file.ts';
+import { readSummary } from '../run/read-summary.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 import { isResultOf } from './job-results.ts';
 import type { TrainResult } from './train/train-run.ts';
@@ -33,7 +34,7 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
   const runDir = CHECKPOINT_NAME.test(path.basename(adapterPath)) ? path.resolve(adapterPath, '..', '..') : adapterPath;
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
   if (recipe === undefined) return undefined;
-  const summary = await readSummary(runDir);
+  const summary = await resultOf(runDir);
   const lines = await readMetrics(runDir);
   const seconds = lines.reduce((sum, line) => sum + (line.seconds ?? 0), 0);
   const peakBytes = lines.reduce((most, line) => Math.max(most, line.memory_peak_bytes ?? 0), 0);
@@ -58,13 +59,9 @@ export async function cardFacts(adapterPath: string): Promise<CardFacts | undefi
 /** The recipe without folders of its author's machine, which a public card must not show. */
 const withoutFolders = (yaml: string): string => yaml.replace(/(?<=[\s'"[])(?:[A-Za-z]:)?[\\/](?:[^\s'"\],\\/]+[\\/])+/g, '');
 
-async function readSummary(runDir: string): Promise<TrainResult | undefined> {
-  try {
-    const summary: unknown = JSON.parse(await readRegularText(path.join(runDir, RUN_FILES.summary), MAX_JSON_BYTES));
-    return isResultOf('train', summary) ? summary : undefined;
-  } catch {
-    return undefined;
-  }
+async function resultOf(runDir: string): Promise<TrainResult | undefined> {
+  const summary = await readSummary(runDir).catch(() => undefined);
+  return isResultOf('train', summary) ? summary : undefined;
 }
 
 /** The license in the model card of a local base. */

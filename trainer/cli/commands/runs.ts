@@ -7,6 +7,7 @@ import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
+import { readSummary } from '../../run/read-summary.ts';
 import { summarizeRun } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
 import { readSubmission } from '../../slurm/submission.ts';
@@ -15,7 +16,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { followJob } from '../daemon/run-on-daemon.ts';
 import { trainingsOfDaemon, waitingRuns } from '../daemon/waiting-runs.ts';
-import { finishTraining, readSummary, resumeCommandOf } from '../finish-training.ts';
+import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { pathWord } from '../job-command.ts';
 import { addNotesOptions, type NotesOptions, writeNotes, writesNotes } from '../run-notes-options.ts';
 import { STOPPING } from '../run-worker.ts';
