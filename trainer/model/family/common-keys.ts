@@ -10,6 +10,9 @@ export const size = (most: number) => z.number().int().positive().max(most);
 /** A dropout probability. */
 export const rate = z.number().min(0).max(0.99);
 
+/** The epsilon of a norm. */
+export const epsilon = (usual: number) => computed(z.number().positive().max(1).default(usual));
+
 /** The name of an activation function. */
 export const activation = (usual: string) => computed(z.string().default(usual), Object.keys(activations));
 
@@ -113,7 +116,7 @@ export const encoderKeys = {
   num_hidden_layers: computed(size(256)),
   num_attention_heads: computed(size(256)),
   hidden_act: activation('gelu'),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-12)),
+  layer_norm_eps: epsilon(1e-12),
   initializer_range: computed(z.number().min(0).max(10).default(0.02)),
   attention_probs_dropout_prob: computed(rate.default(0.1)),
   hidden_dropout_prob: computed(rate.default(0.1)),

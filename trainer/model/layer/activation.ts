@@ -54,6 +54,12 @@ export function activationOf(name: string): Activation {
   return found;
 }
 
+/** Returns activation(gate) · up. @param name of the activation */
+export function gatedActivation(name: string): (graph: Graph, gate: Node, up: Node) => Node {
+  const activation = activationOf(name);
+  return activation === silu ? swiglu : (graph, gate, up) => graph.mul(activation(graph, gate), up);
+}
+
 /**
  * silu(gate) · up (Shazeer 2020). With s = σ(gate) and a = gate·s: dup = dy·a, dgate = dy·up·(s + a·(1 − s)).
  * @param gate [rows, features]

@@ -72,7 +72,7 @@ function weightsOf(graph: Graph, values: Node, { sumsToOne, scoring }: RoutingRu
   if (!scoring) return sumsToOne ? graph.softmax(values) : values;
   const { factor } = scoring;
   const shares = sumsToOne ? graph.div(values, divisor(graph, values, scoring)) : values;
-  return factor === 1 ? shares : graph.mul(shares, factor);
+  return graph.mul(shares, factor);
 }
 
 function divisor(graph: Graph, values: Node, rule: ScoringRule): Node {

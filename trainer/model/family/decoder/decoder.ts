@@ -94,9 +94,8 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
-  const scaled = (y: Node, by: number) => (by === 1 ? y : graph.mul(y, by));
   const ids = graph.reshape(inputs.ids, [batch * tokens]);
-  let x = scaled(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  let x = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
   const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, x);
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
@@ -116,7 +115,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
     };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
-  return scaled(normed(tracer, config, finalNorm, x), config.logitMultiplier);
+  return graph.mul(normed(tracer, config, finalNorm, x), config.logitMultiplier);
 }
 
 /** How each block rotates; blocks with the same positions share their tables. */

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, withoutEffect } from '../../config-keys.ts';
-import { activation, backboneKeys, classifierKeys, imageKeys, rate, size } from '../common-keys.ts';
+import { activation, backboneKeys, classifierKeys, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import type { ConvNextConfig } from './convnext.ts';
 import { transformersNames } from './convnext-names.ts';
@@ -18,7 +18,7 @@ export const convNextV2Keys = {
   hidden_sizes: computed(z.array(size(65536)).min(1).max(64).default([96, 192, 384, 768])),
   depths: computed(z.array(size(512)).min(1).max(64).default([3, 3, 9, 3])),
   hidden_act: activation('gelu'),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-12)),
+  layer_norm_eps: epsilon(1e-12),
   drop_path_rate: computed(rate.default(0)),
   initializer_range: computed(z.number().min(0).max(10).default(0.02)),
 } as const satisfies KeyTable;

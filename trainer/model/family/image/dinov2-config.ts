@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../../config-keys.ts';
-import { activation, backboneKeys, classifierKeys, encoderProblems, imageKeys, rate, size } from '../common-keys.ts';
+import { activation, backboneKeys, classifierKeys, encoderProblems, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import { IMAGENET_SIZE } from './resnet-config.ts';
 import { gridOf, type VitConfig } from './vit.ts';
@@ -24,7 +24,7 @@ const keys = (patch: number) =>
     attention_probs_dropout_prob: computed(rate.default(0)),
     drop_path_rate: computed(rate.default(0)),
     initializer_range: computed(z.number().min(0).max(10).default(0.02)),
-    layer_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
+    layer_norm_eps: epsilon(1e-6),
     qkv_bias: computed(z.boolean().default(true)),
     use_swiglu_ffn: computed(z.boolean().default(false)),
     head_dim: { class: 'refused', unless: c => [Number(c.hidden_size) / Number(c.num_attention_heads)] },

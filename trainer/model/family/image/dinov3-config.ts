@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../../config-keys.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
-import { activation, backboneKeys, classifierKeys, encoderProblems, imageKeys, rate, size } from '../common-keys.ts';
+import { activation, backboneKeys, classifierKeys, encoderProblems, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import type { VitConfig } from './vit.ts';
 import { patchProblems, vitSizes } from './vit-config.ts';
@@ -26,7 +26,7 @@ export const dinov3Keys = {
   attention_dropout: computed(rate.default(0)),
   drop_path_rate: computed(rate.default(0)),
   initializer_range: computed(z.number().min(0).max(10).default(0.02)),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  layer_norm_eps: epsilon(1e-5),
   rope_theta: computed(z.number().positive().default(100)),
   query_bias: isBiased(true),
   key_bias: isBiased(false),

@@ -14,7 +14,7 @@ import {
   unknownKeys,
   withoutEffect,
 } from '../../config-keys.ts';
-import { activation, classifierKeys, commonKeys, encoderProblems, imageKeys, rate, size } from '../common-keys.ts';
+import { activation, classifierKeys, commonKeys, encoderProblems, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import { gridOf, type VitConfig } from './vit.ts';
 import { patchProblems, vitSizes } from './vit-config.ts';
@@ -41,7 +41,7 @@ const towerKeys = {
   num_hidden_layers: computed(size(256).default(12)),
   num_attention_heads: computed(size(256).default(12)),
   hidden_act: activation('gelu_pytorch_tanh'),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
+  layer_norm_eps: epsilon(1e-6),
   attention_dropout: computed(rate.default(0)),
 } as const satisfies KeyTable;
 

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../../config-keys.ts';
-import { activation, backboneKeys, classifierKeys, imageKeys, rate, size } from '../common-keys.ts';
+import { activation, backboneKeys, classifierKeys, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import type { ImageBlockConfig } from './image-block.ts';
 import { gridsOf, type SwinConfig, type SwinStage } from './swin.ts';
@@ -25,7 +25,7 @@ export const swinKeys = {
   drop_path_rate: computed(rate.default(0.1)),
   use_absolute_embeddings: computed(z.boolean().default(false)),
   initializer_range: computed(z.number().min(0).max(10).default(0.02)),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  layer_norm_eps: epsilon(1e-5),
   ...refusedUnless([false], 'is_causal'),
   ...withoutEffect('is for reconstructing images', 'encoder_stride'),
   ...withoutEffect('follows from depths and embed_dim', 'hidden_size', 'num_layers', 'num_hidden_layers', 'num_attention_heads'),

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, type KeyTable, notSupported, type RefusedKey, readConfig, refuse, withoutEffect } from '../../config-keys.ts';
-import { activation, encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } from '../common-keys.ts';
+import { activation, encoderKeys, encoderProblems, encoderSizes, epsilon, paddingRow, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import { bertBlock } from './block-names.ts';
 import type { DebertaConfig } from './deberta.ts';
@@ -21,7 +21,7 @@ export const debertaKeys = {
   vocab_size: computed(size(2 ** 21)),
   max_position_embeddings: computed(size(2 ** 16)),
   type_vocab_size: computed(z.number().int().min(0).max(1024).default(0)),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-7)),
+  layer_norm_eps: epsilon(1e-7),
   pad_token_id: computed(z.number().int().min(0).nullish()),
   position_biased_input: computed(z.boolean().default(true)),
   relative_attention: computed(z.boolean().default(false)),

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refused, refusedUnless, withoutEffect } from '../../config-keys.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
-import { activation, classifierKeys, encoderProblems, paddingRow, rate, size } from '../common-keys.ts';
+import { activation, classifierKeys, encoderProblems, epsilon, paddingRow, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import type { ModernBertConfig } from './modernbert.ts';
 import type { TextForm } from './text-classifier.ts';
@@ -23,7 +23,7 @@ export const modernBertKeys = {
   num_attention_heads: computed(size(256)),
   max_position_embeddings: computed(size(2 ** 20)),
   hidden_activation: activation('gelu'),
-  norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  norm_eps: epsilon(1e-5),
   norm_bias: isBiased,
   attention_bias: isBiased,
   mlp_bias: isBiased,

@@ -157,16 +157,15 @@ function sweep(
   const vocabulary = weight.shape[0] as number;
   const { labelSmoothing: smoothing = 0 } = wants;
   const shares = params.soft?.shares;
-  const scaled = (x: Node, by: number): Node => (by === 1 ? x : graph.mul(x, by));
   const gradHidden: Node[] = [];
   let gradWeight: Node | undefined;
   const chunks = splitTargets(graph, params).map(chunk => {
     const { nll: plain, hits, soft, p: softmax, targetRows, meanNll, slope, targetSlope } = chunkLoss(graph, chunk, params);
     const smooth = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
-    const mixed = soft && shares ? graph.add(scaled(smooth, shares.nll), scaled(soft.slopes(), shares.soft)) : smooth;
+    const mixed = soft && shares ? graph.add(graph.mul(smooth, shares.nll), graph.mul(soft.slopes(), shares.soft)) : smooth;
     const p = slope ? graph.mul(mixed, slope) : mixed;
-    const own = (x: Node): Node => scaled(targetSlope ? graph.mul(x, targetSlope) : x, (1 - smoothing) * (shares?.nll ?? 1));
-    const nll = smoothing > 0 ? graph.add(scaled(plain, 1 - smoothing), graph.mul(meanNll(), smoothing)) : plain;
+    const own = (x: Node): Node => graph.mul(targetSlope ? graph.mul(x, targetSlope) : x, (1 - smoothing) * (shares?.nll ?? 1));
+    const nll = smoothing > 0 ? graph.add(graph.mul(plain, 1 - smoothing), graph.mul(meanNll(), smoothing)) : plain;
     const w = chunk.weights && graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
     const weigh = (x: Node): Node => (w ? graph.mul(x, w) : x);
     gradHidden.push(weigh(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows))));

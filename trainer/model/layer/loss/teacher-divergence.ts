@@ -39,7 +39,7 @@ export function teacherDivergence(
     'int32',
   );
   const places = graph.reshape(graph.add(ids, rows), [size * k]);
-  const cool = (x: Node): Node => (temperature === 1 ? x : graph.mul(x, 1 / temperature));
+  const cool = (x: Node): Node => graph.mul(x, 1 / temperature);
   const scatter = (values: Node): Node =>
     graph.reshape(graph.segmentSum(graph.reshape(values, [size * k]), places, size * vocabulary), [size, vocabulary]);
   const listed = cool(graph.reshape(graph.gather(graph.reshape(logits, [size * vocabulary]), places), [size, k]));

@@ -39,8 +39,7 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
   const each = frequencies.shape[0] === 1 ? frequencies : graph.reshape(frequencies, [batch, 1, half]);
   const columns = graph.cast(graph.reshape(positions, each === frequencies ? [batch * tokens, 1] : [batch, tokens, 1]), 'float32');
   const angles = graph.reshape(graph.mul(columns, each), [batch, 1, tokens, half]);
-  const scaled = (x: Node) => (factor === 1 ? x : graph.mul(x, factor));
-  return { cos: scaled(graph.cos(angles)), sin: scaled(graph.sin(angles)) };
+  return { cos: graph.mul(graph.cos(angles), factor), sin: graph.mul(graph.sin(angles), factor) };
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import type { Node } from '../../../../graph/graph.ts';
 import { atLeast, elementAt } from '../../../../narrow.ts';
-import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
+import { activationOf, gatedActivation } from '../../../layer/activation.ts';
 import { linearSpec, type ModuleSpec, type Place, type RowRun, type Stack } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { BlockNames } from './names.ts';
@@ -65,12 +65,18 @@ export const mlpModules = ({ gateUp, xielu, down }: Mlp): ModuleSpec[] => [...ga
 
 /** x [tokens, hidden] → the same shape. @param name of the activation */
 export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
+  const between = mlp.isGated ? gated(tracer, mlp, name, x) : ungated(tracer, mlp, name, x);
+  return tracer.graph.mul(tracer.linear(mlp.down, between), mlp.multipliers.down);
+}
+
+function gated(tracer: Tracer, { gateUp, inner, multipliers }: Mlp, name: string, x: Node): Node {
   const { graph } = tracer;
-  if (mlp.xielu) return tracer.linear(mlp.down, traceXielu(tracer, mlp.xielu, tracer.linear(elementAt(mlp.gateUp, 0), x)));
-  const activation = activationOf(name);
-  if (!mlp.isGated) return tracer.linear(mlp.down, activation(graph, tracer.linear(elementAt(mlp.gateUp, 0), x)));
-  const [makeGate, makeUp] = atLeast(products(tracer, mlp.gateUp, x, [mlp.inner, mlp.inner]), 2);
-  const [gate, up] = [graph.mul(makeGate(), mlp.multipliers.gate), makeUp()];
-  const gated = activation === activations.silu ? swiglu(graph, gate, up) : graph.mul(activation(graph, gate), up);
-  return graph.mul(tracer.linear(mlp.down, gated), mlp.multipliers.down);
+  const [makeGate, makeUp] = atLeast(products(tracer, gateUp, x, [inner, inner]), 2);
+  const [gate, up] = [graph.mul(makeGate(), multipliers.gate), makeUp()];
+  return gatedActivation(name)(graph, gate, up);
+}
+
+function ungated(tracer: Tracer, { gateUp, xielu }: Mlp, name: string, x: Node): Node {
+  const up = tracer.linear(elementAt(gateUp, 0), x);
+  return xielu ? traceXielu(tracer, xielu, up) : activationOf(name)(tracer.graph, up);
 }

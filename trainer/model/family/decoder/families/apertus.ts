@@ -2,24 +2,27 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { apertusNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
+import { ropeUnlessGiven } from '../keys/rope-config.ts';
 import { alike, familyOf } from './family.ts';
 
 const apertusKeys = {
   ...decoderKeys,
   ...noWindows,
-  vocab_size: computed(size(2 ** 20).default(131072)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(14336)),
-  num_hidden_layers: computed(size(512).default(32)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({
+    vocab_size: 131072,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    max_position_embeddings: 65536,
+  }),
   num_key_value_heads: headCount(null),
-  max_position_embeddings: computed(size(2 ** 24).default(65536)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(3)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(3),
   hidden_act: computed(z.string().default('xielu'), ['xielu']),
   attention_bias: biased,
   ...refusedUnless([false], 'use_sliding_window'),
@@ -38,6 +41,6 @@ export const apertus = familyOf({
   names: apertusNames,
   keys: apertusKeys,
   rope: { theta: 12e6 },
-  defaults: ({ rope_scaling: older, rope_parameters: newer }) => (older || newer ? {} : { rope_parameters: ROPE }),
+  defaults: ropeUnlessGiven(ROPE),
   own: c => ({ biases: alike(c.attention_bias), innerNorms: 'heads', windows: everywhere(c, undefined) }),
 });

@@ -2,23 +2,25 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { cohereNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, listedTypes, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
 import { layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const cohere2Keys = {
   ...decoderKeys,
-  vocab_size: computed(size(2 ** 20).default(256000)),
-  hidden_size: computed(size(65536).default(8192)),
-  intermediate_size: computed(size(262144).default(22528)),
-  num_hidden_layers: computed(size(512).default(40)),
-  num_attention_heads: computed(size(1024).default(64)),
+  ...sizeKeys({
+    vocab_size: 256000,
+    hidden_size: 8192,
+    intermediate_size: 22528,
+    num_hidden_layers: 40,
+    num_attention_heads: 64,
+    max_position_embeddings: 8192,
+  }),
   num_key_value_heads: headCount(null),
-  max_position_embeddings: computed(size(2 ** 24).default(8192)),
-  layer_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  layer_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(0),
   tie_word_embeddings: computed(z.boolean().default(true)),
   attention_bias: biased,
   logit_scale: computed(z.number().positive().default(0.0625)),

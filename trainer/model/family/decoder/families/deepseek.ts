@@ -2,9 +2,9 @@
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon, size } from '../../common-keys.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
 import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
 import { everywhere } from '../keys/layers.ts';
 import { yarnScores } from '../keys/rope-config.ts';
@@ -79,13 +79,15 @@ const deepseekBlocks = (c: Config, layers: readonly boolean[]): Own =>
 const deepseekV3Keys = {
   ...latentKeys,
   ...groupedExpertKeys({ width: 2048, experts: 256, perToken: 8, groups: 8, chosenGroups: 4, factor: 2.5 }),
-  vocab_size: computed(size(2 ** 20).default(129280)),
-  hidden_size: computed(size(65536).default(7168)),
-  intermediate_size: computed(size(262144).default(18432)),
-  num_hidden_layers: computed(size(512).default(61)),
-  num_attention_heads: computed(size(1024).default(128)),
+  ...sizeKeys({
+    vocab_size: 129280,
+    hidden_size: 7168,
+    intermediate_size: 18432,
+    num_hidden_layers: 61,
+    num_attention_heads: 128,
+    max_position_embeddings: 4096,
+  }),
   num_key_value_heads: headCount(128),
-  max_position_embeddings: computed(size(2 ** 24).default(4096)),
   first_k_dense_replace: plainBlocks(3),
 } as const satisfies KeyTable;
 
@@ -99,14 +101,16 @@ export const deepseekV3 = familyOf({
 const glm4MoeLiteKeys = {
   ...latentKeys,
   ...groupedExpertKeys({ width: 1536, experts: 64, perToken: 4, groups: 1, chosenGroups: 1, factor: 1.8 }),
-  vocab_size: computed(size(2 ** 20).default(154880)),
-  hidden_size: computed(size(65536).default(2048)),
-  intermediate_size: computed(size(262144).default(10240)),
-  num_hidden_layers: computed(size(512).default(47)),
-  num_attention_heads: computed(size(1024).default(20)),
+  ...sizeKeys({
+    vocab_size: 154880,
+    hidden_size: 2048,
+    intermediate_size: 10240,
+    num_hidden_layers: 47,
+    num_attention_heads: 20,
+    max_position_embeddings: 202752,
+  }),
   num_key_value_heads: headCount(20),
-  max_position_embeddings: computed(size(2 ** 24).default(202752)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  rms_norm_eps: epsilon(1e-5),
   q_lora_rank: computed(size(65536).nullable().default(768)),
   qk_nope_head_dim: computed(features.default(192)),
   v_head_dim: computed(features.default(256)),

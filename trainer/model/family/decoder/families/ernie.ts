@@ -5,10 +5,10 @@
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon, size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
@@ -16,10 +16,9 @@ import { alike, familyOf } from './family.ts';
 const sharedKeys = {
   ...decoderKeys,
   ...noWindows,
-  vocab_size: computed(size(2 ** 20).default(103424)),
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  ...sizeKeys({ vocab_size: 103424, max_position_embeddings: 131072 }),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(0),
   tie_word_embeddings: computed(z.boolean().default(true)),
   ...withoutEffect('is not read: nothing is dropped', 'attention_dropout'),
   ...refusedUnless([false], 'attention_bias', 'mlp_bias', 'use_sliding_window'),
@@ -27,10 +26,7 @@ const sharedKeys = {
 
 const ernieKeys = {
   ...sharedKeys,
-  hidden_size: computed(size(65536).default(1024)),
-  intermediate_size: computed(size(262144).default(3072)),
-  num_hidden_layers: computed(size(512).default(18)),
-  num_attention_heads: computed(size(1024).default(16)),
+  ...sizeKeys({ hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16 }),
   num_key_value_heads: headCount(2),
   head_dim: headCount(128),
   use_bias: biased,
@@ -49,10 +45,7 @@ const block = z.number().int().nonnegative().max(512);
 const ernieMoeKeys = {
   ...expertKeys,
   ...sharedKeys,
-  hidden_size: computed(size(65536).default(2560)),
-  intermediate_size: computed(size(262144).default(12288)),
-  num_hidden_layers: computed(size(512).default(28)),
-  num_attention_heads: computed(size(1024).default(20)),
+  ...sizeKeys({ hidden_size: 2560, intermediate_size: 12288, num_hidden_layers: 28, num_attention_heads: 20 }),
   num_key_value_heads: headCount(4),
   moe_intermediate_size: computed(size(262144).default(1536)),
   moe_num_experts: computed(count.default(64)),

@@ -3,22 +3,24 @@
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { olmoNames } from '../blocks/names.ts';
-import { decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
+import { decoderKeys, headCount, listedTypes, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
 import { everywhere, type LayerType, layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const exaone4Keys = {
   ...decoderKeys,
-  vocab_size: computed(size(2 ** 20).default(102400)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(16384)),
-  num_hidden_layers: computed(size(512).default(32)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({
+    vocab_size: 102400,
+    hidden_size: 4096,
+    intermediate_size: 16384,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    max_position_embeddings: 2048,
+  }),
   num_key_value_heads: headCount(32),
-  max_position_embeddings: computed(size(2 ** 24).default(2048)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  rms_norm_eps: epsilon(1e-5),
   sliding_window: windowSize,
   // A string stands for a list, such as "LLLG".
   sliding_window_pattern: computed(

@@ -11,10 +11,10 @@ import {
   refusedUnless,
   withoutEffect,
 } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon, size } from '../../common-keys.ts';
 import type { DecoderMamba } from '../blocks/mamba.ts';
 import { falconNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, paddingId } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { expandedSize, mambaKeys, mambaOf, mambaProblems } from '../keys/mamba-keys.ts';
 import { alike, familyOf } from './family.ts';
@@ -33,8 +33,8 @@ const falconH1Keys = {
   ...decoderKeys,
   ...mambaKeys,
   num_key_value_heads: headCount(8),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(0),
   attention_bias: biased,
   mlp_bias: biased,
   projectors_bias: biased,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, size } from '../../common-keys.ts';
 import { gemmaNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, listedTypes, windowSize } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, listedTypes, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
 import { type LayerType, layerTypes, type Windows, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf, type Own } from './family.ts';
 
@@ -13,13 +13,13 @@ const cap = computed(z.number().positive().nullish());
 /** Keys of both Gemma 2 and Gemma 3. */
 const gemmaCommon = {
   ...decoderKeys,
-  num_attention_heads: computed(size(1024).default(8)),
+  ...sizeKeys({ num_attention_heads: 8 }),
   num_key_value_heads: headCount(4),
   head_dim: computed(size(1024).default(256)),
   hidden_activation: activation('gelu_pytorch_tanh'),
   attention_bias: biased,
   tie_word_embeddings: computed(z.boolean().default(true)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  pad_token_id: paddingId(0),
   query_pre_attn_scalar: computed(z.number().positive().default(256)),
   sliding_window: windowSize,
   layer_types: listedTypes,
@@ -40,11 +40,7 @@ const gemma2Keys = {
 const gemma3Keys = {
   ...gemmaCommon,
   ...withoutEffect('is of older files; hidden_activation counts', 'hidden_act'),
-  vocab_size: computed(size(2 ** 20).default(262208)),
-  hidden_size: computed(size(65536).default(2304)),
-  intermediate_size: computed(size(262144).default(9216)),
-  num_hidden_layers: computed(size(512).default(26)),
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  ...sizeKeys({ vocab_size: 262208, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26, max_position_embeddings: 131072 }),
   use_bidirectional_attention: computed(z.boolean().nullish()),
   rope_local_base_freq: computed(z.number().positive().nullish()),
   sliding_window_pattern: computed(z.number().int().positive().max(512).nullish().default(6)),

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, size } from '../../common-keys.ts';
-import { decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { decoderKeys, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count } from '../keys/expert-keys.ts';
 import { imageTextKeys } from '../keys/image-text-keys.ts';
 
@@ -21,11 +21,7 @@ const perLayer = z
 
 const shared = {
   ...decoderKeys,
-  vocab_size: computed(size(2 ** 20).default(262144)),
-  hidden_size: computed(size(65536).default(2304)),
-  intermediate_size: computed(size(262144).default(9216)),
-  num_hidden_layers: computed(size(512).default(30)),
-  num_attention_heads: computed(size(1024).default(8)),
+  ...sizeKeys({ vocab_size: 262144, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 30, num_attention_heads: 8 }),
   num_key_value_heads: headCount(4),
   head_dim: computed(size(1024).default(256)),
   global_head_dim: computed(size(1024).multipleOf(2).default(512)),
@@ -37,7 +33,7 @@ const shared = {
   hidden_activation: activation('gelu_pytorch_tanh'),
   attention_bias: computed(z.boolean().default(false)),
   tie_word_embeddings: computed(z.boolean().default(true)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  pad_token_id: paddingId(0),
   layer_types: computed(
     z
       .array(z.enum(['full_attention', 'sliding_attention']))
@@ -52,7 +48,7 @@ const shared = {
 
 export const gemma4Keys = {
   ...shared,
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  ...sizeKeys({ max_position_embeddings: 131072 }),
   sliding_window: computed(z.number().int().positive().default(512)),
   hidden_size_per_layer_input: computed(z.number().int().nonnegative().max(65536).nullish().default(256)),
   vocab_size_per_layer_input: computed(size(2 ** 20).default(262144)),
@@ -66,7 +62,7 @@ export const gemma4Keys = {
 /** Keys of a decoder without inputs per layer and without experts. */
 export const gemma4UnifiedKeys = {
   ...shared,
-  max_position_embeddings: computed(size(2 ** 24).default(262144)),
+  ...sizeKeys({ max_position_embeddings: 262144 }),
   sliding_window: computed(z.number().int().positive().default(1024)),
   ...refusedUnless([0], 'hidden_size_per_layer_input'),
   ...refusedUnless([false], 'enable_moe_block'),

@@ -2,25 +2,27 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { glm4Names, glmNames } from '../blocks/names.ts';
-import { decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { decoderKeys, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
 
 const glmKeys = {
   ...decoderKeys,
   ...noWindows,
-  vocab_size: computed(size(2 ** 20).default(151552)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(13696)),
-  num_hidden_layers: computed(size(512).default(40)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({
+    vocab_size: 151552,
+    hidden_size: 4096,
+    intermediate_size: 13696,
+    num_hidden_layers: 40,
+    num_attention_heads: 32,
+    max_position_embeddings: 131072,
+  }),
   num_key_value_heads: headCount(2),
   head_dim: headCount(128),
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1.5625e-7)),
-  pad_token_id: computed(z.number().int().nullish().default(151329)),
+  rms_norm_eps: epsilon(1.5625e-7),
+  pad_token_id: paddingId(151329),
   attention_bias: computed(z.boolean().default(true)),
   partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
   ...refusedUnless([false], 'mlp_bias', 'use_sliding_window'),

@@ -2,8 +2,8 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { epsilon } from '../../common-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
 import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
@@ -12,14 +12,16 @@ const glm4MoeKeys = {
   ...decoderKeys,
   ...noWindows,
   ...groupedExpertKeys({ width: 1408, experts: 128, perToken: 8, groups: 1, chosenGroups: 1, factor: 1 }),
-  vocab_size: computed(size(2 ** 20).default(151552)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(10944)),
-  num_hidden_layers: computed(size(512).default(46)),
-  num_attention_heads: computed(size(1024).default(96)),
+  ...sizeKeys({
+    vocab_size: 151552,
+    hidden_size: 4096,
+    intermediate_size: 10944,
+    num_hidden_layers: 46,
+    num_attention_heads: 96,
+    max_position_embeddings: 131072,
+  }),
   num_key_value_heads: headCount(8),
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  rms_norm_eps: epsilon(1e-5),
   attention_bias: biased,
   use_qk_norm: computed(z.boolean().default(false)),
   partial_rotary_factor: computed(z.number().positive().max(1).nullish()),

@@ -4,25 +4,28 @@ import { z } from 'zod';
 import type { ConfigJson } from '../../../config-json.ts';
 import { type ConfigValues, computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
 import { clampedSwiglu } from '../../../layer/activation.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { gptOssExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts, Gated } from '../blocks/experts.ts';
-import { headCount, listedTypes, storedAs } from '../keys/decoder-keys.ts';
+import { headCount, listedTypes, sizeKeys, storedAs } from '../keys/decoder-keys.ts';
 import { chosenCount, expertCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
 import { layerTypes, windowsOf } from '../keys/layers.ts';
+import { ropeUnlessGiven } from '../keys/rope-config.ts';
 import { alike, familyOf } from './family.ts';
 
 const gptOssKeys = {
   ...expertKeys,
-  vocab_size: computed(size(2 ** 20).default(201088)),
-  hidden_size: computed(size(65536).default(2880)),
-  intermediate_size: computed(size(262144).default(2880)),
-  num_hidden_layers: computed(size(512).default(36)),
-  num_attention_heads: computed(size(1024).default(64)),
-  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  ...sizeKeys({
+    vocab_size: 201088,
+    hidden_size: 2880,
+    intermediate_size: 2880,
+    num_hidden_layers: 36,
+    num_attention_heads: 64,
+    max_position_embeddings: 131072,
+  }),
   num_key_value_heads: headCount(8),
   head_dim: headCount(64),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  rms_norm_eps: epsilon(1e-5),
   attention_bias: computed(z.boolean().default(true)),
   sliding_window: computed(z.number().int().positive().nullish().default(128)),
   layer_types: listedTypes,
@@ -60,7 +63,7 @@ const gptOssMixture = (c: ConfigValues<typeof gptOssKeys>): DecoderExperts => ({
 export const gptOss = familyOf({
   family: 'gpt_oss',
   rope: { theta: 150000 },
-  defaults: config => (config.rope_scaling || config.rope_parameters ? {} : { rope_parameters: GPT_OSS_POSITIONS }),
+  defaults: ropeUnlessGiven(GPT_OSS_POSITIONS),
   keys: gptOssKeys,
   own: c => ({
     biases: alike(c.attention_bias),

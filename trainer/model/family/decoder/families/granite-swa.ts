@@ -2,22 +2,24 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
-import { headCount, listedTypes } from '../keys/decoder-keys.ts';
+import { epsilon } from '../../common-keys.ts';
+import { headCount, listedTypes, sizeKeys } from '../keys/decoder-keys.ts';
 import { type LayerType, windowsOf } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
 import { graniteKeys, graniteOwn } from './granite.ts';
 
 const graniteSwaKeys = {
   ...graniteKeys,
-  vocab_size: computed(size(2 ** 20).default(100352)),
-  hidden_size: computed(size(65536).default(2560)),
-  intermediate_size: computed(size(262144).default(8192)),
-  num_hidden_layers: computed(size(512).default(24)),
-  num_attention_heads: computed(size(1024).default(20)),
+  ...sizeKeys({
+    vocab_size: 100352,
+    hidden_size: 2560,
+    intermediate_size: 8192,
+    num_hidden_layers: 24,
+    num_attention_heads: 20,
+    max_position_embeddings: 8192,
+  }),
   num_key_value_heads: headCount(4),
-  max_position_embeddings: computed(size(2 ** 24).default(8192)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  rms_norm_eps: epsilon(1e-5),
   tie_word_embeddings: computed(z.boolean().default(true)),
   sliding_window: computed(z.number().int().positive().nullish().default(128)),
   layer_types: listedTypes,

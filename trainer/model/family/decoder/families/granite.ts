@@ -8,7 +8,7 @@ import { size } from '../../common-keys.ts';
 import { graniteExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { graniteHybridNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, expertKeys, expertProblems, gatedBy, MAX_EXPERTS } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { expandedSize, mambaKeys, mambaOf, mambaProblems } from '../keys/mamba-keys.ts';
@@ -69,7 +69,7 @@ const graniteHybridKeys = {
   layer_types: computed(types.nullish()),
   layers_block_type: computed(types.nullish()),
   position_embedding_type: computed(z.string().nullish(), ['rope', 'nope']),
-  intermediate_size: computed(size(262144).default(11008)),
+  ...sizeKeys({ intermediate_size: 11008 }),
   num_experts_per_tok: computed(chosenCount.default(2)),
   ...refusedUnless([false], 'mlp_bias'),
   ...refusedUnless(['rmsnorm'], 'normalization_function'),

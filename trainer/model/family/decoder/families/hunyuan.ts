@@ -1,25 +1,26 @@
 /** HunYuan without experts: heads are normalized after rotation, and a fixed factor stretches its base for long texts. */
 
-import { z } from 'zod';
-import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { hunYuanNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const hunYuanKeys = {
   ...decoderKeys,
   ...noWindows,
-  vocab_size: computed(size(2 ** 20).default(290943)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(11008)),
-  num_hidden_layers: computed(size(512).default(32)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({
+    vocab_size: 290943,
+    hidden_size: 4096,
+    intermediate_size: 11008,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    max_position_embeddings: 2048,
+  }),
   num_key_value_heads: headCount(null),
-  max_position_embeddings: computed(size(2 ** 24).default(2048)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(0),
   attention_bias: biased,
   ...refusedUnless([false], 'mlp_bias', 'use_sliding_window'),
   ...withoutEffect('says how the same products are split', 'pretraining_tp'),

@@ -5,31 +5,27 @@
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon, size } from '../../common-keys.ts';
 import { lfm2Experts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { lfm2Names } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const NOT_READ = 'is not read by Transformers either';
-const epsilon = computed(z.number().positive().max(1).default(1e-5));
 
 const listed = z.array(z.enum(['full_attention', 'conv'])).max(512);
 
 /** The keys that all of its models have. */
 export const lfm2SharedKeys = {
   ...decoderKeys,
-  vocab_size: computed(size(2 ** 20).default(65536)),
-  num_hidden_layers: computed(size(512).default(32)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({ vocab_size: 65536, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 128000 }),
   num_key_value_heads: headCount(8),
-  max_position_embeddings: computed(size(2 ** 24).default(128000)),
-  pad_token_id: computed(z.number().int().nullish().default(0)),
+  pad_token_id: paddingId(0),
   tie_word_embeddings: computed(z.boolean().default(true)),
-  norm_eps: epsilon,
+  norm_eps: epsilon(1e-5),
   conv_L_cache: computed(z.number().int().min(2).max(64).default(3)),
   conv_bias: biased,
   // An older name, which takes precedence over the newer one.
@@ -45,8 +41,7 @@ export const lfm2SharedKeys = {
 
 const lfm2Keys = {
   ...lfm2SharedKeys,
-  hidden_size: computed(size(65536).default(2560)),
-  intermediate_size: computed(size(262144).default(12288)),
+  ...sizeKeys({ hidden_size: 2560, intermediate_size: 12288 }),
   layer_types: computed(listed.nullish()),
   full_attn_idxs: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
   block_multiple_of: computed(size(262144).default(256)),
@@ -59,8 +54,7 @@ const lfm2Keys = {
 
 const lfm2MoeKeys = {
   ...lfm2SharedKeys,
-  hidden_size: computed(size(65536).default(2048)),
-  intermediate_size: computed(size(262144).default(7168)),
+  ...sizeKeys({ hidden_size: 2048, intermediate_size: 7168 }),
   layer_types: computed(listed),
   moe_intermediate_size: computed(size(262144).default(1792)),
   num_dense_layers: computed(z.number().int().nonnegative().max(512).default(2)),

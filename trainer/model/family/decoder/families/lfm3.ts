@@ -6,7 +6,7 @@ import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnles
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { rate, size } from '../../common-keys.ts';
 import { lfm3Names } from '../blocks/names.ts';
-import { biased, headCount } from '../keys/decoder-keys.ts';
+import { biased, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { type LayerType, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 import { lfm2Blocks, lfm2SharedKeys } from './lfm2.ts';
@@ -15,14 +15,10 @@ const NOT_READ = 'is not read by Transformers either';
 
 const lfm3Keys = {
   ...lfm2SharedKeys,
-  vocab_size: computed(size(2 ** 20).default(128000)),
-  hidden_size: computed(size(65536).default(2048)),
-  intermediate_size: computed(size(262144).default(7680)),
-  num_hidden_layers: computed(size(512).default(24)),
-  num_attention_heads: computed(size(1024).default(16)),
+  ...sizeKeys({ vocab_size: 128000, hidden_size: 2048, intermediate_size: 7680, num_hidden_layers: 24, num_attention_heads: 16 }),
   num_key_value_heads: headCount(4),
   head_dim: computed(size(1024).default(128)),
-  pad_token_id: computed(z.number().int().nullish().default(124893)),
+  pad_token_id: paddingId(124893),
   conv_L_cache: computed(z.number().int().min(2).max(64).default(7)),
   attention_bias: biased,
   attention_dropout: computed(rate.nullish().default(0)),

@@ -2,9 +2,10 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless } from '../../../config-keys.ts';
-import { size } from '../../common-keys.ts';
-import { decoderKeys, headCount, listedTypes, sameTypes, windowSize } from '../keys/decoder-keys.ts';
+import { epsilon, size } from '../../common-keys.ts';
+import { decoderKeys, headCount, listedTypes, paddingId, sameTypes, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
 import { everywhere, type LayerType, windowsOf } from '../keys/layers.ts';
+import { ropeUnlessGiven } from '../keys/rope-config.ts';
 import { alike, familyOf } from './family.ts';
 
 const mistralKeys = {
@@ -40,32 +41,38 @@ export const ministral = familyOf({
 
 const ministral3Keys = {
   ...decoderKeys,
-  vocab_size: computed(size(2 ** 20).default(131072)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(14336)),
-  num_hidden_layers: computed(size(512).default(34)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({
+    vocab_size: 131072,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 34,
+    num_attention_heads: 32,
+    max_position_embeddings: 262144,
+  }),
   num_key_value_heads: headCount(8),
   head_dim: computed(size(1024).nullish().default(128)),
-  max_position_embeddings: computed(size(2 ** 24).default(262144)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(11)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(11),
   sliding_window: computed(z.number().int().positive().nullish()),
   layer_types: sameTypes,
   ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
   ...refused('attention_chunk_size'),
 } as const satisfies KeyTable;
 
-/** Transformers' default for a config without positions. */
-const MINISTRAL3_ROPE = {
-  ...{ rope_type: 'yarn', rope_theta: 1e6, factor: 16, original_max_position_embeddings: 16384, beta_fast: 32, beta_slow: 1 },
-  ...{ mscale: 1, mscale_all_dim: 1, llama_4_scaling_beta: 0.1 },
+/** Transformers' positions for a config without them, except for their base, factor and length. */
+export const mistralYarn = {
+  rope_type: 'yarn',
+  beta_fast: 32,
+  beta_slow: 1,
+  mscale: 1,
+  mscale_all_dim: 1,
+  llama_4_scaling_beta: 0.1,
 } as const;
 
 export const ministral3 = familyOf({
   family: 'ministral3',
   keys: ministral3Keys,
   rope: { growsQueries: true },
-  defaults: ({ rope_scaling: older, rope_parameters: newer }) => (older || newer ? {} : { rope_parameters: MINISTRAL3_ROPE }),
+  defaults: ropeUnlessGiven({ ...mistralYarn, rope_theta: 1e6, factor: 16, original_max_position_embeddings: 16384 }),
   own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined) }),
 });

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless } from '../../../config-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { mixtralExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { headCount, sameTypes } from '../keys/decoder-keys.ts';
@@ -12,7 +13,7 @@ import { alike, familyOf } from './family.ts';
 const mixtralKeys = {
   ...expertKeys,
   num_key_value_heads: headCount(8),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  rms_norm_eps: epsilon(1e-5),
   sliding_window: computed(z.number().int().positive().nullish()),
   ...refusedUnless([], 'attention_chunk_size'),
   ...expertCounts,

@@ -14,12 +14,12 @@ import {
   withoutEffect,
 } from '../../../config-keys.ts';
 import { activationOf } from '../../../layer/activation.ts';
-import { activation, size } from '../../common-keys.ts';
+import { activation, epsilon, size } from '../../common-keys.ts';
 import { nemotronExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import type { DecoderMamba } from '../blocks/mamba.ts';
 import { nemotronNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, sizeKeys } from '../keys/decoder-keys.ts';
 import { groupedExpertKeys, groupedExperts, groupProblems } from '../keys/grouped-experts.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
@@ -43,14 +43,10 @@ const NOT_READ = 'is not read by Transformers';
 const nemotronHKeys = {
   ...decoderKeys,
   ...groupedExpertKeys({ width: 7688, experts: 8, perToken: 2, groups: 1, chosenGroups: 1, factor: 1 }),
-  vocab_size: computed(size(2 ** 20).default(131072)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(21504)),
-  num_attention_heads: computed(size(1024).default(32)),
+  ...sizeKeys({ vocab_size: 131072, hidden_size: 4096, intermediate_size: 21504, num_attention_heads: 32, max_position_embeddings: 4096 }),
   num_key_value_heads: headCount(8),
   head_dim: headCount(128),
-  max_position_embeddings: computed(size(2 ** 24).default(4096)),
-  layer_norm_epsilon: computed(z.number().positive().max(1).default(1e-5)),
+  layer_norm_epsilon: epsilon(1e-5),
   layers_block_type: computed(kinds.nullish()),
   // An alias of `layers_block_type`.
   layer_types: computed(kinds.nullish()),

@@ -1,9 +1,9 @@
 /** OLMo 2 and 3: norms only after attention and MLP, and norms over all queries or keys of a token together. */
 
-import { z } from 'zod';
-import { computed, type KeyTable } from '../../../config-keys.ts';
+import type { KeyTable } from '../../../config-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { olmoNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, listedTypes, noWindows, windowSize } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, listedTypes, noWindows, paddingId, windowSize } from '../keys/decoder-keys.ts';
 import { everywhere, layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -11,8 +11,8 @@ const olmoCommon = {
   ...decoderKeys,
   num_key_value_heads: headCount(null),
   attention_bias: biased,
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(1)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(1),
 } as const;
 
 const olmo2Keys = { ...olmoCommon, ...noWindows } as const satisfies KeyTable;

@@ -3,9 +3,9 @@
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
-import { size } from '../../common-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
-import { biased, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { biased, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
@@ -13,15 +13,17 @@ import { alike, familyOf } from './family.ts';
 const olmoeKeys = {
   ...expertKeys,
   ...noWindows,
-  vocab_size: computed(size(2 ** 20).default(50304)),
-  hidden_size: computed(size(65536).default(2048)),
-  intermediate_size: computed(size(262144).default(2048)),
-  num_hidden_layers: computed(size(512).default(16)),
-  num_attention_heads: computed(size(1024).default(16)),
+  ...sizeKeys({
+    vocab_size: 50304,
+    hidden_size: 2048,
+    intermediate_size: 2048,
+    num_hidden_layers: 16,
+    num_attention_heads: 16,
+    max_position_embeddings: 4096,
+  }),
   num_key_value_heads: headCount(null),
-  max_position_embeddings: computed(size(2 ** 24).default(4096)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(1)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(1),
   attention_bias: biased,
   num_experts: computed(count.default(64)),
   num_experts_per_tok: computed(chosenCount.default(8)),

@@ -2,17 +2,17 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { rate } from '../../common-keys.ts';
+import { epsilon, rate } from '../../common-keys.ts';
 import { phi3Names } from '../blocks/names.ts';
-import { decoderKeys, headCount, sameTypes } from '../keys/decoder-keys.ts';
+import { decoderKeys, headCount, paddingId, sameTypes } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 const phi3Keys = {
   ...decoderKeys,
   num_key_value_heads: headCount(null),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
-  pad_token_id: computed(z.number().int().nullish().default(32000)),
+  rms_norm_eps: epsilon(1e-5),
+  pad_token_id: paddingId(32000),
   sliding_window: computed(z.number().int().positive().nullish()),
   partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
   resid_pdrop: computed(rate.default(0)),

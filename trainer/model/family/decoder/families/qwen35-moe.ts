@@ -5,7 +5,7 @@ import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffec
 import { size } from '../../common-keys.ts';
 import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { headCount } from '../keys/decoder-keys.ts';
+import { headCount, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
@@ -34,7 +34,7 @@ const qwen35MoeKeys = {
 
 const qwen3NextKeys = {
   ...sharedKeys,
-  intermediate_size: computed(size(262144).default(5632)),
+  ...sizeKeys({ intermediate_size: 5632 }),
   num_experts: computed(count.default(512)),
   num_experts_per_tok: computed(chosenCount.default(10)),
   norm_topk_prob: computed(z.boolean().default(true)),

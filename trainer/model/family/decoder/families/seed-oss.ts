@@ -2,23 +2,25 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { rate, size } from '../../common-keys.ts';
-import { biased, decoderKeys, headCount, noWindows } from '../keys/decoder-keys.ts';
+import { rate } from '../../common-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
 
 const seedOssKeys = {
   ...decoderKeys,
   ...noWindows,
-  vocab_size: computed(size(2 ** 20).default(155136)),
-  hidden_size: computed(size(65536).default(4096)),
-  intermediate_size: computed(size(262144).default(27648)),
-  num_hidden_layers: computed(size(512).default(64)),
-  num_attention_heads: computed(size(1024).default(80)),
+  ...sizeKeys({
+    vocab_size: 155136,
+    hidden_size: 4096,
+    intermediate_size: 27648,
+    num_hidden_layers: 64,
+    num_attention_heads: 80,
+    max_position_embeddings: 524288,
+  }),
   num_key_value_heads: headCount(8),
   head_dim: headCount(128),
-  max_position_embeddings: computed(size(2 ** 24).default(524288)),
-  pad_token_id: computed(z.number().int().nullish().default(1)),
+  pad_token_id: paddingId(1),
   attention_bias: computed(z.boolean().default(true)),
   attention_out_bias: biased,
   mlp_bias: biased,

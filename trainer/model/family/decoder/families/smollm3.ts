@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable } from '../../../config-keys.ts';
-import { biased, decoderKeys, headCount, listedTypes } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, listedTypes, paddingId } from '../keys/decoder-keys.ts';
 import { type LayerType, usesRope, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -12,7 +12,7 @@ const smollm3Keys = {
   attention_bias: biased,
   mlp_bias: biased,
   tie_word_embeddings: computed(z.boolean().default(true)),
-  pad_token_id: computed(z.number().int().nullish().default(128004)),
+  pad_token_id: paddingId(128004),
   use_sliding_window: computed(z.boolean().default(false)),
   sliding_window: computed(z.number().int().positive().nullish()),
   no_rope_layers: computed(

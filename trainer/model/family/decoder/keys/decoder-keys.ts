@@ -1,10 +1,11 @@
 /** The keys of config.json that all decoders or several families share: see `config-keys.ts`. */
 
 import { z } from 'zod';
+import { namesOf } from '../../../../catalog/entries.ts';
 import { isRecord } from '../../../../narrow.ts';
 import type { ConfigJson } from '../../../config-json.ts';
-import { type ConfigValues, computed, type RefusedKey, refusedUnless } from '../../../config-keys.ts';
-import { activation, causalKeys, rate, size } from '../../common-keys.ts';
+import { type ComputedKey, type ConfigValues, computed, type RefusedKey, refusedUnless } from '../../../config-keys.ts';
+import { activation, causalKeys, epsilon, rate, size } from '../../common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
 /** A number of heads, or the size of one; null if it follows from other keys. */
@@ -22,18 +23,43 @@ export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => (
   supported: JSON.stringify(how),
 });
 
-/** The keys that these decoders share. Bounds are four times the largest published sizes. */
+/** Bounds of a decoder's sizes: four times the largest published ones. */
+const MAX_SIZES = {
+  vocab_size: 2 ** 20,
+  hidden_size: 65536,
+  intermediate_size: 262144,
+  num_hidden_layers: 512,
+  num_attention_heads: 1024,
+  max_position_embeddings: 2 ** 24,
+} as const;
+
+type SizeWithDefault = ComputedKey<z.ZodDefault<z.ZodNumber>>;
+
+/** Keys of sizes with the defaults of a family. */
+export const sizeKeys = <Name extends keyof typeof MAX_SIZES>(
+  usual: Readonly<Record<Name, number>>,
+): Readonly<Record<Name, SizeWithDefault>> =>
+  // Every name gets a key.
+  Object.fromEntries(namesOf(usual).map(name => [name, computed(size(MAX_SIZES[name]).default(usual[name]))])) as Record<
+    Name,
+    SizeWithDefault
+  >;
+
+/** The token that pads texts; null if there is none. */
+export const paddingId = (usual: number) => computed(z.number().int().nullish().default(usual));
+
+/** The keys that these decoders share. */
 export const decoderKeys = {
   ...causalKeys,
   ...rotaryKeys,
-  vocab_size: computed(size(2 ** 20)),
-  hidden_size: computed(size(65536)),
-  intermediate_size: computed(size(262144)),
-  num_hidden_layers: computed(size(512)),
-  num_attention_heads: computed(size(1024)),
+  vocab_size: computed(size(MAX_SIZES.vocab_size)),
+  hidden_size: computed(size(MAX_SIZES.hidden_size)),
+  intermediate_size: computed(size(MAX_SIZES.intermediate_size)),
+  num_hidden_layers: computed(size(MAX_SIZES.num_hidden_layers)),
+  num_attention_heads: computed(size(MAX_SIZES.num_attention_heads)),
   head_dim: headCount(null),
-  max_position_embeddings: computed(size(2 ** 24)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
+  max_position_embeddings: computed(size(MAX_SIZES.max_position_embeddings)),
+  rms_norm_eps: epsilon(1e-6),
   hidden_act: activation('silu'),
   tie_word_embeddings: computed(z.boolean().default(false)),
   attention_dropout: computed(rate.nullish()),

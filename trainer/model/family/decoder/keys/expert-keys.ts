@@ -1,7 +1,7 @@
 /** The keys of config.json shared by decoders with mixtures of experts, and their interpretation: see `config-keys.ts`. */
 
 import { type ConfigValues, computed, contradiction, refusedUnless, withoutEffect } from '../../../config-keys.ts';
-import { activationOf, activations, swiglu } from '../../../layer/activation.ts';
+import { gatedActivation } from '../../../layer/activation.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
 import type { DecoderExperts, Gated } from '../blocks/experts.ts';
@@ -45,10 +45,4 @@ export const expertProblems = (
 ];
 
 /** Gate and up as two products: activation(gate) · up. */
-export function gatedBy(name: string): Gated {
-  const activation = activationOf(name);
-  return {
-    kind: 'separate',
-    of: (graph, gate, up) => (activation === activations.silu ? swiglu(graph, gate, up) : graph.mul(activation(graph, gate), up)),
-  };
-}
+export const gatedBy = (name: string): Gated => ({ kind: 'separate', of: gatedActivation(name) });

@@ -82,6 +82,12 @@ function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
   return Object.keys(older).length > 0 ? ['rope_scaling', older] : ['rope_parameters', recordOf(config.rope_parameters)];
 }
 
+/** Returns the default of a family whose configs may leave out all positions. @param rope the record that then applies */
+export const ropeUnlessGiven =
+  (rope: ConfigJson) =>
+  ({ rope_scaling: older, rope_parameters: newer }: ConfigJson): ConfigJson =>
+    older || newer ? {} : { rope_parameters: rope };
+
 const recordOf = (value: unknown): ConfigJson => (isRecord(value) ? value : {});
 const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 
