@@ -93,7 +93,7 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     const isInPlace = mayBeWithin && all.every(({ op }) => READ_BUFFERS.has(op));
     const isOfNone = isView(node)
       ? node.inputs.some(input => sources.has(input))
-      : isComputed(node) && (isInPlace || saves(node, reads, countOf(node, readers)));
+      : isComputed(node) && !isSummedApart(node, readers) && (isInPlace || saves(node, reads, countOf(node, readers)));
     if (mayBeWithin && isOfNone) {
       sources.set(node, reads);
       waiting.set(node, waitingIn(node));
@@ -168,6 +168,19 @@ function partsInPlace(
     if (!part || !keepsAxes(reader, i)) return undefined;
     return (forms.get(keyOf(part.whole, input)) ?? []).find(hasBuffer);
   };
+}
+
+/**
+ * Returns true for a tensor that is summed along different axes. XLA's sums along different axes have different kernels: one also writes the
+ * tensor (`MultiOutputFusion`), and the others read it. A sum of negated values is the negated sum.
+ */
+function isSummedApart(node: Node, readers: ReadonlyMap<Node, readonly Node[]>): boolean {
+  const sumsOf = (each: Node): readonly string[] =>
+    (readers.get(each) ?? []).flatMap(reader => {
+      if (reader.op === 'neg') return sumsOf(reader);
+      return isOp(reader, 'sum') ? [`${reader.attrs.axes} of ${reader.inputs[0]?.shape}`] : [];
+    });
+  return new Set(sumsOf(node)).size > 1;
 }
 
 /** Returns the number of readers of a tensor. A widening cast has no buffer, so its readers count as readers of the tensor. */

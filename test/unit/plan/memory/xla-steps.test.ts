@@ -60,6 +60,18 @@ describe('buffers of a schedule', () => {
     expect(opsIn(0, true)).not.toContain('mul');
   });
 
+  it.each([
+    [[1], [1], false],
+    [[1], [2], true],
+  ])('are those of a tensor that is summed along axis %j and along axis %j: %j', (some, others, hasBuffer) => {
+    const { ops } = buffersOf((graph, x) => {
+      const scaled = graph.exp(graph.reshape(x, [1, SIZE, SIZE]));
+      const sums = [graph.sum(scaled, some), graph.sum(graph.neg(scaled), others)].map(sum => graph.reshape(sum, [SIZE]));
+      return graph.concat(sums, 0);
+    });
+    expect(ops.includes('exp')).toBe(hasBuffer);
+  });
+
   it('are those of what many readers would compute from much', () => {
     const sumOfProducts = (graph: Graph, x: Node): Node => graph.add(graph.matmul(x, x), graph.matmul(x, graph.exp(x)));
     const { ops } = buffersOf((graph, x) => {

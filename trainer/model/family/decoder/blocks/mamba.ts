@@ -173,8 +173,11 @@ function stateControls(
   { mamba: { steps }, block, inputs: { states }, batch, tokens }: TraceMambaParams,
 ): { decay: Node; rate: Node } {
   const { graph } = tracer;
-  const plain = softplus(graph, graph.add(dt, tracer.parameter(block.stepBias.weight)));
-  const step = within(graph, plain, steps);
+  const biased = graph.add(dt, tracer.parameter(block.stepBias.weight));
+  // The backward pass computes the steps and their slope from these few values. Otherwise XLA would also keep the whole first product with
+  // its bias, because the steps are a slice of that.
+  biased.kept = true;
+  const step = within(graph, softplus(graph, biased), steps);
   const taken = states ? graph.mul(step, graph.reshape(isReadOf(graph, states.counts, tokens), [batch, tokens, 1])) : step;
   const decay = graph.mul(taken, graph.neg(graph.exp(tracer.parameter(block.decayScale.weight))));
   return { decay, rate: taken };
