@@ -35,6 +35,8 @@ export interface CardEntry {
   readonly memoryGib: number;
   /** Number of multiprocessors as CUDA counts them; for a B200, on both dies. */
   readonly multiprocessors: number;
+  /** Dense bfloat16 products with float32 sums, in TFLOP/s: half of the rate "with sparsity". For GeForce cards, twice their float32 rate. */
+  readonly teraflops: number;
   /** Memory bandwidth in GB/s. */
   readonly bandwidth: number;
   readonly cacheMib: number;
@@ -48,6 +50,7 @@ const entries = {
     capability: '8.6',
     memoryGib: 12,
     multiprocessors: 28,
+    teraflops: 25.5,
     bandwidth: 360,
     cacheMib: 3,
     gigahertz: 1.78,
@@ -57,39 +60,88 @@ const entries = {
     capability: '8.9',
     memoryGib: 16,
     multiprocessors: 34,
+    teraflops: 44.1,
     bandwidth: 288,
     cacheMib: 32,
     gigahertz: 2.54,
   },
-  'rtx-3090': { label: 'RTX 3090', capability: '8.6', memoryGib: 24, multiprocessors: 82, bandwidth: 936, cacheMib: 6, gigahertz: 1.7 },
-  'rtx-4090': { label: 'RTX 4090', capability: '8.9', memoryGib: 24, multiprocessors: 128, bandwidth: 1008, cacheMib: 72, gigahertz: 2.52 },
+  'rtx-3090': {
+    label: 'RTX 3090',
+    capability: '8.6',
+    memoryGib: 24,
+    multiprocessors: 82,
+    teraflops: 71,
+    bandwidth: 936,
+    cacheMib: 6,
+    gigahertz: 1.7,
+  },
+  'rtx-4090': {
+    label: 'RTX 4090',
+    capability: '8.9',
+    memoryGib: 24,
+    multiprocessors: 128,
+    teraflops: 165.2,
+    bandwidth: 1008,
+    cacheMib: 72,
+    gigahertz: 2.52,
+  },
   'rtx-5090': {
     label: 'RTX 5090',
     capability: '12.0',
     memoryGib: 32,
     multiprocessors: 170,
+    teraflops: 209.5,
     bandwidth: 1792,
     cacheMib: 96,
     gigahertz: 2.41,
   },
-  l4: { label: 'L4', capability: '8.9', memoryGib: 24, multiprocessors: 58, bandwidth: 300, cacheMib: 48, gigahertz: 2.04 },
-  l40s: { label: 'L40S', capability: '8.9', memoryGib: 48, multiprocessors: 142, bandwidth: 864, cacheMib: 96, gigahertz: 2.52 },
+  l4: { label: 'L4', capability: '8.9', memoryGib: 24, multiprocessors: 58, teraflops: 121, bandwidth: 300, cacheMib: 48, gigahertz: 2.04 },
+  l40s: {
+    label: 'L40S',
+    capability: '8.9',
+    memoryGib: 48,
+    multiprocessors: 142,
+    teraflops: 362,
+    bandwidth: 864,
+    cacheMib: 96,
+    gigahertz: 2.52,
+  },
   'a100-40': {
     label: 'A100 40 GB',
     capability: '8.0',
     memoryGib: 40,
     multiprocessors: 108,
+    teraflops: 312,
     bandwidth: 1555,
     cacheMib: 40,
     gigahertz: 1.41,
   },
-  a100: { label: 'A100 80 GB', capability: '8.0', memoryGib: 80, multiprocessors: 108, bandwidth: 2039, cacheMib: 40, gigahertz: 1.41 },
-  h100: { label: 'H100 80 GB', capability: '9.0', memoryGib: 80, multiprocessors: 132, bandwidth: 3352, cacheMib: 50, gigahertz: 1.98 },
+  a100: {
+    label: 'A100 80 GB',
+    capability: '8.0',
+    memoryGib: 80,
+    multiprocessors: 108,
+    teraflops: 312,
+    bandwidth: 2039,
+    cacheMib: 40,
+    gigahertz: 1.41,
+  },
+  h100: {
+    label: 'H100 80 GB',
+    capability: '9.0',
+    memoryGib: 80,
+    multiprocessors: 132,
+    teraflops: 989,
+    bandwidth: 3352,
+    cacheMib: 50,
+    gigahertz: 1.98,
+  },
   h200: {
     label: 'H200',
     capability: '9.0',
     memoryGib: 141e9 / 2 ** 30,
     multiprocessors: 132,
+    teraflops: 989,
     bandwidth: 4800,
     cacheMib: 50,
     gigahertz: 1.98,
@@ -99,6 +151,7 @@ const entries = {
     capability: '10.0',
     memoryGib: 180e9 / 2 ** 30,
     multiprocessors: 148,
+    teraflops: 2250,
     bandwidth: 7700,
     cacheMib: 126,
     gigahertz: 1.97,
@@ -116,6 +169,20 @@ export const cardOfEachGeneration = ['a100', 'rtx-3090', 'rtx-4090', 'h100', 'b2
 
 /** The card that stands for unknown devices: the model of buffers was calibrated with programs compiled for it. */
 export const ASSUMED_CARD: CardName = 'h100';
+
+/** Rows of a tile of a product: fewer rows take as long. */
+const TILE_ROWS = 128;
+
+/**
+ * Number of rows from which a product with a large weight is limited by arithmetic instead of by reading the weight, in whole tiles. Each
+ * row takes 2 FLOP per element of the weight, and an element has 2 bytes. So the intensity in FLOP per byte is the number of rows, and the
+ * limit is the rate of products divided by that of memory (the ridge of the roofline: Williams, Waterman and Patterson 2009). For float32,
+ * both the bytes and the time of a product double.
+ */
+export function fillingRows(name: CardName): number {
+  const { teraflops, bandwidth } = cardCatalog[name];
+  return TILE_ROWS * Math.ceil((1000 * teraflops) / bandwidth / TILE_ROWS);
+}
 
 /** Memory of a card in bytes. */
 export const cardBytes = (name: CardName): number => Math.round(cardCatalog[name].memoryGib * 2 ** 30);

@@ -46,6 +46,8 @@ export interface TracerParams {
   readonly trainedColumns?: ReadonlyMap<string, VariableSpec>;
   /** See `Tracer.longest`. */
   readonly longest?: number;
+  /** See `Tracer.fillingRows`. */
+  readonly fillingRows?: number | undefined;
 }
 
 /** The first stream of the model's own dropout; those below belong to methods. */
@@ -59,6 +61,11 @@ export class Tracer {
    * far tables are read. If undefined, the trace is for one length and may take shortcuts.
    */
   readonly longest: number | undefined;
+  /**
+   * Number of rows from which a product with a large weight is limited by arithmetic on the card that computes; undefined on a processor or
+   * an unknown device.
+   */
+  readonly fillingRows: number | undefined;
   /** The taps of each module by its name, one per use: blocks that share weights use a module several times. */
   private readonly taps = new Map<string, readonly ModuleTap[]>();
   /** New values of buffers, assigned at the end of the step. */
@@ -79,6 +86,7 @@ export class Tracer {
     this.batchNormMode = params.batchNorm ?? 'frozen';
     this.storage = params.storage ?? FLOAT32_STORAGE;
     this.longest = params.longest;
+    this.fillingRows = params.fillingRows;
   }
 
   /** True in a training step. Otherwise, the values that pass through the modules may be observed. */

@@ -37,6 +37,7 @@ import { offloadPlaces } from '../train/optimizer-offload.ts';
 import {
   type ComputesOn,
   deviceParts,
+  fillingRowsOn,
   hostFrom,
   methodSettings,
   optimizerSettings,
@@ -186,6 +187,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     // Devices sum within a program, always in float32.
     exchangeType: recipe.devices > 1 ? 'float32' : recipe.gradient_exchange_dtype,
     parts: facts.parts ?? partsOf(recipe),
+    fillingRows: fillingRowsOn(on),
   };
   const whole: PlannedModel = { model, task, attachment };
   const answerCache = data ? data.answerCache : largestCache(recipe, model);
@@ -215,7 +217,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     passesOf: shape => trainPasses(whole, shape),
     trainPass: (pass, recompute, depth = whole) =>
       passOf(pass.trace({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) })),
-    evalPass: (shape, depth = whole) => passOf(traceEval({ ...depth, parts: training.parts }, shape)),
+    evalPass: (shape, depth = whole) => passOf(traceEval({ ...depth, parts: training.parts, fillingRows: training.fillingRows }, shape)),
     atDepth: blocks => {
       const small = loadModel({ ...headers.config, num_hidden_layers: blocks }, headOf(model));
       return { model: small, task: taskOf(small, recipe), attachment: placeFirst(small) };

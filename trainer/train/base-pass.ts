@@ -18,10 +18,12 @@ export const KEEP_START = 'start/keep';
 /** Swaps the values in place with the copies. */
 export const SWAP_START = 'start/swap';
 
-export function traceBase({ task, attachment, parts }: Pick<TraceParams, 'task' | 'attachment' | 'parts'>, shape: BatchShape): Traced {
+type BaseParams = Pick<TraceParams, 'task' | 'attachment' | 'parts' | 'fillingRows'>;
+
+export function traceBase({ task, attachment: { storage }, parts, fillingRows }: BaseParams, shape: BatchShape): Traced {
   // Each process reads the base for its own batches; devices read it together.
   const graph = new Graph(parts?.own === 'each' ? parts : undefined);
-  const { nll } = task.evaluation(new Tracer({ graph, storage: attachment.storage }), shape);
+  const { nll } = task.evaluation(new Tracer({ graph, storage, fillingRows }), shape);
   return { graph, outputs: { nll: required(nll, 'the losses of targets') }, effects: [], readsBase: true };
 }
 

@@ -1,6 +1,6 @@
 /** Derives the settings of method and optimizer from a recipe, so that training and the memory estimate agree. */
 
-import type { CardName } from '../catalog/cards.ts';
+import { ASSUMED_CARD, type CardName, fillingRows } from '../catalog/cards.ts';
 import type { DeviceCard } from '../catalog/device-card.ts';
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import type { ComputedParts } from '../graph/graph.ts';
@@ -78,6 +78,12 @@ export const copiesInMemory = (
   { device }: Pick<ComputesOn, 'device'>,
   apart = false,
 ): number => (apart ? 1 : processes * (device === 'cpu' ? devices : 1));
+
+/** The rows that fill a product on the card named, or on the GPU here; undefined on a processor or a device of which nothing is known. */
+export function fillingRowsOn({ device, card, gpu }: ComputesOn): number | undefined {
+  const known = card ?? (gpu && (gpu.card ?? ASSUMED_CARD));
+  return device === 'gpu' && known ? fillingRows(known) : undefined;
+}
 
 /** The parts of a batch that the devices of one process compute, one each; undefined for one device. */
 export const deviceParts = ({ devices }: Pick<Recipe, 'devices'>): ComputedParts | undefined =>

@@ -5,7 +5,7 @@
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
-import type { Attachment, Trainable } from '../method/method.ts';
+import type { Trainable } from '../method/method.ts';
 import type { ParameterSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import { required, valueFor } from '../narrow.ts';
@@ -72,9 +72,9 @@ const of =
     trace(params, required(params.task.cached, 'the cached loss of the task'), shape);
 
 /** Traces the forward pass with training's dropout: a mini-batch gets the same seed in both passes. */
-const traceForward: CachedTrace = ({ attachment }, cached, shape) => {
+const traceForward: CachedTrace = (params, cached, shape) => {
   const graph = new Graph();
-  return { graph, outputs: { outputs: cached.outputs(trainTracer(graph, attachment), shape) }, effects: [] };
+  return { graph, outputs: { outputs: cached.outputs(trainTracer(graph, params), shape) }, effects: [] };
 };
 
 /**
@@ -108,7 +108,7 @@ const traceBackward: CachedTrace = (params, cached, shape) => {
 export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   const { task, attachment } = params;
   const graph = new Graph(params.parts);
-  const tracer = trainTracer(graph, attachment);
+  const tracer = trainTracer(graph, params);
   const targets = new Map<Node, Trainable>();
   const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
   const requestFor = (parameter: ParameterSpec): GradientRequest => {
@@ -134,12 +134,15 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   return { graph, outputs: { loss, ...measured, ...outputs }, effects: [...effects, ...followed] };
 }
 
-const trainTracer = (graph: Graph, { linearHook, buffers, storage, trainables }: Attachment): Tracer =>
-  new Tracer({
+function trainTracer(graph: Graph, { attachment, fillingRows }: Pick<TraceParams, 'attachment' | 'fillingRows'>): Tracer {
+  const { linearHook, buffers, storage, trainables } = attachment;
+  return new Tracer({
     graph,
     linearHook,
     seed: graph.feed('seed', [2], 'int32'),
     batchNorm: buffers ? 'updated' : 'frozen',
     storage,
     trainedColumns: new Map(trainables.flatMap(({ variable, columns }) => (columns ? [[variable.name, columns.variable]] : []))),
+    fillingRows,
   });
+}

@@ -71,9 +71,11 @@ function traceApply({ attachment, optimizer, maxGradNorm, parts, exchangeType }:
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
+type EvalParams = Pick<TraceParams, 'task' | 'attachment' | 'parts' | 'fillingRows'>;
+
 /** @param params if they have parts for devices, each device evaluates whole batches of its own */
-export function traceEval({ task, attachment, parts }: Pick<TraceParams, 'task' | 'attachment' | 'parts'>, shape: BatchShape): Traced {
+export function traceEval({ task, attachment: { linearHook, storage }, parts, fillingRows }: EvalParams, shape: BatchShape): Traced {
   const graph = new Graph();
-  const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage }), shape);
+  const outputs = task.evaluation(new Tracer({ graph, linearHook, storage, fillingRows }), shape);
   return { graph, outputs, effects: [], replicas: replicasOf(parts) };
 }

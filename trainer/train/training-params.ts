@@ -22,6 +22,8 @@ export interface TrainProgramParams {
   readonly parts?: ComputedParts | undefined;
   /** The type in which gradients are sent between processes, float32 by default. */
   readonly exchangeType?: SumType;
+  /** See `Tracer.fillingRows`. */
+  readonly fillingRows?: number | undefined;
   readonly recompute: RecomputePolicy;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];

@@ -1,6 +1,6 @@
 /** Tests that cards are found by the names that people write. */
 import { describe, expect, it } from 'vitest';
-import { cardBytes, cardNames, findCard, usableCardBytes } from '../../../trainer/catalog/cards.ts';
+import { cardBytes, cardNames, fillingRows, findCard, usableCardBytes } from '../../../trainer/catalog/cards.ts';
 
 describe('findCard', () => {
   it.each([
@@ -30,4 +30,13 @@ it('every card has less usable memory than its total', () => {
     expect(usableCardBytes(name)).toBeLessThan(cardBytes(name));
     expect(cardBytes(name)).toBeGreaterThanOrEqual(12 * 2 ** 30);
   }
+});
+
+it.each([
+  ['rtx-3090', 128],
+  ['a100', 256],
+  ['h100', 384],
+  ['l4', 512],
+] as const)('a product of the %s is limited by arithmetic from %i rows', (card, rows) => {
+  expect(fillingRows(card)).toBe(rows);
 });

@@ -43,25 +43,25 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens, pr
   return {
     model,
     loss(tracer, shape, requestFor, labelSmoothing = 0) {
-      const { graph } = tracer;
+      const { graph, fillingRows } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
       const found = headLossWithGradient(
         graph,
-        { hidden, weight, cap: model.logitCap, soft, ...feeds },
+        { hidden, weight, cap: model.logitCap, soft, fillingRows, ...feeds },
         { weight: requestFor(model.head.weight), labelSmoothing },
       );
       return found.soft ? { ...found, outputs: { nll: found.nll, divergence: found.soft } } : found;
     },
     evaluation(tracer, shape): Record<string, Node> {
-      const { graph } = tracer;
+      const { graph, fillingRows } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      const { loss, nll, hits, soft: divergence } = headLoss(graph, { hidden, weight, cap: model.logitCap, soft, ...feeds });
+      const { loss, nll, hits, soft: divergence } = headLoss(graph, { hidden, weight, cap: model.logitCap, soft, fillingRows, ...feeds });
       const hiddenAt = (feed: string, count: number): Node =>
         graph.gather(graph.cast(hidden, weight.dtype), graph.feed(feed, [count], 'int32'));
       const outputs: Record<string, Node> = { loss, nll, hits, ...(divergence && { divergence }) };

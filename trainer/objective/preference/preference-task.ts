@@ -33,14 +33,14 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
     model,
     rowsPerSample,
     loss(tracer, shape, requestFor) {
-      const { graph } = tracer;
+      const { graph, fillingRows } = tracer;
       const feeds = declare(graph, shape);
       const hidden = hiddenOf(model, tracer, feeds.inputs, { learned, rowsPerSample });
       const weight = tracer.factor(model.head.weight);
       let judged: JudgedBatch | undefined;
       const { nll, seeds } = headSlopes(
         graph,
-        { hidden, weight, cap: model.logitCap, ...feeds },
+        { hidden, weight, cap: model.logitCap, fillingRows, ...feeds },
         {
           weight: requestFor(model.head.weight),
           weigh: nll => {
@@ -53,11 +53,11 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
       return { loss: judged.loss, seeds, outputs: { nll } };
     },
     evaluation(tracer, shape): Record<string, Node> {
-      const { graph } = tracer;
+      const { graph, fillingRows } = tracer;
       const feeds = declare(graph, shape);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      const { nll } = headLoss(graph, { hidden, weight, cap: model.logitCap, targetWeights: feeds.targetPresence, ...feeds });
+      const { nll } = headLoss(graph, { hidden, weight, cap: model.logitCap, fillingRows, targetWeights: feeds.targetPresence, ...feeds });
       const { loss, losses } = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
       return { loss, losses, nll };
     },

@@ -72,6 +72,15 @@ test.each([
   expect(targetChunk(shape, 2048)).toBe(targets);
 });
 
+test.each([
+  { model: 'Llama 3 8B', shape: [128_256, 4096], all: 2047, targets: 384 },
+  { model: 'Llama 3 8B with short texts', shape: [128_256, 4096], all: 510, targets: 384 },
+  { model: 'Llama 3.2 1B: its logits take an eighth of the weight', shape: [128_256, 2048], all: 2047, targets: 256 },
+  { model: 'SmolLM2: a chunk that is small anyway is not larger', shape: [49_152, 576], all: 510, targets: 128 },
+])('$model on a card whose products 384 rows fill', ({ shape, all, targets }) => {
+  expect(targetChunk(shape, all, 384)).toBe(targets);
+});
+
 test.each([160, 510, 2046])('the head of Gemma 3 with its gradient takes less than a tenth of the logits of %i targets', targets => {
   const shape = [262_144, 640];
   const [vocabulary = 0, features = 0] = shape;

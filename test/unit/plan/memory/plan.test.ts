@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { goldenConfig } from '../../../../bench/memory/memory-models.ts';
+import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
 import { CARD_ENGINE } from '../../../../trainer/catalog/engines.ts';
 import type { KnownPrograms } from '../../../../trainer/graph/known-programs.ts';
 import type { Signature } from '../../../../trainer/graph/program.ts';
@@ -171,6 +172,25 @@ describe('a teacher', () => {
       /the teacher's pass alone takes \d+ MB, a sample at a time\. .*distillation\.logits/,
     );
   });
+});
+
+test.each([
+  { device: 'cpu', rows: 128 },
+  { device: 'gpu', rows: 128 },
+  { device: 'gpu', card: 'h100', rows: 384 },
+  { device: 'gpu', gpu: deviceCard({ name: 'NVIDIA A100-SXM4-80GB' }), rows: 256 },
+  { device: 'gpu', gpu: deviceCard({ name: 'unknown' }), rows: 384 },
+] as const)('the head computes as many logits at once as fill a product: %j', ({ rows, ...on }) => {
+  const large = { ...config, hidden_size: 4096, num_hidden_layers: 1, vocab_size: 131_072, max_position_embeddings: 2048 };
+  const { trainPass, passesOf, trainShapes } = planRun({
+    recipe: recipeWith(['max_length=2048', 'per_device_train_batch_size=1']),
+    headers: headersOf(large),
+    on: { engine: CARD_ENGINE, ...on },
+  });
+  const [pass] = passesOf(elementAt(trainShapes, 0));
+  const { signature } = trainPass(required(pass, 'the pass'), 'none');
+  const logits = signature.schedule.filter(({ op, shape }) => op === 'matmul' && shape[1] === large.vocab_size);
+  expect(logits[0]?.shape).toEqual([rows, large.vocab_size]);
 });
 
 describe('a run on a GPU that its weights do not fit', () => {

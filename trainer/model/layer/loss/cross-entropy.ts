@@ -19,6 +19,8 @@ export interface HeadLossParams {
   readonly targetWeights: Node;
   /** A second loss of the same logits, mixed with the NLL. */
   readonly soft?: SoftTargets | undefined;
+  /** See `Tracer.fillingRows`. */
+  readonly fillingRows?: number | undefined;
 }
 
 /** A loss of the logits that is not the NLL of one token, such as the divergence from another model's distribution. */
@@ -62,19 +64,24 @@ export interface HeadLoss {
 /** A chunk's logits may always take this many bytes, or this share of the head's weight, because they hardly matter next to it. */
 const SMALL_BYTES = 26 * 2 ** 20;
 const SMALL_SHARE = 1 / 32;
+/** To reach the rows that fill a product, a chunk's logits may take this share of the head's weight. */
+const MAX_SHARE = 1 / 8;
 /**
- * A product with fewer rows is limited by reading the weight: per row, 32 rows take 1.5 times as long as 128. To reach this many, a chunk's
- * logits may take the larger share below.
+ * A product with fewer rows is limited by reading the weight on a processor: per row, 32 rows take 1.5 times as long as 128, and more than
+ * 128 as long. There, a chunk also has at most this share of all targets, unless it is small by the limits above.
  */
 const FILLING_TARGETS = 128;
-const MAX_SHARE = 1 / 8;
-/** Largest chunk, as a share of all targets, unless a chunk of that size is small by the limits above. */
 const MAX_SHARE_OF_LOGITS = 1 / 10;
 
-/** Number of targets whose logits are in memory at once. @param shape of the weight @param all targets of the batch */
-export function targetChunk([vocabulary = 1, features = 1]: readonly number[], all: number): number {
+/**
+ * Number of targets whose logits are in memory at once.
+ * @param shape of the weight
+ * @param all targets of the batch
+ * @param fillingRows of a card; undefined on a processor
+ */
+export function targetChunk([vocabulary = 1, features = 1]: readonly number[], all: number, fillingRows?: number): number {
   const [small, share] = [SMALL_BYTES / 4 / vocabulary, SMALL_SHARE * features];
-  const filling = Math.min(FILLING_TARGETS, MAX_SHARE * features, MAX_SHARE_OF_LOGITS * all);
+  const filling = Math.min(fillingRows ?? Math.min(FILLING_TARGETS, MAX_SHARE_OF_LOGITS * all), MAX_SHARE * features);
   return Math.max(16, ...[small, share, filling].map(targets => Math.floor(targets / 16) * 16));
 }
 
@@ -202,7 +209,7 @@ interface Chunk {
 
 function splitTargets(graph: Graph, params: TargetParams): Chunk[] {
   const targets = params.targetIds.shape[0] as number;
-  const step = targetChunk(params.weight.shape, targets);
+  const step = targetChunk(params.weight.shape, targets, params.fillingRows);
   const chunks: Chunk[] = [];
   for (let begin = 0; begin < targets; begin += step) {
     const size = Math.min(step, targets - begin);
