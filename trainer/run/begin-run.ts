@@ -44,11 +44,7 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
   try {
     await removeHalfWritten(runDir, isRunFile);
     await recoverReplaced(runDir, say);
-    const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE && name !== REPLACED);
-    // A run that is killed after its folder was cleared, but before it wrote a state, leaves only the earlier log.
-    const [first, ...others] = present.filter(isRunFile);
-    const isUnbegun = (first === RUN_FILES.earlierLog && others.length === 0) || (await endedBeforeFirstStep(runDir));
-    checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun: await isRunFolder(runDir) });
+    const { present, isUnbegun } = await requireReplaceable(runDir, overwrite);
     if (present.some(isRunFile))
       say(
         `replacing the run in ${runDir}${isUnbegun ? `, which ended before its first update; its log is kept as ${RUN_FILES.earlierLog}` : ''}`,
@@ -75,17 +71,20 @@ async function takeFolder(runDir: string, say: (message: string) => void): Promi
 }
 
 interface Found {
-  readonly runDir: string;
+  /** The names in the folder. */
   readonly present: readonly string[];
-  readonly overwrite: boolean;
+  /** True if the run in the folder ended before its first update. */
   readonly isUnbegun: boolean;
-  readonly isRun: boolean;
 }
 
-function checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun }: Found): void {
-  if (present.length === 0 || isUnbegun) return;
+/** @throws RunError 'output-not-empty' if the folder contains files that a new run must not replace */
+export async function requireReplaceable(runDir: string, overwrite: boolean): Promise<Found> {
+  const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE && name !== REPLACED);
   const inTheWay = present.filter(isRunFile);
-  if (overwrite && (isRun || inTheWay.length === 0)) return;
+  // A run that is killed after its folder was cleared, but before it wrote a state, leaves only the earlier log.
+  const isUnbegun = inTheWay.join() === RUN_FILES.earlierLog || (await endedBeforeFirstStep(runDir));
+  const isRun = await isRunFolder(runDir);
+  if (present.length === 0 || isUnbegun || (overwrite && (isRun || inTheWay.length === 0))) return { present, isUnbegun };
   if (overwrite)
     throw notEmpty(runDir, `is not a run, and overwrite_output_dir replaces only runs; files in the way: ${inTheWay.sort().join(', ')}`);
   throw new RunError(

@@ -102,6 +102,10 @@ describe('train', () => {
     const { step = 0 } = (await summarizeRun(runDir('detached'))) ?? {};
     const more = await rowtune(['resume', 'runs/detached', `max_steps=${step + 2}`]);
     expect(more.value, more.stderr).toMatchObject({ ok: true, state: 'finished', steps: step + 2 });
+    const over = await rowtune(['runs', '--stop', 'runs/detached']);
+    expect([over.status, over.value]).toEqual([2, expect.objectContaining({ error: expect.objectContaining({ code: 'job-missing' }) })]);
+    const again = await rowtune(['train', 'spam.rowtune.yaml', '--detach', 'output_dir=runs/detached']);
+    expect(again.value).toMatchObject({ error: { code: 'output-not-empty' } });
   });
 
   test('of a run that the daemon does not know, the result is shown if it has one', async () => {

@@ -7,6 +7,7 @@ import { realPath } from '../../files/real-path.ts';
 import type { JobRecord, RunList } from '../../protocol/messages/rpc-messages.ts';
 import { listRunsAnywhere } from '../../rpc/cluster-runs.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
+import { hasEnded } from '../../rpc/jobs/job-record.ts';
 import { readSummary } from '../../run/read-summary.ts';
 import { summarizeRun } from '../../run/run-folder.ts';
 import { isSweepFolder } from '../../run/sweep-folder.ts';
@@ -93,6 +94,8 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
+const SHOW_STATE = 'Show its state with: rowtune runs';
+
 /** Calls `work` with the daemon's newest job in this run folder, then closes the client. */
 async function withJob(
   context: CommandContext,
@@ -102,7 +105,7 @@ async function withJob(
   const { settings, cwd } = context;
   const runDir = path.resolve(settings.remoteDaemon?.dir ?? cwd, run);
   const client = await connectIfRunning(context);
-  const hint = 'Show its state with: rowtune runs';
+  const hint = SHOW_STATE;
   if (client === undefined) throw new CliError('no daemon is running', { code: 'daemon-missing', exitStatus: EXIT.usage, hint });
   try {
     const job = await jobIn(await client.request('listJobs', {}), runDir, settings.remoteDaemon === undefined);
@@ -162,12 +165,15 @@ const followJobOf = (context: CommandContext, run: string): Promise<CommandResul
   });
 
 const stopRun = (context: CommandContext, run: string): Promise<CommandResult> =>
-  withJob(context, run, async (client, { id, kind }, runDir) => {
+  withJob(context, run, async (client, job, runDir) => {
     const { terminal, cwd } = context;
+    const { id, kind } = job;
+    if (hasEnded(job)) throw new CliError(`the job in ${run} has ended`, { code: 'job-missing', exitStatus: EXIT.usage, hint: SHOW_STATE });
     terminal.say('info', STOPPING);
     await client.request('stopJob', { id });
-    const { state, startedAt } = await client.request('waitForJob', { id });
+    const { state, startedAt, resume } = await client.request('waitForJob', { id });
     const command = kind === 'sweep' ? sweepCommandOf(runDir, cwd) : resumeCommandOf(runDir, cwd);
-    terminal.print(startedAt === undefined ? 'stopped before it began; nothing of it is kept' : `${state}; resume it with: ${command}`);
+    const next = resume === undefined ? '' : `; resume it with: ${command}`;
+    terminal.print(startedAt === undefined ? 'stopped before it began; nothing of it is kept' : `${state}${next}`);
     return { value: { ok: true, id, runDir, state } };
   });

@@ -1,10 +1,12 @@
 /** `rowtune train`: trains a recipe in its own run folder, on the daemon if one is running. */
 
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { type Command, Option } from 'commander';
 import type { JobRequest, RankPlace, WorkerEvent } from '../../protocol/messages/job-messages.ts';
 import type { RecipeSource } from '../../protocol/messages/rpc-messages.ts';
-import { requireUsableOutput } from '../../run/begin-run.ts';
+import { requireReplaceable, requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -106,7 +108,12 @@ async function train(
   if (isSent) {
     const sent: RecipeSource = { ...source, overrides: [...source.overrides, ...engineOverrides(context, recipe)] };
     const start = { name: 'train', params: { id: randomUUID(), recipe: sent } } as const;
-    if (client === undefined) return detachTraining(context, start);
+    if (client === undefined) {
+      const { output_dir: output } = recipe;
+      if (output !== undefined && context.settings.remoteDaemon === undefined)
+        await checkDetachedOutput(path.resolve(source.baseDir, output), recipe.overwrite_output_dir);
+      return detachTraining(context, start);
+    }
     return finishTraining(context, await trainOnDaemon(context, client, start));
   }
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
@@ -114,6 +121,12 @@ async function train(
   const request = { kind: 'train', context: typedContext(context, source.baseDir), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
+}
+
+/** Nobody sees that a detached run fails at once. @throws RunError if the folder cannot take a new run */
+async function checkDetachedOutput(runDir: string, overwrite: boolean): Promise<void> {
+  await requireUsableOutput(runDir);
+  if (existsSync(runDir)) await requireReplaceable(runDir, overwrite);
 }
 
 /** Refuses --processes. @throws CliError */

@@ -64,7 +64,8 @@ function resultOf({ state, result, failure, kind, runDir = '' }: JobRecord, comm
   const resumeCommand = kind !== 'sweep' && existsSync(runDir) && !hasCheckpoint(runDir) ? undefined : command;
   if (state === 'aborted') throw aborted({ resumeCommand });
   if (failure !== undefined) {
-    const goOn = resumeCommand === undefined ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
+    const isSaid = failure.hint?.includes('rowtune resume') === true;
+    const goOn = resumeCommand === undefined || isSaid ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
     throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join('\n') || undefined });
   }
   if (result === undefined && state === 'succeeded')
