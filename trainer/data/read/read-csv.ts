@@ -138,10 +138,16 @@ async function* readCsv(
   { onSkip, onBytes }: Listeners = {},
   { columns, skipsShort = false }: Layout = {},
 ): AsyncGenerator<DataRecord> {
+  /** The line where the last record ended, including records that were not yet read from the parser when it failed. */
+  let endedAt = 1;
   const parser = parse({
     delimiter,
     quote: quoteOf(delimiter),
     bom: true,
+    on_record: (record, { lines }) => {
+      endedAt = lines;
+      return record;
+    },
     columns: columns ? [...columns] : (header: string[]) => checkedHeader(file, header),
     skip_records_with_error: skipsShort,
     on_skip: () => {
@@ -170,7 +176,8 @@ async function* readCsv(
     }
   } catch (error) {
     if (error instanceof DataError) throw error;
-    const { lines } = isRecord(error) ? error : {};
+    // The parser looks for the end of an open quote up to the end of the file.
+    const { lines } = codeOf(error) === QUOTE_NOT_CLOSED ? { lines: endedAt + 1 } : isRecord(error) ? error : {};
     throw csvError({ file, delimiter, line: typeof lines === 'number' ? lines - countedTwice : lastLine + 1 }, error);
   } finally {
     source.destroy();
@@ -232,6 +239,8 @@ interface CsvPlace {
   readonly line: number;
 }
 
+const QUOTE_NOT_CLOSED = 'CSV_QUOTE_NOT_CLOSED';
+
 /** Advice for a record with a different number of fields from the header. */
 const UNEVEN_ADVICE: Readonly<Record<Delimiter, string>> = {
   ',': 'Quote fields that hold commas or line breaks',
@@ -250,7 +259,7 @@ function csvError({ file, delimiter, line }: CsvPlace, cause: unknown): DataErro
   if (code === 'CSV_MAX_RECORD_SIZE') {
     return new DataError({ ...recordTooLarge, file, line }, { cause });
   }
-  if (code === 'CSV_QUOTE_NOT_CLOSED') {
+  if (code === QUOTE_NOT_CLOSED) {
     return new DataError(
       { file, line, problem: 'a quoted field that is never closed', advice: 'Close it; inside a field write "" for a quote' },
       { cause },

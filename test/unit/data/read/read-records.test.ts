@@ -103,7 +103,7 @@ describe('malformed files', () => {
     ['a.json', '{"rows": 1}', ':1: expected a list of samples'],
     ['a.json', '"text"', ':1: expected a list of samples'],
     ['a.csv', 'text,label\na,b\nc\n', ':3: 1 fields, expected 2'],
-    ['a.csv', 'text,label\na,"b\nc\n', 'a quoted field that is never closed'],
+    ['a.csv', 'text,label\na,b\na,"b\nc\nd\n', ':3: a quoted field that is never closed'],
     ['a.csv', 'text,text\na,b\n', ':1: the column "text" appears twice'],
     ['a.parquet', 'PAR1', ': not a readable Parquet file'],
     ['a.parquet', parquet.subarray(0, 300), ': not a readable Parquet file'],
