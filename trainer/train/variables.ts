@@ -36,7 +36,7 @@ export const storedWeights = (
   onBytes?: StreamOptions['onBytes'],
 ): AsyncGenerator<VariableData> => weightStream(model, file, { storage, onBytes });
 
-/** @param onPart called when the session holds a part */
+/** @param onPart called when the session holds a part; not for a part without variables */
 export async function loadVariables(
   session: Pick<Session, 'load' | 'coder'>,
   values: StartValues,
@@ -49,7 +49,9 @@ export async function loadVariables(
     optimizer: optimizerZeros(values),
   };
   for (const part of namesOf(parts)) {
-    await session.load(parts[part]);
+    const variables = parts[part];
+    if (Array.isArray(variables) && variables.length === 0) continue;
+    await session.load(variables);
     onPart(part);
   }
 }
@@ -81,16 +83,17 @@ function* trainedValues(values: StartValues): Generator<VariableData> {
     if (!given.has(variable.name)) yield { name: variable.name, data: indices };
 }
 
-function* gradientZeros({ attachment, optimizer, accumulates }: StartValues): Generator<VariableData> {
-  if (!accumulates || !optimizer) return;
-  for (const group of updateGroups(attachment.trainables, optimizer)) yield { name: gradientVariable(group).name, data: 'zeros' };
+function gradientZeros({ attachment, optimizer, accumulates }: StartValues): readonly VariableData[] {
+  if (!accumulates || !optimizer) return [];
+  return updateGroups(attachment.trainables, optimizer).map(group => zeros(gradientVariable(group)));
 }
 
-function* optimizerZeros({ attachment, optimizer }: StartValues): Generator<VariableData> {
-  if (!optimizer) return;
-  for (const group of updateGroups(attachment.trainables, optimizer))
-    for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
+function optimizerZeros({ attachment, optimizer }: StartValues): readonly VariableData[] {
+  if (!optimizer) return [];
+  return updateGroups(attachment.trainables, optimizer).flatMap(group => optimizerState(optimizer, group).map(zeros));
 }
+
+const zeros = ({ name }: { readonly name: string }): VariableData => ({ name, data: 'zeros' });
 
 /** A weight that is converted to float32 only on access: most weights derive nothing, and rows are picked from the bits. */
 function inFloat32({ name, data }: VariableData): LoadedWeight {

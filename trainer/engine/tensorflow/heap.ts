@@ -18,6 +18,9 @@ export const LOAD_MAP_BYTES = 64 * 2 ** 10;
  */
 const RUN_MAP_BYTES = 4 * 2 ** 20;
 
+/** Loads of fewer bytes leave too little on the host to be worth a collection, which takes 50 ms. */
+const COLLECTED_BYTES = 2 ** 20;
+
 export class Heap {
   private readonly addon: HeapAddon;
 
@@ -30,9 +33,9 @@ export class Heap {
     this.addon.mapFrom(LOAD_MAP_BYTES);
   }
 
-  /** Ends loading. Collects the host's copies if the process was started with `--expose-gc`, as workers are. */
-  endLoad(): void {
-    globalThis.gc?.();
+  /** Ends loading this many bytes. Collects the host's copies if the process was started with `--expose-gc`, as workers are. */
+  endLoad(bytes: number): void {
+    if (bytes >= COLLECTED_BYTES) globalThis.gc?.();
     this.addon.trim();
     this.addon.mapFrom(RUN_MAP_BYTES);
   }

@@ -103,10 +103,11 @@ class TensorflowSession implements Session {
     let batch: Fed[] = [];
     let loaded: string[] = [];
     let releases: (() => void)[] = [];
-    let bytes = 0;
+    let [bytes, loadedBytes] = [0, 0];
     const flush = () => {
       if (loaded.length > 0) this.execute('load', batch, loaded);
       for (const release of releases) release();
+      loadedBytes += bytes;
       [batch, loaded, releases, bytes] = [[], [], [], 0];
     };
     for await (const { name, data, release = nothing } of values) {
@@ -118,7 +119,7 @@ class TensorflowSession implements Session {
       if (bytes >= LOAD_BATCH_BYTES) flush();
     }
     flush();
-    this.heap?.endLoad();
+    this.heap?.endLoad(loadedBytes);
   }
 
   private fedFor(load: Port, data: HostArray | 'zeros'): Fed {

@@ -33,13 +33,13 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const own = await choosePrecision({ ...params, model: base.model }, base.engine);
     const precision = params.ranks ? params.ranks.first(own) : own;
     const begun = checkpoint?.state.batching;
-    const opened = residentBytes();
+    // A session of another model would leave memory that the session of this one reuses, so measure before it.
+    const { compares, hasTeacher } = objectiveCatalog[recipe.task];
+    const opened = compares?.usesReference || hasTeacher ? residentBytes() : undefined;
     const setup = await setUpTask({ ...params, base, precision, batching: begun }, 'train');
     checkData(params, setup.digest);
     checkRanksAgree(params, base, setup.digest);
-    // Measured before any session of the model: memory that a session leaves in the heap is reused by the next.
-    const { compares, hasTeacher } = objectiveCatalog[recipe.task];
-    const baselineBytes = compares?.usesReference || hasTeacher ? opened : residentBytes();
+    const baselineBytes = opened ?? residentBytes();
     const { selection: chosen, choice } = await select(params, { base, setup, precision });
     // The selection must be identical on all ranks, down to the last bit, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
