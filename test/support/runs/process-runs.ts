@@ -8,6 +8,7 @@ import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { type MetricsLine, readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
 import { startWorker } from '../daemon/worker.ts';
+import { runInProcess } from './run-in-process.ts';
 
 export interface Finished {
   readonly last: WorkerEvent | undefined;
@@ -20,8 +21,15 @@ export async function runJobOfRun(request: Extract<JobRequest, { runDir: string 
   return { last, metrics: await readMetrics(request.runDir) };
 }
 
+/** Trains in a worker process, which starts others if the recipe says so. */
 export const trainIn = (runDir: string, recipe: Recipe, context: JobContext): Promise<Finished> =>
   runJobOfRun({ kind: 'train', recipe, runDir, context });
+
+/** Trains in this process, which saves starting one. @throws what ends the run */
+export async function trainHere(runDir: string, recipe: Recipe, context: JobContext): Promise<Finished> {
+  const { value } = await runInProcess({ kind: 'train', recipe, runDir, context });
+  return { last: { type: 'result', value }, metrics: await readMetrics(runDir) };
+}
 
 /** Returns the trained tensors of a checkpoint. */
 export async function trainedTensors(runDir: string, step: number): Promise<Map<string, Float32Array>> {
