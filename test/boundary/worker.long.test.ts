@@ -1,10 +1,9 @@
-/** The worker as a process: its messages, how it stops, and that a kill at any moment costs only the time since the last checkpoint. */
+/** The worker as a process: its messages, and how it stops. hostile.long.test.ts kills it at any moment. */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/messages/job-messages.ts';
-import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { summarizeRun } from '../../trainer/run/run-folder.ts';
 import { startWorker } from '../support/daemon/worker.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
@@ -12,7 +11,6 @@ import { makeTinyTask } from '../support/runs/tiny-task.ts';
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
-const STEPS = 40;
 /** Settings of a run that lasts longer than any test. */
 const LONG = ['num_train_epochs=100000', 'save_strategy="no"'];
 const train = (name: string, ...overrides: string[]): JobRequest & { readonly runDir: string } => ({
@@ -22,8 +20,6 @@ const train = (name: string, ...overrides: string[]): JobRequest & { readonly ru
   context,
 });
 const isUpdate = (event: WorkerEvent): boolean => event.type === 'metrics' && event.values.loss !== undefined;
-const lossesOf = async (runDir: string) =>
-  (await readMetrics(runDir)).flatMap(({ step, loss }) => (loss === undefined ? [] : [{ step, loss }]));
 
 describe('one job', () => {
   test('verify: phases, then a result, then the end', async () => {
@@ -89,35 +85,5 @@ describe('stopping', () => {
     expect((await second).last).toMatchObject({ type: 'failed', code: 'run-busy' });
     first.child.send({ type: 'stop', save: false });
     expect((await first.ended).status).toBe(0);
-  });
-});
-
-describe('SIGKILL', () => {
-  test('killed at any moment, repeatedly: the resumed run has the losses of an uninterrupted one', async () => {
-    const settings = ['save_strategy=steps', 'save_steps=1', `max_steps=${STEPS}`, 'gradient_accumulation_steps=2', 'max_grad_norm=0.5'];
-    const whole = train('whole', ...settings);
-    expect((await startWorker(whole).ended).status).toBe(0);
-    const request = train('killed', ...settings);
-    // Kills during preparation, the rehearsal, an update or a save, at random moments.
-    const phases = ['compile', 'rehearse', 'train', 'train', 'train'];
-    let job: JobRequest = request;
-    for (const [i, phase] of phases.entries()) {
-      let armed = false;
-      const { ended, child } = startWorker(job, event => {
-        if (armed || event.type !== 'phase' || event.name !== phase) return;
-        armed = true;
-        setTimeout(() => child.kill('SIGKILL'), Math.random() * (phase === 'train' ? 150 : 60));
-      });
-      // The kill may come after the work is done, which is valid, too.
-      const { signal, status } = await ended;
-      expect(signal === 'SIGKILL' || status === 0, `${phase} ${i}: ${status}`).toBe(true);
-      if (status === 0) break;
-      expect((await summarizeRun(request.runDir))?.state).toBe('interrupted');
-      job = { kind: 'resume', runDir: request.runDir, overrides: [], context };
-    }
-    const { last } = await startWorker(job).ended;
-    expect(last).toMatchObject({ type: 'result', value: { state: 'finished', steps: STEPS } });
-    expect(await lossesOf(request.runDir)).toEqual(await lossesOf(whole.runDir));
-    expect(readdirSync(join(request.runDir, 'checkpoints')).sort()).toEqual(['step-000039', 'step-000040']);
   });
 });

@@ -151,7 +151,7 @@ test('no acknowledged job is lost, at whatever moment the daemon is killed', { t
   const random = createRandom(13);
   const acknowledged: string[] = [];
   const modelDir = join(stateDir, 'no-model');
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 6; round++) {
     const child = await run(stateDir);
     const client = await connectToState(stateDir);
     // Kill shortly after one of the answers, from before the first to after the last, regardless of the machine's speed.
