@@ -33,7 +33,7 @@ const CONVOLUTIONS: readonly ConvCase[] = [
     filter: [3, 1, 3, 3],
     attrs: { ...PLAIN, groups: 3, strides: [2, 2], padding: [1, 1, 1, 1] },
   },
-  { title: 'depthwise, 7×7', x: [2, 5, 4, 3], filter: [3, 1, 7, 7], attrs: { ...PLAIN, groups: 3, padding: [3, 3, 3, 3] } },
+  { title: 'depthwise, 7×7', x: [1, 4, 3, 2], filter: [2, 1, 7, 7], attrs: { ...PLAIN, groups: 2, padding: [3, 3, 3, 3] } },
   { title: 'depthwise, two filters a channel', x: [1, 4, 4, 2], filter: [4, 1, 2, 2], attrs: { ...PLAIN, groups: 2 } },
   {
     title: 'depthwise, strides that differ',
