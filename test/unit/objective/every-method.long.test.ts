@@ -1,6 +1,6 @@
 /**
- * Tests every objective with every method of the catalog, with the batches and updates of a run: gradients, frozen parameters,
- * accumulation, and a resume. New methods are included automatically, as are new objectives whose samples have a known form.
+ * Tests every objective with every method of the catalog, with the batches and updates of a run: gradients and accumulation, and, with a
+ * third of the methods on one engine, frozen parameters and a resume. New methods are included automatically, as are new objectives whose samples have a known form.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -296,12 +296,13 @@ const refusalOf = (engine: Engine, opened: Opened, recipe: Recipe): string | und
 const opened = new Map<ObjectiveName, Opened>();
 for (const task of objectiveNames) opened.set(task, await openObjective(task));
 
-/**
- * Returns all methods for the built-in engine, which starts programs at once. For another engine, tests each method with a third of the
- * objectives, in turn.
- */
+/** True for a third of the methods of each objective, in turn. */
+const isInTurn = (task: ObjectiveName, method: MethodName): boolean =>
+  (methodNames.indexOf(method) + objectiveNames.indexOf(task)) % 3 === 0;
+
+/** Returns all methods for the built-in engine, which starts programs at once. */
 const methodsWith = (task: ObjectiveName, { description }: Engine): readonly MethodName[] =>
-  engineCatalog[description.name].isBuiltIn ? methodNames : methodNames.filter((_, i) => (i + objectiveNames.indexOf(task)) % 3 === 0);
+  engineCatalog[description.name].isBuiltIn ? methodNames : methodNames.filter(method => isInTurn(task, method));
 
 describeOn(await openOthers(), engine => {
   describe.each(objectiveNames)('%s', task => {
@@ -329,6 +330,9 @@ describeOn(await openOthers(), engine => {
         for (const [name, values] of found.gradient) expectClose([...valueFor(halved.gradient, name)], [...values], 1e-5, name);
         await expectSlope(updates, found);
       });
+      // What is trained and what a snapshot holds depends on the method and its optimizer, not on the loss. `laws.long.test.ts` holds it on
+      // every engine.
+      if (!engineCatalog[engine.description.name].isBuiltIn || !isInTurn(task, method)) return;
       const recipe = recipeFor(task, method, 'weight_decay=0.01');
       await using(Updates.open(engine, objective, recipe), async updates => {
         await updates.losses(2);
