@@ -5,6 +5,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { engineCatalog } from '../../../trainer/catalog/engines.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { required } from '../../../trainer/narrow.ts';
 import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
@@ -31,7 +32,7 @@ writeFileSync(
 );
 
 const LIVE = 'preference.reference=live';
-const STEPS = 5;
+const STEPS = 4;
 
 interface Case {
   readonly title: string;
@@ -53,6 +54,8 @@ const cases: readonly Case[] = [
 ];
 /** Cases for engines that need seconds to compile each program. */
 const few = new Set(cases.slice(0, 2));
+/** The case that is also stopped and resumed on engines that are not built in: its base is copies of rows. */
+const [resumedEverywhere] = cases;
 
 const NUMBERS = ['loss', 'grad_norm', 'margin', 'kl', 'eval_loss', 'eval_margin', 'eval_kl'] as const;
 const numbersOf = async (dir: string) => (await readMetrics(join(task.folder, dir))).map(line => NUMBERS.map(name => line[name] ?? 0));
@@ -60,7 +63,8 @@ const phasesOf = ({ events }: InProcess<unknown>) => events.flatMap(event => (ev
 
 for (const { name: engine, missing } of await listEngines())
   describe.skipIf(missing !== undefined)(`${engine}${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-    test.each(casesOn(engine, cases, one => few.has(one)))('$title', async ({ title, settings, tolerance = 1e-5 }) => {
+    test.each(casesOn(engine, cases, one => few.has(one)))('$title', async one => {
+      const { title, settings, tolerance = 1e-5 } = one;
       const all = [`engine=${engine}`, `max_steps=${STEPS}`, 'logging_steps=1', ...settings];
       const [live, cached] = [`${engine} ${title} live`, `${engine} ${title} cached`];
       const whole = await train(live, [...all, LIVE]);
@@ -75,6 +79,7 @@ for (const { name: engine, missing } of await listEngines())
       const [own, other] = await Promise.all([live, cached].map(dir => trainedTensors(join(task.folder, dir), STEPS)));
       expect(distanceOf(required(other, 'the weights'), required(own, 'the weights'))).toBeLessThan(10 * tolerance);
 
+      if (!engineCatalog[engine].isBuiltIn && one !== resumedEverywhere) return;
       const parts = `${engine} ${title} parts`;
       const first = await train(parts, [...all, LIVE, 'save_strategy="no"'], stopAfter(2));
       const second = await runInProcess({ kind: 'resume', runDir: join(task.folder, parts), overrides: [], context });

@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findCheckpoint } from '../../../trainer/adapter/find-checkpoint.ts';
+import { engineCatalog } from '../../../trainer/catalog/engines.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
@@ -17,6 +18,13 @@ afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
 const { context } = task;
 /** Cases for engines that need seconds to compile each program. */
 const few = new Set(['lora with dropout', 'rows of an int8 base']);
+/** Cases whose variables are, for an engine, of the same kinds as those of other cases; one engine runs them. */
+const likeOthers = new Set([
+  'spsft with dependencies',
+  'full, packed, plain SGD with momentum',
+  'lora from singular vectors, over nf4',
+  'columns of an nf4 base',
+]);
 
 /** Cases that use all state of a run: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
 const cases: { name: string; settings: string[]; stopAt: number }[] = [
@@ -52,7 +60,8 @@ const cases: { name: string; settings: string[]; stopAt: number }[] = [
 
 for (const { name: engine, missing, runsAhead } of await listEngines())
   describe.skipIf(missing !== undefined)(`${engine}${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-    test.each(casesOn(engine, cases, ({ name }) => few.has(name)))('$name', async ({ name, settings, stopAt }) => {
+    const own = cases.filter(({ name }) => engineCatalog[engine].isBuiltIn || !likeOthers.has(name));
+    test.each(casesOn(engine, own, ({ name }) => few.has(name)))('$name', async ({ name, settings, stopAt }) => {
       const recipe = task.recipe(`engine=${engine}`, 'max_steps=6', 'save_strategy="no"', ...settings);
       const dir = join(task.folder, `${engine} ${name}`);
       const whole = await runInProcess({ kind: 'train', recipe, runDir: `${dir} whole`, context });
