@@ -25,7 +25,7 @@ const families = readdirSync(import.meta.dirname).filter(isDecoder);
 const isOne = (name: string): boolean => ['gemma4', 'qwen3_5', 'lfm2'].includes(name);
 /** A prompt length of more than one prefill chunk, if the model has the positions, with an incomplete last chunk. */
 const PROMPT = PREFILL_TOKENS + 7;
-const STEPS = 9;
+const STEPS = 6;
 
 async function errors(engine: Engine, name: string): Promise<number[]> {
   const folder = await openModel(join(import.meta.dirname, name));
