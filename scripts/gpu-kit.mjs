@@ -83,7 +83,7 @@ export async function makeGpuKit(parent = path.join(root, 'dist')) {
   mkdirSync(parent, { recursive: true });
   const stage = await createKit(parent);
   const archive = path.join(parent, `${NAME}.tar.gz`);
-  run('tar', ['--use-compress-program', 'gzip -9', '-cf', archive, '-C', parent, NAME]);
+  run('tar', ['-czf', archive, '-C', parent, NAME]);
   rmSync(stage, { recursive: true });
   const { size } = statSync(archive);
   if (size > MAX_BYTES) throw new StepError(`${archive} has ${size} bytes, and at most ${MAX_BYTES} are allowed`);
