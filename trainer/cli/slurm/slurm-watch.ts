@@ -6,8 +6,10 @@ import type { Terminal } from '../show/terminal.ts';
 
 type Say = (text: string) => void;
 
-/** Milliseconds between two queries to Slurm, whose controller serves a whole cluster. */
+/** Maximum delay in milliseconds between two queries to Slurm, whose controller serves a whole cluster. */
 const POLL_MS = 3000;
+/** First delay, which then doubles: a job that was just stopped ends soon. */
+const FIRST_POLL_MS = 500;
 
 /**
  * Calls `look` repeatedly until it finds that the job has ended. A repeated text is shown once.
@@ -23,9 +25,9 @@ export async function untilEnded({ say: show }: Terminal, look: (say: Say) => Pr
     said = text;
   };
   try {
-    while (!left.signal.aborted) {
+    for (let pauseMs = FIRST_POLL_MS; !left.signal.aborted; pauseMs = Math.min(2 * pauseMs, POLL_MS)) {
       if (await look(say)) return true;
-      await delay(POLL_MS, undefined, { signal: left.signal }).catch(() => undefined);
+      await delay(pauseMs, undefined, { signal: left.signal }).catch(() => undefined);
     }
     return false;
   } finally {
