@@ -270,29 +270,14 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? '' : ` (s
   test('the runs of a sweep train in as many processes as the profile asks for', { timeout: 600_000 }, async () => {
     const sweepDir = join(task.folder, 'runs', 'ranks');
     const file = profile('ranks.slurm.yaml', 'tasks_per_node: 2\ncpus_per_task: 1\nworkers: 1\n');
-    const own = [
-      `output_dir=${sweepDir}`,
-      ...SETTINGS,
-      ...SWEEP,
-      ...EVALUATED,
-      'max_steps=600',
-      'eval_steps=200',
-      'per_device_train_batch_size=2',
-    ];
-    const { value } = await rowtune('sweep', recipe, '--on', 'slurm', '--profile', file, ...own);
+    const own = [...SETTINGS, 'eval_strategy=steps', 'eval_steps=20', 'max_steps=20', 'per_device_train_batch_size=2'];
+    const over = 'sweep.over={learning_rate: [1.0e-4, 1.0e-2]}';
+    const { value } = await rowtune('sweep', recipe, '--on', 'slurm', '--profile', file, `output_dir=${sweepDir}`, over, ...own);
     expect(value).toMatchObject({ ok: true, state: 'finished', best: '002' });
     const { ranks } = required(parseRanks(readFileSync(join(sweepDir, '002', 'ranks.json'), 'utf8')), 'ranks.json');
     expect(ranks).toHaveLength(2);
     const alone = join(task.folder, 'runs', 'ranks-alone');
-    const settings = [
-      ...SETTINGS,
-      ...EVALUATED,
-      'max_steps=600',
-      'eval_steps=200',
-      'per_device_train_batch_size=2',
-      'learning_rate=1e-2',
-      'threads=1',
-    ];
+    const settings = [...own, 'learning_rate=1e-2', 'threads=1'];
     const single = await rowtune('train', recipe, '--no-daemon', '--processes', '2', `output_dir=${alone}`, ...settings);
     expect(single.value).toMatchObject({ ok: true });
     expect(trainedNumbers(join(sweepDir, '002')).equals(trainedNumbers(alone))).toBe(true);
