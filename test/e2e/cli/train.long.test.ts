@@ -5,10 +5,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { engineCatalog } from '../../../trainer/catalog/engines.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
-import { listEngines } from '../../support/engines.ts';
 import { metricsLine, parseLines } from '../../support/files/read-json.ts';
 import { until } from '../../support/machine/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
@@ -27,11 +25,6 @@ const here = {
     return folder;
   },
 };
-/** The engine that is chosen by default, and those that run only on request. */
-const engines = [
-  { engine: 'auto', missing: undefined },
-  ...(await listEngines()).flatMap(({ name: engine, missing }) => (engineCatalog[engine].isOnRequest ? [{ engine, missing }] : [])),
-];
 /** Settings of a run that does not end during a test. */
 const LONG = ['num_train_epochs=100000', 'eval_strategy=no'];
 const runsForm = z.array(z.object({ runDir: z.string(), state: z.string() }));
@@ -199,47 +192,40 @@ describe('cut short', () => {
     expect(stderr).toContain('aborted');
   });
 
-  for (const { engine, missing } of engines)
-    test.skipIf(missing !== undefined)(
-      `a killed worker on ${engine} is explained, and resumes to the bit${missing ? ` (skipped: ${missing})` : ''}`,
-      async () => {
-        const run = `runs/killed-${engine}`;
-        const settings = [`engine=${engine}`, 'lr_scheduler_type=constant', 'save_steps=1'];
-        let killed = false;
-        const { status, stderr, stdout } = await startOf(
-          run,
-          'save_strategy=steps',
-          ...settings,
-        )({
-          ...here,
-          onStderr: async (text, child) => {
-            if (killed || !training.test(text)) return;
-            killed = true;
-            const state = await summarizeRun(path.join(folder, run));
-            if (state === undefined || state.pid === child.pid) throw new Error('the worker is no process of its own');
-            process.kill(state.pid, 'SIGKILL');
-          },
-        });
-        expect(status).toBe(1);
-        expect(stderr).toContain('was killed (SIGKILL)');
-        expect(stderr).toContain(`rowtune resume ${run}`);
-        expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'worker-killed' } });
-        expect((await summarizeRun(path.join(folder, run)))?.state).toBe('interrupted');
-        const saved = (await listCheckpoints(path.join(folder, run))).at(-1)?.step ?? 0;
-        const steps = saved + 3;
-        const resumed = await cliJson(['resume', run, `max_steps=${steps}`], here);
-        expect(resumed.status, resumed.stderr).toBe(0);
-        expect(resumed.value).toMatchObject({ ok: true, state: 'finished', steps });
-        const whole = await cliJson(
-          ['train', recipe, 'eval_strategy=no', ...settings, `max_steps=${steps}`, `output_dir=${run}-whole`],
-          here,
-        );
-        expect(whole.status, whole.stderr).toBe(0);
-        const losses = async (dir: string) =>
-          (await metricsOf(dir)).flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss]]));
-        expect(await losses(run)).toEqual(await losses(`${run}-whole`));
+  // Runs on PJRT are killed in devices-pjrt.long.test.ts.
+  test('a killed worker is explained, and resumes to the bit', async () => {
+    const run = 'runs/killed';
+    const settings = ['lr_scheduler_type=constant', 'save_steps=1'];
+    let killed = false;
+    const { status, stderr, stdout } = await startOf(
+      run,
+      'save_strategy=steps',
+      ...settings,
+    )({
+      ...here,
+      onStderr: async (text, child) => {
+        if (killed || !training.test(text)) return;
+        killed = true;
+        const state = await summarizeRun(path.join(folder, run));
+        if (state === undefined || state.pid === child.pid) throw new Error('the worker is no process of its own');
+        process.kill(state.pid, 'SIGKILL');
       },
-    );
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain('was killed (SIGKILL)');
+    expect(stderr).toContain(`rowtune resume ${run}`);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'worker-killed' } });
+    expect((await summarizeRun(path.join(folder, run)))?.state).toBe('interrupted');
+    const saved = (await listCheckpoints(path.join(folder, run))).at(-1)?.step ?? 0;
+    const steps = saved + 3;
+    const resumed = await cliJson(['resume', run, `max_steps=${steps}`], here);
+    expect(resumed.status, resumed.stderr).toBe(0);
+    expect(resumed.value).toMatchObject({ ok: true, state: 'finished', steps });
+    const whole = await cliJson(['train', recipe, 'eval_strategy=no', ...settings, `max_steps=${steps}`, `output_dir=${run}-whole`], here);
+    expect(whole.status, whole.stderr).toBe(0);
+    const losses = async (dir: string) => (await metricsOf(dir)).flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss]]));
+    expect(await losses(run)).toEqual(await losses(`${run}-whole`));
+  });
 
   test('when the command itself is killed, the worker saves and ends', async () => {
     let killed = false;
