@@ -1,6 +1,6 @@
 /** `rowtune data`: samples as the model will see them, and statistics of all samples. */
 import { Option } from 'commander';
-import { DATA_PARTS, type DataPart } from '../../protocol/view/data.ts';
+import { DATA_PARTS, type DataPart, type SamplePage } from '../../protocol/view/data.ts';
 import { jobContext } from '../../settings.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -45,6 +45,13 @@ async function data(
   const { recipe, baseDir } = await recipeOrRun(context, source, overrides);
   const request = { kind: 'data', context: jobContext(settings, baseDir), recipe, part, from, count, statistics } as const;
   let isShown = false;
+  const showSamples = (page: SamplePage): void => {
+    isShown = true;
+    // The error that follows explains why there are no samples.
+    if (page.samples.length === 0 && page.problem !== undefined) return;
+    if (page.part !== part) terminal.say('warning', `the recipe has no data.${part}: these are samples of data.${page.part}`);
+    terminal.print(describeSamples(page, terminal.isColored));
+  };
   const result = await runWorker({
     request,
     terminal,
@@ -52,15 +59,12 @@ async function data(
     onEvent: event => {
       if (event.type === 'statistics') terminal.say('info', `\n${describeStatistics(event.statistics)}\n`);
       if (event.type !== 'samples') return false;
-      isShown = true;
-      terminal.print(describeSamples(event.page, terminal.isColored));
+      showSamples(event.page);
       return true;
     },
   });
   const problem = result.failure ?? result.page.problem;
-  // The error explains why there are no samples.
-  const hasNone = problem !== undefined && result.page.samples.length === 0;
-  if (!isShown && !hasNone) terminal.print(describeSamples(result.page, terminal.isColored));
+  if (!isShown) showSamples(result.page);
   if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics)}`);
   if (problem !== undefined) terminal.say('error', `training would stop at this data:\n${problem}`);
   return { value: { ok: problem === undefined, ...result }, exitStatus: problem === undefined ? EXIT.ok : EXIT.failed };
