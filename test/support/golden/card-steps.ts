@@ -27,8 +27,15 @@ export type Config = Readonly<Record<string, unknown>>;
 /** Families with the same layers as another family. */
 const SAME_LAYERS = ['glm4_moe_lite', 'mistral4', 'ernie4_5', 'ernie4_5_moe', 'arcee'];
 
+interface FamilyFolder {
+  readonly folder: string;
+  readonly config: Config;
+  /** True if these are layers of another folder's family under other names, as in timm's files. */
+  readonly isRenamed: boolean;
+}
+
 /** Returns the first folder of each family in test/golden, and every timm folder, because those belong to many families. */
-export function families(): readonly { readonly folder: string; readonly config: Config }[] {
+export function families(): readonly FamilyFolder[] {
   const seen = new Set<string>();
   return readdirSync(golden)
     .filter(folder => existsSync(path.join(golden, folder, 'config.json')) && existsSync(path.join(golden, folder, 'golden.json')))
@@ -39,7 +46,7 @@ export function families(): readonly { readonly folder: string; readonly config:
       const family = architecture ? familyOf(architecture) : folder;
       if (seen.has(family)) return [];
       seen.add(family);
-      return [{ folder, config }];
+      return [{ folder, config, isRenamed: architecture === undefined }];
     });
 }
 

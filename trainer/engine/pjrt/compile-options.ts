@@ -58,6 +58,7 @@ export interface CompilerFolders {
   /**
    * A folder in which XLA writes the program with its buffers. XLA then stops, because the file of kernels in the folder is not valid, and it
    * does not search for a way to compute each product. So this is only for programs that never run. Buffers depend on neither.
+   * It uses one thread, because without kernels several only hand small tasks to each other.
    */
   readonly buffers?: string | undefined;
 }
@@ -79,6 +80,7 @@ const buffersIn = (folder: string): Flags => ({
   xla_dump_hlo_as_proto: true,
   xla_disable_hlo_passes: `${FLAGS.xla_disable_hlo_passes},config-assigner`,
   xla_gpu_kernel_cache_file: `${folder}/${KERNELS}`,
+  xla_gpu_force_compilation_parallelism: 1,
 });
 
 /** A number below 128 fits in one byte. */
