@@ -197,7 +197,9 @@ function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<Web
       reject(
         isTrustError(error)
           ? untrusted(url, error)
-          : new DaemonError('daemon-missing', `no daemon answers at ${url}: ${error.message}`, { hint: 'Start it: rowtune daemon start' }),
+          : new DaemonError('daemon-missing', `no daemon answers at ${url}: ${error.message}`, {
+              hint: 'Start it on its machine: rowtune daemon start',
+            }),
       ),
     );
   });
