@@ -4,7 +4,7 @@ import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 type Listed = Pick<RunInfo, 'runDir' | 'name' | 'archived' | 'resumable'>;
 
 export class ListedModels {
-  #shown: string | undefined;
+  private shown: string | undefined;
 
   /** Returns true if this list offers other models, or other names, than the previous one. */
   differ(runs: readonly Listed[]): boolean {
@@ -14,8 +14,8 @@ export class ListedModels {
         .map(({ runDir, name }) => [runDir, name])
         .sort(),
     );
-    const isOther = this.#shown !== undefined && this.#shown !== shown;
-    this.#shown = shown;
+    const isOther = this.shown !== undefined && this.shown !== shown;
+    this.shown = shown;
     return isOther;
   }
 }

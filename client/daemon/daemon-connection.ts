@@ -27,30 +27,30 @@ const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
 const LOCAL_ATTEMPTS = 3;
 
 export class DaemonKeeper {
-  readonly #options: LinkOptions;
-  #state: LinkState = { kind: 'off' };
-  #client: DaemonClient | undefined;
+  private readonly options: LinkOptions;
+  private linkState: LinkState = { kind: 'off' };
+  private client: DaemonClient | undefined;
   /** The attempt in progress, and whether it starts a daemon if none runs. */
-  #opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
+  private opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
   /** Settles when a lost connection was reopened or given up. */
-  #recovering: Promise<void> | undefined;
+  private recovering: Promise<void> | undefined;
   /** The last event received, and the epoch of the daemon process that sent it. */
-  #position: { readonly epoch: string; seq: number } | undefined;
-  #isDisposed = false;
+  private position: { readonly epoch: string; seq: number } | undefined;
+  private isDisposed = false;
   /** Counts changes of address; answers for an earlier address are dropped. */
-  #given = 0;
+  private given = 0;
 
   constructor(options: LinkOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   get state(): LinkState {
-    return this.#state;
+    return this.linkState;
   }
 
   /** The current connection, if any. */
   get current(): DaemonClient | undefined {
-    return this.#client;
+    return this.client;
   }
 
   /**
@@ -59,30 +59,30 @@ export class DaemonKeeper {
    */
   async ensure(): Promise<DaemonClient> {
     // Wait for a recovery, so that callers do not start a daemon past the restart policy. A remote daemon is contacted at once.
-    if (this.#state.kind !== 'reconnecting' || !this.#state.isRemote) await this.#recovering;
-    return this.#openOrStart();
+    if (this.linkState.kind !== 'reconnecting' || !this.linkState.isRemote) await this.recovering;
+    return this.openOrStart();
   }
 
-  async #openOrStart(): Promise<DaemonClient> {
+  private async openOrStart(): Promise<DaemonClient> {
     // The views of a new window only join a daemon. If that attempt finds none, start one.
-    if (this.#opening?.starts === false) await this.#opening.client.catch(() => undefined);
-    return this.#once(true, async given => {
-      const address = await this.#options.address();
+    if (this.opening?.starts === false) await this.opening.client.catch(() => undefined);
+    return this.once(true, async given => {
+      const address = await this.options.address();
       try {
-        return await this.#connect(address, given);
+        return await this.connect(address, given);
       } catch (error) {
-        if ('url' in address || !isDaemonMissing(error) || given !== this.#given) throw error;
+        if ('url' in address || !isDaemonMissing(error) || given !== this.given) throw error;
       }
-      this.#setState({ kind: 'starting' });
-      await this.#options.start();
-      return this.#connect(address, given);
+      this.setState({ kind: 'starting' });
+      await this.options.start();
+      return this.connect(address, given);
     });
   }
 
   /** Connects if a daemon is already running (a remote one counts as running). Reports nothing if none answers. */
   async join(): Promise<DaemonClient | undefined> {
     try {
-      return await this.#once(false, async given => this.#connect(await this.#options.address(), given));
+      return await this.once(false, async given => this.connect(await this.options.address(), given));
     } catch (error) {
       if (isDaemonMissing(error)) return undefined;
       throw error;
@@ -91,148 +91,148 @@ export class DaemonKeeper {
 
   /** Stops the daemon, which saves running trainings first. */
   async stop(): Promise<void> {
-    const client = this.#client ?? (await this.join());
+    const client = this.client ?? (await this.join());
     if (client === undefined) return;
     await client.request('shutdown', {});
     await client.exit();
     await client.closed;
-    await this.#recovering;
+    await this.recovering;
   }
 
   /** Drops the connection because the address changed. */
   disconnect(): void {
-    const client = this.#client;
-    this.#given++;
-    this.#opening = undefined;
-    this.#position = undefined;
-    if (client === undefined || !this.#lost(client, { kind: 'off' })) return;
+    const client = this.client;
+    this.given++;
+    this.opening = undefined;
+    this.position = undefined;
+    if (client === undefined || !this.lost(client, { kind: 'off' })) return;
     client.close();
-    this.#options.store.replaceAll([]);
+    this.options.store.replaceAll([]);
   }
 
   dispose(): void {
-    this.#isDisposed = true;
-    this.#client?.close();
-    this.#client = undefined;
+    this.isDisposed = true;
+    this.client?.close();
+    this.client = undefined;
   }
 
   /** One attempt at a time; concurrent callers share it. */
-  #once(starts: boolean, open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
-    if (this.#client !== undefined) return Promise.resolve(this.#client);
-    if (this.#opening !== undefined) return this.#opening.client;
-    const given = this.#given;
+  private once(starts: boolean, open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
+    if (this.client !== undefined) return Promise.resolve(this.client);
+    if (this.opening !== undefined) return this.opening.client;
+    const given = this.given;
     const client = open(given)
       .catch(error => {
-        if (given !== this.#given) throw error;
-        if (!isDaemonMissing(error)) this.#setState({ kind: 'failed', error });
-        else if (this.#state.kind !== 'reconnecting') this.#setState({ kind: 'off' });
+        if (given !== this.given) throw error;
+        if (!isDaemonMissing(error)) this.setState({ kind: 'failed', error });
+        else if (this.linkState.kind !== 'reconnecting') this.setState({ kind: 'off' });
         throw error;
       })
       .finally(() => {
-        if (this.#opening?.client === client) this.#opening = undefined;
+        if (this.opening?.client === client) this.opening = undefined;
       });
-    this.#opening = { client, starts };
+    this.opening = { client, starts };
     return client;
   }
 
-  /** @param given the value of `#given` when the address was requested */
-  async #connect(address: DaemonAddress, given: number): Promise<DaemonClient> {
-    const { store, client: name, log } = this.#options;
+  /** @param given the value of `given` when the address was requested */
+  private async connect(address: DaemonAddress, given: number): Promise<DaemonClient> {
+    const { store, client: name, log } = this.options;
     // Loaded with the first connection: a window without a daemon does not need it.
     const { connectDaemon } = await (await import('../lazy-modules.ts')).connect();
     const client = await connectDaemon(address, { client: name, events: true });
     const early: JobEvent[] = [];
     let accept = (event: JobEvent): void => void early.push(event);
     client.on('jobEvent', event => accept(event));
-    client.on('jobChanged', record => given === this.#given && store.put(record));
+    client.on('jobChanged', record => given === this.given && store.put(record));
     try {
       const jobs = await client.request('listJobs', {});
-      if (given !== this.#given) throw new DaemonError('daemon-gone', 'the window connected to another daemon in the meantime');
-      const replay = await this.#replay(client);
+      if (given !== this.given) throw new DaemonError('daemon-gone', 'the window connected to another daemon in the meantime');
+      const replay = await this.replay(client);
       store.replaceAll(jobs);
-      accept = event => this.#accept(event);
-      for (const event of [...replay, ...early]) this.#accept(event);
+      accept = event => this.accept(event);
+      for (const event of [...replay, ...early]) this.accept(event);
     } catch (error) {
       client.close();
       throw error;
     }
-    if (this.#isDisposed) {
+    if (this.isDisposed) {
       client.close();
       throw new DaemonError('daemon-gone', 'the window is closing');
     }
     const { pid, version } = client.server;
     log(`connected to the daemon, process ${pid}, version ${version}`);
-    this.#client = client;
-    this.#setState({ kind: 'connected', pid, version, isRemote: 'url' in address });
+    this.client = client;
+    this.setState({ kind: 'connected', pid, version, isRemote: 'url' in address });
     void client.closed.then(reason => {
-      this.#recovering = this.#recover(client, reason).finally(() => {
-        this.#recovering = undefined;
+      this.recovering = this.recover(client, reason).finally(() => {
+        this.recovering = undefined;
       });
     });
     return client;
   }
 
   /** The events since the last connection; none if that was to another daemon, because its jobs arrive as records. */
-  async #replay(client: DaemonClient): Promise<readonly JobEvent[]> {
+  private async replay(client: DaemonClient): Promise<readonly JobEvent[]> {
     const { startedAt: epoch, seq } = client.server;
-    if (this.#position?.epoch !== epoch) {
-      this.#position = { epoch, seq };
+    if (this.position?.epoch !== epoch) {
+      this.position = { epoch, seq };
       return [];
     }
-    const { events, complete } = await client.request('eventsSince', this.#position);
-    if (!complete) this.#position = { epoch, seq: Math.max(this.#position.seq, (events[0]?.seq ?? seq + 1) - 1) };
+    const { events, complete } = await client.request('eventsSince', this.position);
+    if (!complete) this.position = { epoch, seq: Math.max(this.position.seq, (events[0]?.seq ?? seq + 1) - 1) };
     return events;
   }
 
-  #accept(event: JobEvent): void {
-    if (this.#position === undefined || event.seq <= this.#position.seq) return;
-    this.#position.seq = event.seq;
-    this.#options.store.event(event);
+  private accept(event: JobEvent): void {
+    if (this.position === undefined || event.seq <= this.position.seq) return;
+    this.position.seq = event.seq;
+    this.options.store.event(event);
   }
 
-  #setState(state: LinkState): void {
-    const before = this.#state;
-    this.#state = state;
+  private setState(state: LinkState): void {
+    const before = this.linkState;
+    this.linkState = state;
     // Do not report the same state again: advice to retry would not help a caller that just did.
     if (state.kind === 'off' && before.kind === 'off') return;
     if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
-    if (!this.#isDisposed) this.#options.onState(state);
+    if (!this.isDisposed) this.options.onState(state);
   }
 
   /** Returns false if it is not the current connection. */
-  #lost(client: DaemonClient, state: LinkState): boolean {
-    if (this.#client !== client || this.#isDisposed) return false;
-    this.#client = undefined;
-    this.#setState(state);
+  private lost(client: DaemonClient, state: LinkState): boolean {
+    if (this.client !== client || this.isDisposed) return false;
+    this.client = undefined;
+    this.setState(state);
     return true;
   }
 
   /**
    * Handles the end of a connection: does nothing if it was intended, reconnects if it was lost, and restarts a dead daemon a few times.
    */
-  async #recover(client: DaemonClient, reason: string): Promise<void> {
-    const isRemote = this.#state.kind === 'connected' && this.#state.isRemote;
-    if (!this.#lost(client, { kind: 'reconnecting', reason, isRemote })) return;
-    const { log, store } = this.#options;
+  private async recover(client: DaemonClient, reason: string): Promise<void> {
+    const isRemote = this.linkState.kind === 'connected' && this.linkState.isRemote;
+    if (!this.lost(client, { kind: 'reconnecting', reason, isRemote })) return;
+    const { log, store } = this.options;
     log(`the connection to the daemon ended: ${reason}`);
     try {
-      const address = await this.#options.address();
+      const address = await this.options.address();
       const { readDiscovery } = await (await import('../lazy-modules.ts')).discovery();
       if ('stateDir' in address && (await readDiscovery(address.stateDir)) === undefined) {
         store.daemonEnded('the daemon was stopped', new Date().toISOString());
-        this.#setState({ kind: 'off' });
+        this.setState({ kind: 'off' });
         return;
       }
       const waits = 'url' in address ? RETRY_MS : RETRY_MS.slice(0, LOCAL_ATTEMPTS);
-      if (await this.#retry(waits)) return;
+      if (await this.retry(waits)) return;
       if ('url' in address)
         throw new DaemonError('daemon-gone', `the daemon at ${address.url} no longer answers: ${reason}`, { hint: 'Reconnect' });
-      if (!this.#options.policy.allows(performance.now()))
+      if (!this.options.policy.allows(performance.now()))
         throw new DaemonError('daemon-crashes', 'the daemon ended unexpectedly too often and is not started again', {
           hint: 'Show the log of the daemon',
         });
-      await this.#openOrStart();
-      this.#options.onRestarted();
+      await this.openOrStart();
+      this.options.onRestarted();
     } catch (error) {
       const now = new Date().toISOString();
       // Training on the other machine continues. Callers that wait for other jobs get an error, because their results are lost.
@@ -243,14 +243,14 @@ export class DaemonKeeper {
           store.active().filter(job => !isTraining(job)),
         );
       else store.daemonEnded('the daemon ended unexpectedly', now);
-      this.#setState({ kind: 'failed', error });
+      this.setState({ kind: 'failed', error });
     }
   }
 
-  async #retry(waits: readonly number[]): Promise<boolean> {
+  private async retry(waits: readonly number[]): Promise<boolean> {
     for (const wait of waits) {
       await delay(wait);
-      if (this.#isDisposed || this.#client !== undefined) return true;
+      if (this.isDisposed || this.client !== undefined) return true;
       if ((await this.join().catch(() => undefined)) !== undefined) return true;
     }
     return false;

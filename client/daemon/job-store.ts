@@ -10,17 +10,17 @@ export const writesRuns = (job: Pick<JobRecord, 'kind'>): boolean => isTraining(
 type Listener<T> = (value: T) => void;
 
 export class JobStore {
-  readonly #jobs = new Map<string, JobRecord>();
-  readonly #onChanged = new Set<Listener<JobRecord>>();
-  readonly #onEvent = new Set<Listener<JobEvent>>();
+  private readonly jobs = new Map<string, JobRecord>();
+  private readonly changeListeners = new Set<Listener<JobRecord>>();
+  private readonly eventListeners = new Set<Listener<JobEvent>>();
 
   /** All jobs, in order of creation. */
   list(): readonly JobRecord[] {
-    return [...this.#jobs.values()].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    return [...this.jobs.values()].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   }
 
   get(id: string): JobRecord | undefined {
-    return this.#jobs.get(id);
+    return this.jobs.get(id);
   }
 
   active(): readonly JobRecord[] {
@@ -28,32 +28,32 @@ export class JobStore {
   }
 
   onChanged(listener: Listener<JobRecord>): () => void {
-    this.#onChanged.add(listener);
-    return () => void this.#onChanged.delete(listener);
+    this.changeListeners.add(listener);
+    return () => void this.changeListeners.delete(listener);
   }
 
   onEvent(listener: Listener<JobEvent>): () => void {
-    this.#onEvent.add(listener);
-    return () => void this.#onEvent.delete(listener);
+    this.eventListeners.add(listener);
+    return () => void this.eventListeners.delete(listener);
   }
 
   put(record: JobRecord): void {
-    this.#jobs.set(record.id, record);
-    for (const listener of this.#onChanged) listener(record);
+    this.jobs.set(record.id, record);
+    for (const listener of this.changeListeners) listener(record);
   }
 
   /** Replaces all jobs with those that the daemon knows. */
   replaceAll(records: readonly JobRecord[]): void {
-    this.#jobs.clear();
-    for (const record of records) this.#jobs.set(record.id, record);
-    for (const record of records) for (const listener of this.#onChanged) listener(record);
+    this.jobs.clear();
+    for (const record of records) this.jobs.set(record.id, record);
+    for (const record of records) for (const listener of this.changeListeners) listener(record);
   }
 
   /** Updates a record from an event, because progress arrives only as events. */
   event(event: JobEvent): void {
-    const record = this.#jobs.get(event.jobId);
-    if (record !== undefined && !hasEnded(record)) this.#jobs.set(record.id, withEvent(record, event.event));
-    for (const listener of this.#onEvent) listener(event);
+    const record = this.jobs.get(event.jobId);
+    if (record !== undefined && !hasEnded(record)) this.jobs.set(record.id, withEvent(record, event.event));
+    for (const listener of this.eventListeners) listener(event);
   }
 
   /** Marks running jobs as ended: the daemon is gone and will not be restarted. */

@@ -21,14 +21,14 @@ export async function foreignRecipe(text: string, file: string): Promise<Foreign
 
 /** Memoizes the tool of an open document, because the editor asks often about the same text. */
 class KnownTools {
-  readonly #known = new WeakMap<TextDocument, { readonly version: number; readonly tool: Promise<string | undefined> }>();
+  private readonly known = new WeakMap<TextDocument, { readonly version: number; readonly tool: Promise<string | undefined> }>();
 
   of(document: TextDocument): Promise<string | undefined> {
     const { version } = document;
-    const known = this.#known.get(document);
+    const known = this.known.get(document);
     if (known?.version === version) return known.tool;
     const tool = foreignRecipe(document.getText(), document.uri.path).then(found => found?.tool);
-    this.#known.set(document, { version, tool });
+    this.known.set(document, { version, tool });
     return tool;
   }
 }

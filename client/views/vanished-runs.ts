@@ -17,20 +17,20 @@ export interface Vanished {
 }
 
 export class VanishedRuns {
-  #folders = '';
-  #known: ReadonlySet<string> = new Set();
-  #missing: ReadonlySet<string> = new Set();
+  private folders = '';
+  private known: ReadonlySet<string> = new Set();
+  private missing: ReadonlySet<string> = new Set();
 
   /** Finds deleted runs: those listed before that are missing from two complete lists of the same folders. */
   look({ folders, runs, truncated, busy }: RunListing): Vanished {
     const there = new Set(runs.map(({ runDir }) => runDir));
     const scope = JSON.stringify(folders);
-    const isComparable = scope === this.#folders && !truncated;
-    this.#folders = scope;
-    const absent = isComparable ? [...this.#known, ...this.#missing].filter(runDir => !there.has(runDir) && !busy.includes(runDir)) : [];
-    const deleted = absent.filter(runDir => this.#missing.has(runDir));
-    this.#missing = new Set(absent.filter(runDir => !this.#missing.has(runDir)));
-    this.#known = there;
-    return { deleted, isUnsure: this.#missing.size > 0 };
+    const isComparable = scope === this.folders && !truncated;
+    this.folders = scope;
+    const absent = isComparable ? [...this.known, ...this.missing].filter(runDir => !there.has(runDir) && !busy.includes(runDir)) : [];
+    const deleted = absent.filter(runDir => this.missing.has(runDir));
+    this.missing = new Set(absent.filter(runDir => !this.missing.has(runDir)));
+    this.known = there;
+    return { deleted, isUnsure: this.missing.size > 0 };
   }
 }

@@ -215,6 +215,10 @@ const depth = load(x) as Depth;`;
     expect(sources.filter(file => /^export default /m.test(read(file)))).toEqual([]);
   });
 
+  test('private members are marked by the keyword, not by a hash', () => {
+    expect(sources.filter(file => /^\s+(static |readonly |async |get |set )*#[a-z]\w*[^\w]/m.test(read(file)))).toEqual([]);
+  });
+
   test('file names are kebab-case', () => {
     const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.((long|fixtures)\.test|test|d))?\.tsx?$/;
     expect(sources.filter(file => !kebab.test(file.slice(file.lastIndexOf('/') + 1)))).toEqual([]);

@@ -58,33 +58,33 @@ export function withoutSpecials(specialTexts: readonly string[]): (text: string)
 
 /** Passes an answer on, part by part, while it is being written. */
 export class AnswerParts {
-  readonly #reading: AnswerReading | undefined;
-  readonly #reasoning: ReasoningStream | undefined;
-  readonly #calls: ToolCallStream | undefined;
-  readonly #onText: (text: string, part: AnswerPart) => void;
-  readonly #texts: Record<AnswerPart, string> = { reasoning: '', answer: '' };
+  private readonly reading: AnswerReading | undefined;
+  private readonly reasoningStream: ReasoningStream | undefined;
+  private readonly calls: ToolCallStream | undefined;
+  private readonly onText: (text: string, part: AnswerPart) => void;
+  private readonly texts: Record<AnswerPart, string> = { reasoning: '', answer: '' };
 
   /** @param reading if undefined, everything is passed on as the answer */
   constructor(reading: AnswerReading | undefined, onText: (text: string, part: AnswerPart) => void) {
-    this.#reading = reading;
-    this.#onText = onText;
+    this.reading = reading;
+    this.onText = onText;
     const { reasoning, calls } = reading ?? {};
-    this.#calls = calls && new ToolCallStream(calls);
-    this.#reasoning = reasoning && new ReasoningStream({ ...reasoning, callMark: calls?.form.opening });
+    this.calls = calls && new ToolCallStream(calls);
+    this.reasoningStream = reasoning && new ReasoningStream({ ...reasoning, callMark: calls?.form.opening });
   }
 
   /** The text of the answer, without calls. */
   get answer(): string {
-    return this.#texts.answer;
+    return this.texts.answer;
   }
 
   get reasoning(): string {
-    return this.#texts.reasoning;
+    return this.texts.reasoning;
   }
 
   push(chunk: string): void {
-    const parts: readonly PartOfText[] = this.#reasoning?.push(chunk) ?? [{ text: chunk, part: 'answer' }];
-    for (const { text, part } of parts) this.#pass(text, part);
+    const parts: readonly PartOfText[] = this.reasoningStream?.push(chunk) ?? [{ text: chunk, part: 'answer' }];
+    for (const { text, part } of parts) this.pass(text, part);
   }
 
   /**
@@ -92,27 +92,27 @@ export class AnswerParts {
    * @returns the tool calls in it
    */
   end(isWhole: boolean): readonly ToolCall[] {
-    for (const { text, part } of this.#reasoning?.end() ?? []) this.#pass(text, part);
+    for (const { text, part } of this.reasoningStream?.end() ?? []) this.pass(text, part);
     // A model tuned to answer directly may do so although its template has already begun the reasoning.
-    if (isWhole && this.#reading?.reasoning?.isBegun && this.#reasoning?.isReasoning) {
-      const { reasoning } = this.#texts;
-      this.#texts.reasoning = '';
-      this.#pass(reasoning, 'answer');
+    if (isWhole && this.reading?.reasoning?.isBegun && this.reasoningStream?.isReasoning) {
+      const { reasoning } = this.texts;
+      this.texts.reasoning = '';
+      this.pass(reasoning, 'answer');
     }
-    if (!this.#calls) return [];
-    const { text, calls } = this.#calls.end();
-    this.#say(text, 'answer');
+    if (!this.calls) return [];
+    const { text, calls } = this.calls.end();
+    this.say(text, 'answer');
     return calls;
   }
 
-  #pass(text: string, part: AnswerPart): void {
-    if (part === 'answer' && this.#calls) this.#say(this.#calls.push(text), part);
-    else this.#say(this.#reading ? this.#reading.visible(text) : text, part);
+  private pass(text: string, part: AnswerPart): void {
+    if (part === 'answer' && this.calls) this.say(this.calls.push(text), part);
+    else this.say(this.reading ? this.reading.visible(text) : text, part);
   }
 
-  #say(text: string, part: AnswerPart): void {
-    this.#texts[part] += text;
-    if (text !== '') this.#onText(text, part);
+  private say(text: string, part: AnswerPart): void {
+    this.texts[part] += text;
+    if (text !== '') this.onText(text, part);
   }
 }
 

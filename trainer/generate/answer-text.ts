@@ -43,26 +43,26 @@ export interface AnswerParams {
 export type AnswerTokenizer = Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
 
 export class AnswerText {
-  readonly #params: AnswerParams;
-  readonly #eosIds: readonly number[];
-  readonly #random: Random;
-  readonly #stream: ReturnType<Tokenizer['decodeStream']>;
-  readonly #stop: StopText;
-  readonly #ids: number[] = [];
-  readonly #begin = performance.now();
-  #firstAt: number | undefined;
-  #text = '';
+  private readonly params: AnswerParams;
+  private readonly eosIds: readonly number[];
+  private readonly random: Random;
+  private readonly stream: ReturnType<Tokenizer['decodeStream']>;
+  private readonly stop: StopText;
+  private readonly ids: number[] = [];
+  private readonly begin = performance.now();
+  private firstAt: number | undefined;
+  private text = '';
 
   constructor(params: AnswerParams, tokenizer: AnswerTokenizer) {
-    this.#params = params;
-    this.#eosIds = tokenizer.eosIds;
-    this.#random = createRandom(params.options.seed);
-    this.#stream = tokenizer.decodeStream({ skipSpecialTokens: params.keepsSpecialTokens !== true });
-    this.#stop = new StopText(params.options.stop ?? []);
+    this.params = params;
+    this.eosIds = tokenizer.eosIds;
+    this.random = createRandom(params.options.seed);
+    this.stream = tokenizer.decodeStream({ skipSpecialTokens: params.keepsSpecialTokens !== true });
+    this.stop = new StopText(params.options.stop ?? []);
   }
 
   get isCanceled(): boolean {
-    return this.#params.isCanceled?.() ?? false;
+    return this.params.isCanceled?.() ?? false;
   }
 
   /**
@@ -72,41 +72,41 @@ export class AnswerText {
    * @throws GenerateError if the logits are not finite
    */
   take(logits: Float32Array): number | FinishReason {
-    this.#firstAt ??= performance.now();
-    const { options, onToken } = this.#params;
-    const id = sampleToken(checkFinite(logits), options, this.#random);
-    if (this.#eosIds.includes(id)) return 'end';
-    this.#ids.push(id);
+    this.firstAt ??= performance.now();
+    const { options, onToken } = this.params;
+    const id = sampleToken(checkFinite(logits), options, this.random);
+    if (this.eosIds.includes(id)) return 'end';
+    this.ids.push(id);
     onToken?.(id, logits);
-    this.#emit(this.#stop.push(this.#stream.push(id)));
-    return this.#reasonToStop() ?? id;
+    this.emit(this.stop.push(this.stream.push(id)));
+    return this.reasonToStop() ?? id;
   }
 
   /** Returns the complete answer, including text that was held back. */
   end(reason: FinishReason): Answer {
-    this.#emit(this.#stop.push(this.#stream.end()));
-    this.#emit(this.#stop.end());
-    const [firstAt, count] = [this.#firstAt ?? performance.now(), this.#ids.length];
+    this.emit(this.stop.push(this.stream.end()));
+    this.emit(this.stop.end());
+    const [firstAt, count] = [this.firstAt ?? performance.now(), this.ids.length];
     return {
-      text: this.#text,
-      ids: this.#ids,
-      promptTokens: this.#params.ids.length,
-      finishReason: this.#stop.isFound ? 'stop_text' : reason,
-      promptSeconds: (firstAt - this.#begin) / 1000,
+      text: this.text,
+      ids: this.ids,
+      promptTokens: this.params.ids.length,
+      finishReason: this.stop.isFound ? 'stop_text' : reason,
+      promptSeconds: (firstAt - this.begin) / 1000,
       tokensPerSecond: count > 1 ? ((count - 1) * 1000) / (performance.now() - firstAt) : 0,
     };
   }
 
-  #emit(chunk: string): void {
-    this.#text += chunk;
-    if (chunk !== '') this.#params.onText?.(chunk);
+  private emit(chunk: string): void {
+    this.text += chunk;
+    if (chunk !== '') this.params.onText?.(chunk);
   }
 
-  #reasonToStop(): FinishReason | undefined {
-    const { ids, maxTokens, options } = this.#params;
-    if (this.#stop.isFound) return 'stop_text';
-    if (this.#ids.length >= options.maxNewTokens) return 'max_new_tokens';
-    return ids.length + this.#ids.length >= maxTokens ? 'max_positions' : undefined;
+  private reasonToStop(): FinishReason | undefined {
+    const { ids, maxTokens, options } = this.params;
+    if (this.stop.isFound) return 'stop_text';
+    if (this.ids.length >= options.maxNewTokens) return 'max_new_tokens';
+    return ids.length + this.ids.length >= maxTokens ? 'max_positions' : undefined;
   }
 }
 

@@ -19,16 +19,16 @@ interface Writing extends Request {
 
 /** Writes several answers at once. It must be the only user of its decoder. */
 export class BatchedAnswers {
-  readonly #decoder: Decoder;
-  readonly #tokenizer: AnswerTokenizer;
-  readonly #waiting: Request[] = [];
+  private readonly decoder: Decoder;
+  private readonly tokenizer: AnswerTokenizer;
+  private readonly waiting: Request[] = [];
   /** The answers being written, in the order in which they began. */
-  #writing: readonly Writing[] = [];
-  #work: Promise<void> | undefined;
+  private writing: readonly Writing[] = [];
+  private work: Promise<void> | undefined;
 
   constructor(decoder: Decoder, tokenizer: AnswerTokenizer) {
-    this.#decoder = decoder;
-    this.#tokenizer = tokenizer;
+    this.decoder = decoder;
+    this.tokenizer = tokenizer;
   }
 
   /**
@@ -38,82 +38,82 @@ export class BatchedAnswers {
    */
   answer(params: AnswerParams): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ params, resolve, reject });
-      this.#work ??= this.#writeAll();
+      this.waiting.push({ params, resolve, reject });
+      this.work ??= this.writeAll();
     });
   }
 
   /** Resolves when no answer is being written. */
   async idle(): Promise<void> {
-    while (this.#work) await this.#work;
+    while (this.work) await this.work;
   }
 
-  async #writeAll(): Promise<void> {
+  private async writeAll(): Promise<void> {
     // Requests from the same moment start together.
     await Promise.resolve();
-    while (this.#waiting.length > 0 || this.#writing.length > 0) {
-      this.#admit();
+    while (this.waiting.length > 0 || this.writing.length > 0) {
+      this.admit();
       try {
-        await this.#advance();
+        await this.advance();
       } catch (error) {
-        for (const one of this.#writing) one.reject(error);
-        this.#writing = [];
+        for (const one of this.writing) one.reject(error);
+        this.writing = [];
       }
     }
     // No await follows the last check, so a later request starts the loop again.
-    this.#work = undefined;
+    this.work = undefined;
   }
 
   /** Gives free slots to waiting requests. */
-  #admit(): void {
-    for (let slot = this.#freeSlot(); slot !== undefined && this.#waiting.length > 0; slot = this.#freeSlot()) {
-      const request = this.#waiting.shift();
-      if (request) this.#beginIn(slot, request);
+  private admit(): void {
+    for (let slot = this.freeSlot(); slot !== undefined && this.waiting.length > 0; slot = this.freeSlot()) {
+      const request = this.waiting.shift();
+      if (request) this.beginIn(slot, request);
     }
   }
 
   /** The free slot that already holds most of the next prompt, the first among equals: using low slots keeps the step small. */
-  #freeSlot(): number | undefined {
-    const [next] = this.#waiting;
-    const isFree = (slot: number): boolean => this.#writing.every(one => one.slot !== slot);
-    const kept = (slot: number): number => (next ? this.#decoder.keptOf(slot, next.params.ids) : 0);
-    const free = Array.from({ length: this.#decoder.slots }, (_, slot) => slot).filter(isFree);
+  private freeSlot(): number | undefined {
+    const [next] = this.waiting;
+    const isFree = (slot: number): boolean => this.writing.every(one => one.slot !== slot);
+    const kept = (slot: number): number => (next ? this.decoder.keptOf(slot, next.params.ids) : 0);
+    const free = Array.from({ length: this.decoder.slots }, (_, slot) => slot).filter(isFree);
     return free.sort((a, b) => kept(b) - kept(a) || a - b)[0];
   }
 
-  #beginIn(slot: number, request: Request): void {
+  private beginIn(slot: number, request: Request): void {
     try {
-      this.#decoder.begin(slot, request.params.ids);
-      this.#writing = [...this.#writing, { ...request, slot, text: new AnswerText(request.params, this.#tokenizer) }];
+      this.decoder.begin(slot, request.params.ids);
+      this.writing = [...this.writing, { ...request, slot, text: new AnswerText(request.params, this.tokenizer) }];
     } catch (error) {
       request.reject(error);
     }
   }
 
   /** Reads a stretch of the first prompt that is not fully read, and writes one token of each answer. */
-  async #advance(): Promise<void> {
-    const isRead = ({ slot }: Writing): boolean => this.#decoder.unread(slot) <= 1;
-    for (const one of this.#writing) this.#handle(one, text => (text.isCanceled ? 'stopped' : undefined));
-    const reading = this.#writing.find(one => !isRead(one));
-    const ready = this.#writing.filter(isRead);
-    const logits = reading && (await this.#decoder.readStretch(reading.slot));
-    if (reading && logits) this.#take(reading, logits);
+  private async advance(): Promise<void> {
+    const isRead = ({ slot }: Writing): boolean => this.decoder.unread(slot) <= 1;
+    for (const one of this.writing) this.handle(one, text => (text.isCanceled ? 'stopped' : undefined));
+    const reading = this.writing.find(one => !isRead(one));
+    const ready = this.writing.filter(isRead);
+    const logits = reading && (await this.decoder.readStretch(reading.slot));
+    if (reading && logits) this.take(reading, logits);
     if (ready.length === 0) return;
-    const all = await this.#decoder.step(ready.map(({ slot }) => slot));
-    for (const [i, one] of ready.entries()) this.#take(one, elementAt(all, i));
+    const all = await this.decoder.step(ready.map(({ slot }) => slot));
+    for (const [i, one] of ready.entries()) this.take(one, elementAt(all, i));
   }
 
-  #take(one: Writing, logits: Float32Array): void {
-    this.#handle(one, text => {
+  private take(one: Writing, logits: Float32Array): void {
+    this.handle(one, text => {
       const next = text.take(logits);
       if (typeof next !== 'number') return next;
-      this.#decoder.push(one.slot, next);
+      this.decoder.push(one.slot, next);
       return undefined;
     });
   }
 
   /** Ends an answer for the reason that `work` returns, or with the error that it throws, and frees its slot. */
-  #handle(one: Writing, work: (text: AnswerText) => FinishReason | undefined): void {
+  private handle(one: Writing, work: (text: AnswerText) => FinishReason | undefined): void {
     let settle: (() => void) | undefined;
     try {
       const reason = work(one.text);
@@ -123,7 +123,7 @@ export class BatchedAnswers {
       settle = () => one.reject(error);
     }
     if (!settle) return;
-    this.#writing = this.#writing.filter(other => other !== one);
+    this.writing = this.writing.filter(other => other !== one);
     settle();
   }
 }

@@ -72,10 +72,10 @@ interface Slot {
 export class Decoder {
   /** Capacity of each slot, in tokens. */
   readonly capacity: number;
-  readonly #session: Session;
-  readonly #ropeRescaling: CausalModel['ropeRescaling'];
-  readonly #hasStates: boolean;
-  readonly #slots: readonly Slot[];
+  private readonly session: Session;
+  private readonly ropeRescaling: CausalModel['ropeRescaling'];
+  private readonly hasStates: boolean;
+  private readonly allSlots: readonly Slot[];
 
   constructor(
     session: Session,
@@ -86,47 +86,47 @@ export class Decoder {
     }: { readonly tokens: number; readonly slots: number; readonly model: Pick<CausalModel, 'ropeRescaling' | 'states'> },
   ) {
     this.capacity = tokens;
-    this.#session = session;
-    this.#ropeRescaling = model.ropeRescaling;
-    this.#hasStates = model.states !== undefined;
-    this.#slots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
+    this.session = session;
+    this.ropeRescaling = model.ropeRescaling;
+    this.hasStates = model.states !== undefined;
+    this.allSlots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
   }
 
   /** Number of texts that can be read at the same time. */
   get slots(): number {
-    return this.#slots.length;
+    return this.allSlots.length;
   }
 
   /** Number of tokens of this prompt that a slot already holds, in whole stretches. The last token is always read, for its logits. */
   keptOf(slot: number, ids: readonly number[]): number {
-    if (this.#ropeRescaling) return 0;
-    const { ids: known, length, whole } = elementAt(this.#slots, slot);
+    if (this.ropeRescaling) return 0;
+    const { ids: known, length, whole } = elementAt(this.allSlots, slot);
     const most = Math.min(whole, ids.length - 1);
     let same = 0;
     while (same < most && known[same] === ids[same]) same++;
     // A state covers all tokens that were read, and cannot return to an earlier token.
-    if (this.#hasStates) return same === length ? same : 0;
+    if (this.hasStates) return same === length ? same : 0;
     return Math.floor(same / PREFILL_TOKENS) * PREFILL_TOKENS;
   }
 
   /** Reads a whole prompt in place of a slot's text. @returns the logits [vocabulary] after it @throws GenerateError as `begin` does */
   read(ids: readonly number[], slot = 0): Promise<Float32Array> {
     this.begin(slot, ids);
-    return this.#readRest(slot);
+    return this.readRest(slot);
   }
 
   /** Reads one more token of a slot's text. @returns the logits [vocabulary] after it @throws GenerateError as `push` does */
   next(id: number, slot = 0): Promise<Float32Array> {
     this.push(slot, id);
-    return this.#readRest(slot);
+    return this.readRest(slot);
   }
 
   /** Starts another text in a slot, without reading it yet. @throws GenerateError if the text is empty or too long */
   begin(slot: number, ids: readonly number[]): void {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
-    this.#checkRoom(ids.length);
+    this.checkRoom(ids.length);
     const kept = this.keptOf(slot, ids);
-    Object.assign(elementAt(this.#slots, slot), { ids: [...ids], length: kept, whole: kept });
+    Object.assign(elementAt(this.allSlots, slot), { ids: [...ids], length: kept, whole: kept });
   }
 
   /**
@@ -134,30 +134,30 @@ export class Decoder {
    * @throws GenerateError if the slot is full
    */
   push(slot: number, id: number): void {
-    const own = elementAt(this.#slots, slot);
-    this.#checkRoom(own.ids.length + 1);
+    const own = elementAt(this.allSlots, slot);
+    this.checkRoom(own.ids.length + 1);
     own.ids.push(id);
-    if (this.#ropeRescaling?.isReread && own.length === this.#ropeRescaling.length) own.length = 0;
+    if (this.ropeRescaling?.isReread && own.length === this.ropeRescaling.length) own.length = 0;
   }
 
   /** Number of tokens of a slot's text that are not read yet: `readStretch` reads several, `step` reads one. */
   unread(slot: number): number {
-    const { ids, length } = elementAt(this.#slots, slot);
+    const { ids, length } = elementAt(this.allSlots, slot);
     return ids.length - length;
   }
 
   /** Reads the next tokens of a text. @returns the logits [vocabulary] after the text, once all of it is read */
   async readStretch(slot: number): Promise<Float32Array | undefined> {
-    const own = elementAt(this.#slots, slot);
+    const own = elementAt(this.allSlots, slot);
     const stretch = own.ids.slice(own.length, own.length + PREFILL_TOKENS);
     const ids = new Int32Array(PREFILL_TOKENS);
     ids.set(stretch);
-    const { logits } = await this.#session.run(PREFILL, {
+    const { logits } = await this.session.run(PREFILL, {
       ids,
       positions: Int32Array.from(ids, (_, i) => own.length + i),
       last: Int32Array.of(stretch.length - 1),
       ...(this.slots > 1 && { slot: Int32Array.of(slot) }),
-      ...this.#lengthsOf([own]),
+      ...this.lengthsOf([own]),
     });
     if (own.whole === own.length && stretch.length === PREFILL_TOKENS) own.whole += PREFILL_TOKENS;
     own.length += stretch.length;
@@ -173,38 +173,38 @@ export class Decoder {
     const ids = new Int32Array(width);
     // A slot that does not continue is written after its text: the next token overwrites that entry, and a text that fills its slot is
     // never kept to its end.
-    const positions = Int32Array.from(ids, (_, slot) => Math.min(elementAt(this.#slots, slot).length, this.capacity - 1));
-    for (const slot of slots) ids[slot] = lastOf(elementAt(this.#slots, slot).ids);
-    const { logits } = await this.#session.run(decodeSignature(width), {
+    const positions = Int32Array.from(ids, (_, slot) => Math.min(elementAt(this.allSlots, slot).length, this.capacity - 1));
+    for (const slot of slots) ids[slot] = lastOf(elementAt(this.allSlots, slot).ids);
+    const { logits } = await this.session.run(decodeSignature(width), {
       ids,
       positions,
-      ...(this.#hasStates && { continues: Int32Array.from(ids, (_, slot) => Number(slots.includes(slot))) }),
-      ...this.#lengthsOf(this.#slots.slice(0, width)),
+      ...(this.hasStates && { continues: Int32Array.from(ids, (_, slot) => Number(slots.includes(slot))) }),
+      ...this.lengthsOf(this.allSlots.slice(0, width)),
     });
     const all = float32Of(required(logits, 'the logits'));
     const vocabulary = all.length / width;
     return slots.map(slot => {
-      elementAt(this.#slots, slot).length++;
+      elementAt(this.allSlots, slot).length++;
       return all.subarray(slot * vocabulary, (slot + 1) * vocabulary);
     });
   }
 
   dispose(): Promise<void> {
-    return this.#session.dispose();
+    return this.session.dispose();
   }
 
-  async #readRest(slot: number): Promise<Float32Array> {
+  private async readRest(slot: number): Promise<Float32Array> {
     let logits: Float32Array | undefined;
     while (this.unread(slot) > 1) logits = await this.readStretch(slot);
     return this.unread(slot) === 1 ? elementAt(await this.step([slot]), 0) : required(logits, 'the logits');
   }
 
-  #checkRoom(tokens: number): void {
+  private checkRoom(tokens: number): void {
     if (tokens > this.capacity) throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${tokens}`);
   }
 
   /** The `length` feed of a model whose rotary frequencies depend on the text length. */
-  #lengthsOf(slots: readonly Slot[]): { readonly length?: Int32Array } {
-    return this.#ropeRescaling ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
+  private lengthsOf(slots: readonly Slot[]): { readonly length?: Int32Array } {
+    return this.ropeRescaling ? { length: Int32Array.from(slots, ({ ids }) => ids.length) } : {};
   }
 }

@@ -42,14 +42,14 @@ export interface GenerateTextParams {
 }
 
 export class TextGenerator {
-  readonly #model: CausalModel;
-  readonly #tokenizer: Tokenizer;
-  readonly #held: HeldModel;
+  private readonly model: CausalModel;
+  private readonly tokenizer: Tokenizer;
+  private readonly held: HeldModel;
 
   private constructor(model: CausalModel, tokenizer: Tokenizer, held: HeldModel) {
-    this.#model = model;
-    this.#tokenizer = tokenizer;
-    this.#held = held;
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.held = held;
   }
 
   /**
@@ -67,7 +67,7 @@ export class TextGenerator {
   }
 
   get memory(): HeldModel['memory'] {
-    return this.#held.memory;
+    return this.held.memory;
   }
 
   /**
@@ -76,8 +76,8 @@ export class TextGenerator {
    */
   async generate(params: GenerateTextParams, folder?: ModelFolder): Promise<GeneratedText> {
     const { style, options } = params;
-    const { maxPositions, vocabularySize } = this.#model;
-    const prompt = promptOf(params, this.#tokenizer);
+    const { maxPositions, vocabularySize } = this.model;
+    const prompt = promptOf(params, this.tokenizer);
     const unknown = prompt.ids.find(id => id >= vocabularySize);
     if (unknown !== undefined)
       throw new GenerateError(
@@ -87,7 +87,7 @@ export class TextGenerator {
     if (room < 1)
       throw new GenerateError(`the prompt has ${prompt.ids.length} tokens; this model has ${maxPositions} positions: shorten the prompt`);
     const parts = new AnswerParts(prompt.reading, (text, part) => params.onText?.(text, part));
-    const answer = await this.#held.run(
+    const answer = await this.held.run(
       prompt.ids.length + Math.min(options.maxNewTokens, room),
       answers =>
         answers.answer({
@@ -111,7 +111,7 @@ export class TextGenerator {
   }
 
   dispose(): Promise<void> {
-    return this.#held.dispose();
+    return this.held.dispose();
   }
 }
 

@@ -25,20 +25,20 @@ export interface HeldModelParams {
 }
 
 export class HeldModel {
-  readonly #params: HeldModelParams;
-  #loaded: { readonly decoder: Decoder; readonly answers: BatchedAnswers } | undefined;
+  private readonly params: HeldModelParams;
+  private loaded: { readonly decoder: Decoder; readonly answers: BatchedAnswers } | undefined;
   /** Resolves when the last request has started; a request that needs more room waits until the others are answered. */
-  #begun: Promise<unknown> = Promise.resolve();
+  private begun: Promise<unknown> = Promise.resolve();
 
   /** Stores the parameters; nothing is loaded yet. */
   constructor(params: HeldModelParams) {
-    this.#params = params;
+    this.params = params;
   }
 
   /** Memory use in bytes, and the number and length of answers that fit. */
   get memory(): InferenceBytes & { readonly tokens: number; readonly parallel: number } {
-    const { capacity: tokens = 0, slots: parallel = 1 } = this.#loaded?.decoder ?? {};
-    const { model, engine } = this.#params;
+    const { capacity: tokens = 0, slots: parallel = 1 } = this.loaded?.decoder ?? {};
+    const { model, engine } = this.params;
     return { ...inferenceBytes(model, { tokens, slots: parallel, hostFrom: engine.hostFrom }), tokens, parallel };
   }
 
@@ -48,11 +48,11 @@ export class HeldModel {
    * @throws AdapterError if the adapter does not fit
    */
   async run<T>(tokens: number, work: (answers: BatchedAnswers) => Promise<T>, folder?: ModelFolder): Promise<T> {
-    const begun = this.#begun.then(async () => {
-      const answers = await this.#withRoom(tokens, folder);
+    const begun = this.begun.then(async () => {
+      const answers = await this.withRoom(tokens, folder);
       return { result: work(answers) };
     });
-    this.#begun = begun.catch(() => undefined);
+    this.begun = begun.catch(() => undefined);
     return (await begun).result;
   }
 
@@ -61,13 +61,13 @@ export class HeldModel {
    * does not fit
    */
   async load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
-    const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.#params;
+    const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.params;
     const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
     try {
       const tuned = await adaptedModel({ model, weights, adapter, hostFrom: engine.hostFrom });
       const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, ...(onLoad && { onLoad }) });
-      this.#loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
-      return this.#loaded.answers;
+      this.loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
+      return this.loaded.answers;
     } finally {
       await adapter?.close();
     }
@@ -75,15 +75,15 @@ export class HeldModel {
 
   /** Releases the model; only if no work is running. */
   async dispose(): Promise<void> {
-    await this.#loaded?.decoder.dispose();
-    this.#loaded = undefined;
+    await this.loaded?.decoder.dispose();
+    this.loaded = undefined;
   }
 
   /** Makes room: a longer cache replaces a shorter one, and the weights are loaded again. */
-  async #withRoom(tokens: number, open: ModelFolder | undefined): Promise<BatchedAnswers> {
-    const { model, withFolder } = this.#params;
-    if (this.#loaded && this.#loaded.decoder.capacity >= contextBucket(tokens, model.maxPositions)) return this.#loaded.answers;
-    await this.#loaded?.answers.idle();
+  private async withRoom(tokens: number, open: ModelFolder | undefined): Promise<BatchedAnswers> {
+    const { model, withFolder } = this.params;
+    if (this.loaded && this.loaded.decoder.capacity >= contextBucket(tokens, model.maxPositions)) return this.loaded.answers;
+    await this.loaded?.answers.idle();
     await this.dispose();
     return open ? this.load(open, tokens) : withFolder(folder => this.load(folder, tokens));
   }

@@ -3,38 +3,38 @@ import { overlap } from '../data/tool-calls/marks.ts';
 
 /** Ends a stream of text at the first of several stop texts, which may span several pieces. */
 export class StopText {
-  readonly #texts: readonly string[];
+  private readonly texts: readonly string[];
   /** Text that may be the start of a stop text. */
-  #held = '';
-  #isFound = false;
+  private held = '';
+  private hasEnded = false;
 
   constructor(texts: readonly string[]) {
-    this.#texts = texts.filter(text => text !== '');
+    this.texts = texts.filter(text => text !== '');
   }
 
   get isFound(): boolean {
-    return this.#isFound;
+    return this.hasEnded;
   }
 
   /** Returns the text that certainly belongs to the answer. */
   push(piece: string): string {
-    if (this.#isFound) return '';
-    const text = this.#held + piece;
-    const places = this.#texts.map(stop => text.indexOf(stop)).filter(place => place >= 0);
+    if (this.hasEnded) return '';
+    const text = this.held + piece;
+    const places = this.texts.map(stop => text.indexOf(stop)).filter(place => place >= 0);
     if (places.length > 0) {
-      this.#isFound = true;
-      this.#held = '';
+      this.hasEnded = true;
+      this.held = '';
       return text.slice(0, Math.min(...places));
     }
-    const begun = Math.max(0, ...this.#texts.map(stop => overlap(text, stop)));
-    this.#held = text.slice(text.length - begun);
+    const begun = Math.max(0, ...this.texts.map(stop => overlap(text, stop)));
+    this.held = text.slice(text.length - begun);
     return text.slice(0, text.length - begun);
   }
 
   /** Returns the text that was held back: since the stream has ended, it is not a stop text. */
   end(): string {
-    const rest = this.#held;
-    this.#held = '';
+    const rest = this.held;
+    this.held = '';
     return rest;
   }
 }

@@ -62,9 +62,9 @@ export class TextVectors {
   readonly isNormalized: boolean;
   /** The prompts that texts started with when the model was tuned. */
   readonly prompts: TextPrompts | undefined;
-  readonly #model: ClassifierModel;
-  readonly #encoder: SegmentEncoder;
-  readonly #session: Session;
+  private readonly model: ClassifierModel;
+  private readonly encoder: SegmentEncoder;
+  private readonly session: Session;
 
   private constructor(model: ClassifierModel, encoder: SegmentEncoder, session: Session, longest: number) {
     this.width = vectorWidth(model);
@@ -72,9 +72,9 @@ export class TextVectors {
     this.vocabularySize = model.input.kind === 'tokens' ? model.input.vocabularySize : 0;
     this.isNormalized = model.pooling?.normalize === true;
     this.prompts = model.pooling?.prompts;
-    this.#model = model;
-    this.#encoder = encoder;
-    this.#session = session;
+    this.model = model;
+    this.encoder = encoder;
+    this.session = session;
   }
 
   /** Loads the weights. @throws AdapterError if the adapter does not fit */
@@ -103,14 +103,14 @@ export class TextVectors {
 
   /** @throws GenerateError for a text longer than the model's limit */
   idsOf(text: string): Int32Array {
-    const { ids, truncated } = this.#encoder.encode(text, undefined, this.longest);
+    const { ids, truncated } = this.encoder.encode(text, undefined, this.longest);
     if (truncated) throw new GenerateError(`a text has more than the ${this.longest} tokens that the model reads: divide it`);
     return ids;
   }
 
   /** The vector of one text of at most `longest` tokens. */
   async vectorOf(ids: Int32Array): Promise<Float32Array> {
-    const { input } = this.#model;
+    const { input } = this.model;
     if (input.kind !== 'tokens') throw new Error('an encoder of texts reads tokens');
     const tokens = required(
       lengthsUpTo(this.longest).find(length => length >= ids.length),
@@ -118,15 +118,12 @@ export class TextVectors {
     );
     const feeds = { ids: new Int32Array(tokens).fill(input.padId), seen: new Float32Array(tokens).fill(1, 0, ids.length) };
     feeds.ids.set(ids);
-    const outputs = await this.#session.run(
-      signatureOf(tokens),
-      input.tokenTypes > 1 ? { ...feeds, types: new Int32Array(tokens) } : feeds,
-    );
+    const outputs = await this.session.run(signatureOf(tokens), input.tokenTypes > 1 ? { ...feeds, types: new Int32Array(tokens) } : feeds);
     return float32Of(required(outputs.vectors, 'the vector'));
   }
 
   async dispose(): Promise<void> {
-    await this.#session.dispose();
+    await this.session.dispose();
   }
 }
 

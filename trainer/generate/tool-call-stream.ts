@@ -14,34 +14,34 @@ export interface CallReading {
 }
 
 export class ToolCallStream {
-  readonly #reading: CallReading;
-  readonly #beginning: StopText;
+  private readonly reading: CallReading;
+  private readonly beginning: StopText;
   /** The answer so far. */
-  #text = '';
+  private text = '';
   /** Number of its characters that were passed on. */
-  #emittedLength = 0;
+  private emittedLength = 0;
 
   constructor(reading: CallReading) {
-    this.#reading = reading;
-    this.#beginning = new StopText([reading.form.opening]);
+    this.reading = reading;
+    this.beginning = new StopText([reading.form.opening]);
   }
 
   /** Returns the text that is certainly not part of a call. */
   push(piece: string): string {
-    this.#text += piece;
-    const { form, visible } = this.#reading;
+    this.text += piece;
+    const { form, visible } = this.reading;
     // A mark can appear anywhere, but a bracket starts a call only at the start of an answer.
     const isMarked = hasLetter(form.opening);
-    const isHeld = !isMarked && this.#emittedLength === 0 && mayBeginCall(visible(this.#text), form);
-    const text = isMarked ? this.#beginning.push(piece) : isHeld ? '' : this.#text.slice(this.#emittedLength);
-    this.#emittedLength += text.length;
+    const isHeld = !isMarked && this.emittedLength === 0 && mayBeginCall(visible(this.text), form);
+    const text = isMarked ? this.beginning.push(piece) : isHeld ? '' : this.text.slice(this.emittedLength);
+    this.emittedLength += text.length;
     return visible(text);
   }
 
   /** Returns the calls and the remaining text, which is all of it if it contains no call. */
   end(): { readonly text: string; readonly calls: readonly ToolCall[] } {
-    const { form, tools, visible } = this.#reading;
-    const held = this.#text.slice(this.#emittedLength);
+    const { form, tools, visible } = this.reading;
+    const held = this.text.slice(this.emittedLength);
     const calls = toolCallsIn(hasLetter(form.opening) ? held : visible(held), form, tools);
     return { text: calls.length === 0 ? visible(held) : '', calls };
   }

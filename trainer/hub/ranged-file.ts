@@ -28,16 +28,16 @@ const PIECE_BYTES = 2 ** 22;
 export class RangedFile {
   readonly path: string;
   readonly byteLength: number;
-  readonly #params: RangedFileParams;
-  readonly #options: DownloadOptions;
+  private readonly params: RangedFileParams;
+  private readonly options: DownloadOptions;
   /** The ETag of the content in the first answer. */
-  #etag: string | undefined;
+  private etag: string | undefined;
 
   constructor(params: RangedFileParams, options: DownloadOptions) {
     this.path = params.path;
     this.byteLength = params.file.size;
-    this.#params = params;
-    this.#options = options;
+    this.params = params;
+    this.options = options;
   }
 
   /** The bytes from `start` to `end` (exclusive). @throws HubError, also if the server does not support ranges */
@@ -45,8 +45,8 @@ export class RangedFile {
     if (!(start >= 0 && end >= start && end <= this.byteLength && end - start <= MAX_RANGE_BYTES))
       throw new RangeError(`${end - start} bytes at byte ${start} of ${this.byteLength}; at most ${MAX_RANGE_BYTES} are read at once`);
     if (start === end) return new ArrayBuffer(0);
-    if (this.#params.refused) throw this.#params.refused;
-    return withRetries(this.#options, () => this.#fetch(start, end));
+    if (this.params.refused) throw this.params.refused;
+    return withRetries(this.options, () => this.fetch(start, end));
   }
 
   /**
@@ -71,8 +71,8 @@ export class RangedFile {
     return kept;
   }
 
-  async #fetch(start: number, end: number): Promise<ArrayBuffer> {
-    const { client, url, file } = this.#params;
+  private async fetch(start: number, end: number): Promise<ArrayBuffer> {
+    const { client, url, file } = this.params;
     const response = await requestSoon(client, url, { range: `bytes=${start}-${end - 1}` });
     const isRange = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${start}-${end - 1}/`) === true;
     if (!isRange) {
@@ -80,8 +80,8 @@ export class RangedFile {
       throw new HubError('no-ranges', `${new URL(url).host} sends no ranges of ${file.name}`);
     }
     const etag = response.headers.get('etag') ?? '';
-    this.#etag ??= etag;
-    if (etag !== this.#etag) {
+    this.etag ??= etag;
+    if (etag !== this.etag) {
       await response.body?.cancel();
       throw new HubError('damaged', `${file.name} on the hub changed while it was being read: try again`);
     }

@@ -42,43 +42,43 @@ export class StaleUploadError extends HubError {
 /** The uploads that are still open after the entries so far. */
 class OpenUploads {
   readonly byOid = new Map<string, Upload>();
-  readonly #byAddress = new Map<string, Upload>();
+  private readonly byAddress = new Map<string, Upload>();
 
   of(url: string): Upload | undefined {
-    return this.#byAddress.get(url);
+    return this.byAddress.get(url);
   }
 
   add(entry: Entry): void {
     if ('begin' in entry) {
       const { begin: oid, ...upload } = entry;
-      this.#drop(oid);
+      this.drop(oid);
       const begun = { oid, ...upload, parts: new Map<string, string>() };
       this.byOid.set(oid, begun);
-      for (const address of addressesOf(begun)) this.#byAddress.set(address, begun);
+      for (const address of addressesOf(begun)) this.byAddress.set(address, begun);
     } else if ('part' in entry) this.of(entry.part)?.parts.set(entry.part, entry.etag);
-    else this.#drop(entry.end);
+    else this.drop(entry.end);
   }
 
-  #drop(oid: string): void {
+  private drop(oid: string): void {
     const upload = this.byOid.get(oid);
-    for (const address of upload ? addressesOf(upload) : []) this.#byAddress.delete(address);
+    for (const address of upload ? addressesOf(upload) : []) this.byAddress.delete(address);
     this.byOid.delete(oid);
   }
 }
 
 export class UploadJournal {
-  readonly #file: string;
-  readonly #uploads: OpenUploads;
+  private readonly file: string;
+  private readonly uploads: OpenUploads;
   /** Uploads of earlier pushes. */
-  readonly #earlier: Set<string>;
+  private readonly earlier: Set<string>;
   /** Addresses of uploads that storage has abandoned. */
-  readonly #refused = new Set<string>();
-  #written: Promise<void> = Promise.resolve();
+  private readonly refused = new Set<string>();
+  private written: Promise<void> = Promise.resolve();
 
   private constructor(file: string, uploads: OpenUploads) {
-    this.#file = file;
-    this.#uploads = uploads;
-    this.#earlier = new Set(uploads.byOid.keys());
+    this.file = file;
+    this.uploads = uploads;
+    this.earlier = new Set(uploads.byOid.keys());
   }
 
   /**
@@ -101,53 +101,53 @@ export class UploadJournal {
 
   /** The upload to continue, or the given one, which is recorded as new. */
   async actionFor(oid: string, size: number, given: UploadAction): Promise<UploadAction> {
-    const known = this.#uploads.byOid.get(oid);
+    const known = this.uploads.byOid.get(oid);
     if (known?.size === size && known.action.header.chunk_size === given.header.chunk_size) return known.action;
-    await this.#add({ begin: oid, size, begunMs: Date.now(), action: given });
+    await this.add({ begin: oid, size, begunMs: Date.now(), action: given });
     return given;
   }
 
   /** The storage's answer for a part that it already has. */
   etagOf(url: string): string | undefined {
-    return this.#uploads.of(url)?.parts.get(url);
+    return this.uploads.of(url)?.parts.get(url);
   }
 
   async partDone(url: string, etag: string): Promise<void> {
-    if (this.#uploads.of(url)) await this.#add({ part: url, etag });
+    if (this.uploads.of(url)) await this.add({ part: url, etag });
   }
 
   /** Records that the upload of an address is complete. */
   async complete(url: string): Promise<void> {
-    const upload = this.#uploads.of(url);
-    if (upload) await this.#add({ end: upload.oid });
+    const upload = this.uploads.of(url);
+    if (upload) await this.add({ end: upload.oid });
   }
 
   /** Drops the upload of an address that storage refuses. @returns whether an earlier push began it */
   async giveUp(url: string): Promise<boolean> {
-    const upload = this.#uploads.of(url);
-    if (upload !== undefined && this.#earlier.delete(upload.oid)) {
-      for (const address of addressesOf(upload)) this.#refused.add(address);
+    const upload = this.uploads.of(url);
+    if (upload !== undefined && this.earlier.delete(upload.oid)) {
+      for (const address of addressesOf(upload)) this.refused.add(address);
       await this.complete(url);
     }
-    return this.#refused.has(url);
+    return this.refused.has(url);
   }
 
   /** Resolves when all entries are on disk. */
   settled(): Promise<void> {
-    return this.#written;
+    return this.written;
   }
 
   /** Removes the journal after everything was committed. */
   async remove(): Promise<void> {
-    await this.#written;
-    await rm(this.#file, { force: true });
+    await this.written;
+    await rm(this.file, { force: true });
   }
 
   /** Appends an entry; entries are written one after the other. */
-  #add(entry: Entry): Promise<void> {
-    this.#uploads.add(entry);
-    this.#written = this.#written.then(async () => {
-      const handle = await open(this.#file, 'a', 0o600);
+  private add(entry: Entry): Promise<void> {
+    this.uploads.add(entry);
+    this.written = this.written.then(async () => {
+      const handle = await open(this.file, 'a', 0o600);
       try {
         await handle.appendFile(lineOf(entry));
         await handle.sync();
@@ -155,7 +155,7 @@ export class UploadJournal {
         await handle.close();
       }
     });
-    return this.#written;
+    return this.written;
   }
 }
 

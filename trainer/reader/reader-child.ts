@@ -53,37 +53,37 @@ const BUSY = 'was stopped, because this machine is busy or its disk is slow. Try
 const MADE_TO_EXHAUST = 'The file is damaged, or was made to use up time and memory.';
 
 export class ReaderChild {
-  readonly #process: ChildProcess;
-  readonly #budget: ReaderBudget;
+  private readonly process: ChildProcess;
+  private readonly budget: ReaderBudget;
   /** True once no more requests are possible. */
   hasEnded = false;
 
   /** @param script the bundle of `reader-process.ts` */
   constructor(script: string, budget: ReaderBudget) {
-    this.#budget = budget;
-    this.#process = fork(script, [String(budget.memoryBytes)], {
+    this.budget = budget;
+    this.process = fork(script, [String(budget.memoryBytes)], {
       execArgv: [`--max-old-space-size=${Math.round(budget.heapBytes / 2 ** 20)}`],
       serialization: 'advanced',
       // V8's messages about a full heap are of no use to readers of the log.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    this.#process.once('exit', () => {
+    this.process.once('exit', () => {
       this.hasEnded = true;
     });
     // A pending request keeps this process alive through its timer; an idle reader does not.
-    this.#process.unref();
-    this.#process.channel?.unref();
+    this.process.unref();
+    this.process.channel?.unref();
   }
 
   get pid(): number | undefined {
-    return this.#process.pid;
+    return this.process.pid;
   }
 
   /** Rejects with the errors of the request's function, under the same names; and with ReadStopped if the process had to be killed. */
   ask({ name, params, what, timeoutMs }: ReaderTask): Promise<unknown> {
-    const child = this.#process;
+    const child = this.process;
     return new Promise((resolve, reject) => {
-      const limit = timeoutMs ?? this.#budget.timeoutMs;
+      const limit = timeoutMs ?? this.budget.timeoutMs;
       let clock: NodeJS.Timeout | undefined;
       const settle = (): void => {
         clearTimeout(clock);
@@ -94,10 +94,10 @@ export class ReaderChild {
         this.end();
         reject(new ReadStopped(`${what} ${reason}`));
       };
-      const begun = this.#timeUsed();
+      const begun = this.timeUsed();
       const wait = (ms: number): void => {
         clock = setTimeout(() => {
-          const left = timeoutMs === undefined ? this.#timeLeft(begun) : 0;
+          const left = timeoutMs === undefined ? this.timeLeft(begun) : 0;
           if (typeof left === 'number' && left > 0) wait(left);
           else stop(left === 'busy' ? BUSY : `took longer than ${limit / 1000} s and was stopped. ${MADE_TO_EXHAUST}`);
         }, ms);
@@ -110,21 +110,21 @@ export class ReaderChild {
         else if ('value' in answer) resolve(answer.value);
         else reject(Object.assign(new Error(answer.error.message), answer.error.fields, answer.error));
       };
-      const end = (status: number | null, signal: NodeJS.Signals | null): void => stop(this.#whyEnded(status, signal));
+      const end = (status: number | null, signal: NodeJS.Signals | null): void => stop(this.whyEnded(status, signal));
       const fail = (error: Error): void => stop(`failed: the reading process can't be reached (${error.message})`);
       child.on('message', take).on('exit', end).on('error', fail);
       child.send({ name, params }, error => error && fail(error));
     });
   }
 
-  #timeUsed(): TimeUsed {
+  private timeUsed(): TimeUsed {
     return { byClock: performance.now(), byProcessor: this.pid === undefined ? undefined : processorTime(this.pid) };
   }
 
   /** Milliseconds that a request may still take; 'busy' if it has waited longer than it worked, and too long. */
-  #timeLeft(begun: TimeUsed): number | 'busy' {
-    const { timeoutMs } = this.#budget;
-    const now = this.#timeUsed();
+  private timeLeft(begun: TimeUsed): number | 'busy' {
+    const { timeoutMs } = this.budget;
+    const now = this.timeUsed();
     if (now.byProcessor === undefined || begun.byProcessor === undefined) return 0;
     const ofWork = timeoutMs - (now.byProcessor - begun.byProcessor);
     const ofClock = PATIENCE * timeoutMs - (now.byClock - begun.byClock);
@@ -134,15 +134,15 @@ export class ReaderChild {
   /** Ends the process, whatever it is doing. */
   end(): void {
     this.hasEnded = true;
-    this.#process.kill('SIGKILL');
+    this.process.kill('SIGKILL');
   }
 
   /**
    * The reason why the process ended. It kills itself above its memory limit; a full heap aborts it, with a status above 128 on systems
    * without signals.
    */
-  #whyEnded(status: number | null, signal: NodeJS.Signals | null): string {
-    const { heapBytes, memoryBytes } = this.#budget;
+  private whyEnded(status: number | null, signal: NodeJS.Signals | null): string {
+    const { heapBytes, memoryBytes } = this.budget;
     if (signal === 'SIGKILL' || signal === 'SIGABRT' || signal === 'SIGTRAP' || (status !== null && status > 128))
       return `took more than ${byteSize(signal === 'SIGKILL' ? memoryBytes : heapBytes)} of memory and was stopped. ${MADE_TO_EXHAUST}`;
     return `failed: the reading process ended with ${signal ?? `status ${status}`}`;

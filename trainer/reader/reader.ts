@@ -31,22 +31,22 @@ export interface ReaderOptions {
 
 /** Starts a process for a request, keeps it while it works correctly, and ends it when no request follows. */
 export class Reader {
-  readonly #script: string;
-  readonly #budget: ReaderBudget;
-  readonly #maxWaiting: number;
-  readonly #queue: Waiting[] = [];
-  readonly #busy = new Set<ReaderChild>();
-  readonly #free = new Map<ReaderChild, NodeJS.Timeout>();
+  private readonly script: string;
+  private readonly budget: ReaderBudget;
+  private readonly maxWaiting: number;
+  private readonly queue: Waiting[] = [];
+  private readonly busy = new Set<ReaderChild>();
+  private readonly free = new Map<ReaderChild, NodeJS.Timeout>();
 
   constructor({ script = fileURLToPath(new URL('./reader.js', import.meta.url)), budget, maxWaiting = MAX_WAITING }: ReaderOptions = {}) {
-    this.#script = script;
-    this.#budget = { ...BUDGET, ...budget };
-    this.#maxWaiting = maxWaiting;
+    this.script = script;
+    this.budget = { ...BUDGET, ...budget };
+    this.maxWaiting = maxWaiting;
   }
 
   /** Ids of the running processes. */
   get pids(): number[] {
-    return [...this.#busy, ...this.#free.keys()].flatMap(({ pid }) => pid ?? []);
+    return [...this.busy, ...this.free.keys()].flatMap(({ pid }) => pid ?? []);
   }
 
   /**
@@ -62,36 +62,36 @@ export class Reader {
     timeoutMs?: number,
   ): Promise<ReaderAnswerOf<Name>> {
     return new Promise((resolve, reject) => {
-      if (this.#queue.length >= this.#maxWaiting) {
-        reject(new ReadStopped(`${what} was not started, because ${this.#queue.length} files wait to be read. Try again later.`));
+      if (this.queue.length >= this.maxWaiting) {
+        reject(new ReadStopped(`${what} was not started, because ${this.queue.length} files wait to be read. Try again later.`));
         return;
       }
       // The child runs the function that the table has under this name, so its answer has that function's type.
-      this.#queue.push({ name, params, what, timeoutMs, resolve: value => resolve(value as ReaderAnswerOf<Name>), reject });
-      this.#next();
+      this.queue.push({ name, params, what, timeoutMs, resolve: value => resolve(value as ReaderAnswerOf<Name>), reject });
+      this.next();
     });
   }
 
   /** Ends all processes; waiting requests are rejected. */
   close(): void {
-    for (const { what, reject } of this.#queue.splice(0)) reject(new ReadStopped(`${what} was stopped.`));
-    for (const child of [...this.#busy, ...this.#free.keys()]) child.end();
-    for (const timer of this.#free.values()) clearTimeout(timer);
-    this.#free.clear();
+    for (const { what, reject } of this.queue.splice(0)) reject(new ReadStopped(`${what} was stopped.`));
+    for (const child of [...this.busy, ...this.free.keys()]) child.end();
+    for (const timer of this.free.values()) clearTimeout(timer);
+    this.free.clear();
   }
 
-  #next(): void {
-    for (const [child, timer] of this.#free) if (child.hasEnded) this.#forget(child, timer);
-    if (this.#queue.length === 0 || this.#busy.size >= MAX_CHILDREN) return;
-    const [free] = this.#free;
-    if (free !== undefined) this.#forget(...free);
-    const child = free?.[0] ?? new ReaderChild(this.#script, this.#budget);
-    const task = required(this.#queue.shift(), 'the next element');
-    this.#busy.add(child);
+  private next(): void {
+    for (const [child, timer] of this.free) if (child.hasEnded) this.forget(child, timer);
+    if (this.queue.length === 0 || this.busy.size >= MAX_CHILDREN) return;
+    const [free] = this.free;
+    if (free !== undefined) this.forget(...free);
+    const child = free?.[0] ?? new ReaderChild(this.script, this.budget);
+    const task = required(this.queue.shift(), 'the next element');
+    this.busy.add(child);
     const release = (): void => {
-      this.#busy.delete(child);
-      if (!child.hasEnded) this.#free.set(child, setTimeout(() => this.#retire(child), IDLE_MS).unref());
-      this.#next();
+      this.busy.delete(child);
+      if (!child.hasEnded) this.free.set(child, setTimeout(() => this.retire(child), IDLE_MS).unref());
+      this.next();
     };
     // Release the child first, so that a caller that sends another request at once finds it free.
     child.ask(task).then(
@@ -106,13 +106,13 @@ export class Reader {
     );
   }
 
-  #retire(child: ReaderChild): void {
-    this.#free.delete(child);
+  private retire(child: ReaderChild): void {
+    this.free.delete(child);
     child.end();
   }
 
-  #forget(child: ReaderChild, timer: NodeJS.Timeout): void {
+  private forget(child: ReaderChild, timer: NodeJS.Timeout): void {
     clearTimeout(timer);
-    this.#free.delete(child);
+    this.free.delete(child);
   }
 }

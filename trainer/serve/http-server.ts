@@ -82,22 +82,22 @@ const listen = (http: Server, { host, port }: ServerPlace): Promise<void> =>
 
 /** The requests that are being answered or waiting. */
 class Requests {
-  readonly #open = new Set<Promise<unknown>>();
+  private readonly open = new Set<Promise<unknown>>();
 
   /** @throws RequestError 429 if there are too many */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#open.size >= MAX_OPEN) throw new RequestError(429, `${MAX_OPEN} requests are open already; try again later`);
+    if (this.open.size >= MAX_OPEN) throw new RequestError(429, `${MAX_OPEN} requests are open already; try again later`);
     const settled = work();
-    this.#open.add(settled);
+    this.open.add(settled);
     try {
       return await settled;
     } finally {
-      this.#open.delete(settled);
+      this.open.delete(settled);
     }
   }
 
   async idle(): Promise<void> {
-    await Promise.allSettled(this.#open);
+    await Promise.allSettled(this.open);
   }
 }
 

@@ -27,36 +27,36 @@ export interface AnswerParams extends Pick<CompleteParams, 'ids' | 'settings' | 
 
 export class ServedModel {
   readonly name: string;
-  readonly #model: CausalModel;
-  readonly #tokenizer: Tokenizer;
-  readonly #chat: ChatRenderer | undefined;
-  readonly #forms: AnswerForms | undefined;
-  readonly #held: HeldModel;
+  private readonly model: CausalModel;
+  private readonly tokenizer: Tokenizer;
+  private readonly chat: ChatRenderer | undefined;
+  private readonly forms: AnswerForms | undefined;
+  private readonly held: HeldModel;
 
   private constructor({ name, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
     this.name = name;
-    this.#model = model;
-    this.#tokenizer = tokenizer;
-    this.#chat = chatRendererOf(tokenizer);
-    this.#forms = this.#chat && answerForms(this.#chat, tokenizer);
-    this.#held = new HeldModel({ ...params, model, tokenizer });
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.chat = chatRendererOf(tokenizer);
+    this.forms = this.chat && answerForms(this.chat, tokenizer);
+    this.held = new HeldModel({ ...params, model, tokenizer });
   }
 
   /** Reads the tokenizer and loads the weights. @throws errors of opening a model or an adapter */
   static async open(folder: ModelFolder, params: ServedModelParams): Promise<ServedModel> {
     const served = new ServedModel(params, causalModel(folder.config), await folder.loadTokenizer());
-    await served.#held.load(folder, 1);
+    await served.held.load(folder, 1);
     return served;
   }
 
   /** True if the template shows tools to the model but its calls are returned as text. */
   get hasUnreadCalls(): boolean {
-    return this.#forms?.passesTools === true && this.#forms.form === undefined;
+    return this.forms?.passesTools === true && this.forms.form === undefined;
   }
 
   /** The text of a token as it appears in an answer. */
   tokenText(id: number): string {
-    return this.#tokenizer.decode([id], { skipSpecialTokens: false });
+    return this.tokenizer.decode([id], { skipSpecialTokens: false });
   }
 
   /**
@@ -64,40 +64,40 @@ export class ServedModel {
    * @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages
    */
   readChat({ messages, tools, variables }: ChatPrompt): Pick<AnswerParams, 'ids' | 'reading'> {
-    if (this.#chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
-    const { text } = this.#chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
+    if (this.chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
+    const { text } = this.chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
     // The template writes the special tokens itself.
-    const ids = this.#checked(this.#tokenizer.encode(text, { addSpecialTokens: false }));
-    return { ids, reading: this.#forms?.reading(ids, tools) };
+    const ids = this.checked(this.tokenizer.encode(text, { addSpecialTokens: false }));
+    return { ids, reading: this.forms?.reading(ids, tools) };
   }
 
   textIds(prompt: string): readonly number[] {
-    return this.#checked(createEncoder(this.#tokenizer).start(prompt));
+    return this.checked(createEncoder(this.tokenizer).start(prompt));
   }
 
   get memory(): HeldModel['memory'] {
-    return this.#held.memory;
+    return this.held.memory;
   }
 
   /** Generates an answer, together with those of concurrent requests. @throws RequestError if the prompt leaves no room for an answer */
   async answer({ ids, settings, ...others }: AnswerParams): Promise<Completion> {
-    const room = this.#model.maxPositions - ids.length;
+    const room = this.model.maxPositions - ids.length;
     if (room < 1)
-      throw new RequestError(400, `the prompt has ${ids.length} tokens; ${this.name} has ${this.#model.maxPositions} positions`, {
+      throw new RequestError(400, `the prompt has ${ids.length} tokens; ${this.name} has ${this.model.maxPositions} positions`, {
         param: 'messages',
         code: 'context_length_exceeded',
       });
     const maxTokens = Math.min(settings.maxTokens, room);
-    return this.#held.run(ids.length + maxTokens, answers => complete({ answers, ids, settings: { ...settings, maxTokens }, ...others }));
+    return this.held.run(ids.length + maxTokens, answers => complete({ answers, ids, settings: { ...settings, maxTokens }, ...others }));
   }
 
   /** Releases the model; called when no request is being answered. */
   dispose(): Promise<void> {
-    return this.#held.dispose();
+    return this.held.dispose();
   }
 
-  #checked(ids: readonly number[]): readonly number[] {
-    const unknown = ids.find(id => id >= this.#model.vocabularySize);
+  private checked(ids: readonly number[]): readonly number[] {
+    const unknown = ids.find(id => id >= this.model.vocabularySize);
     if (unknown !== undefined) throw new RequestError(400, `the tokenizer gives the id ${unknown}, which ${this.name} does not have`);
     if (ids.length === 0) throw new RequestError(400, 'the prompt has no tokens');
     return ids;

@@ -17,8 +17,8 @@ export class LanguageClient {
   readonly process: ChildProcess;
   readonly connection: MessageConnection;
   readonly exited: Promise<number | null>;
-  readonly #published = new Map<string, readonly Diagnostic[]>();
-  readonly #waiting = new Set<() => void>();
+  private readonly published = new Map<string, readonly Diagnostic[]>();
+  private readonly waiting = new Set<() => void>();
 
   constructor() {
     const child = spawn(process.execPath, [SERVER, '--stdio'], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -28,8 +28,8 @@ export class LanguageClient {
     this.connection.onNotification(
       'textDocument/publishDiagnostics',
       ({ uri, diagnostics }: { uri: string; diagnostics: readonly Diagnostic[] }) => {
-        this.#published.set(uri, diagnostics);
-        for (const wake of this.#waiting) wake();
+        this.published.set(uri, diagnostics);
+        for (const wake of this.waiting) wake();
       },
     );
     this.connection.listen();
@@ -63,12 +63,12 @@ export class LanguageClient {
   diagnostics(uri: string, is: (diagnostics: readonly Diagnostic[]) => boolean): Promise<readonly Diagnostic[]> {
     return new Promise(resolve => {
       const check = (): void => {
-        const found = this.#published.get(uri);
+        const found = this.published.get(uri);
         if (found === undefined || !is(found)) return;
-        this.#waiting.delete(check);
+        this.waiting.delete(check);
         resolve(found);
       };
-      this.#waiting.add(check);
+      this.waiting.add(check);
       check();
     });
   }

@@ -127,15 +127,15 @@ type Opened = Awaited<ReturnType<typeof openObjective>>;
 class Updates {
   readonly plan: RunPlan;
   readonly session: Session;
-  readonly #recipe: Recipe;
-  readonly #opened: Opened;
-  #done = 0;
+  private readonly recipe: Recipe;
+  private readonly opened: Opened;
+  private done = 0;
 
   private constructor(plan: RunPlan, session: Session, recipe: Recipe, opened: Opened) {
     this.plan = plan;
     this.session = session;
-    this.#recipe = recipe;
-    this.#opened = opened;
+    this.recipe = recipe;
+    this.opened = opened;
   }
 
   static async open(engine: Engine, opened: Opened, recipe: Recipe): Promise<Updates> {
@@ -149,17 +149,17 @@ class Updates {
 
   /** Runs one update on all samples. */
   async step(learningRate: number): Promise<StepResult> {
-    const sources = [setupOf(this.#opened, this.#recipe).trainSource()];
+    const sources = [setupOf(this.opened, this.recipe).trainSource()];
     const parts = {
       session: this.session,
       sources,
-      recipe: this.#recipe,
+      recipe: this.recipe,
       plan: this.plan,
       measure: undefined,
       measureWhole: undefined,
       ranks: undefined,
     };
-    return (await beginStep(parts, { epoch: 0, batchIndex: 0 }, ++this.#done, learningRate)).result;
+    return (await beginStep(parts, { epoch: 0, batchIndex: 0 }, ++this.done, learningRate)).result;
   }
 
   async losses(count: number): Promise<number[]> {
@@ -177,7 +177,7 @@ class Updates {
 
   async restore(parts: ReadonlyMap<string, HostArray>, stepsDone: number): Promise<void> {
     await writeSnapshot(this.session, this.plan.attachment, this.plan.optimizer, async name => valueFor(parts, name));
-    this.#done = stepsDone;
+    this.done = stepsDone;
   }
 }
 

@@ -34,11 +34,11 @@ const AHEAD = 2;
  * evaluations, can be garbage collected.
  */
 class PixelPool {
-  readonly #free = new Map<number, WeakRef<Float32Array>[]>();
+  private readonly free = new Map<number, WeakRef<Float32Array>[]>();
 
   /** Returns an array of zeros. */
   take(length: number): Float32Array {
-    const free = this.#free.get(length) ?? [];
+    const free = this.free.get(length) ?? [];
     for (let ref = free.pop(); ref; ref = free.pop()) {
       const pixels = ref.deref();
       if (pixels) return pixels.fill(0);
@@ -47,9 +47,9 @@ class PixelPool {
   }
 
   give(pixels: Float32Array): void {
-    const free = this.#free.get(pixels.length) ?? [];
+    const free = this.free.get(pixels.length) ?? [];
     free.push(new WeakRef(pixels));
-    this.#free.set(pixels.length, free);
+    this.free.set(pixels.length, free);
   }
 }
 

@@ -78,11 +78,11 @@ function varint(value: number): number[] {
 export class ThriftWalk {
   /** Offset after the last struct. */
   position: number;
-  readonly #bytes: Uint8Array;
-  #values = 0;
+  private readonly bytes: Uint8Array;
+  private values = 0;
 
   constructor(bytes: Uint8Array, position = 0) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.position = position;
   }
 
@@ -92,14 +92,14 @@ export class ThriftWalk {
     const integers = new Map<number, number>();
     const structs = new Map<number, ThriftFields>();
     for (let field = 0; ; ) {
-      const head = this.#byte();
+      const head = this.byte();
       const type = head & 0x0f;
       if (type === TYPE.stop) return { integers, structs };
-      field = head >> 4 === 0 ? this.#integer() : field + (head >> 4);
-      if (type === TYPE.i16 || type === TYPE.i32 || type === TYPE.i64) integers.set(field, this.#integer());
+      field = head >> 4 === 0 ? this.integer() : field + (head >> 4);
+      if (type === TYPE.i16 || type === TYPE.i32 || type === TYPE.i64) integers.set(field, this.integer());
       else if (type === TYPE.struct) structs.set(field, this.struct(depth + 1));
-      else if (type !== TYPE.true && type !== TYPE.false) this.#skip(type, depth);
-      this.#count(1);
+      else if (type !== TYPE.true && type !== TYPE.false) this.skip(type, depth);
+      this.count(1);
     }
   }
 
@@ -107,70 +107,70 @@ export class ThriftWalk {
   fields(): ThriftField[] {
     const found: ThriftField[] = [];
     for (let id = 0; ; ) {
-      const head = this.#byte();
+      const head = this.byte();
       const type = head & 0x0f;
       if (type === TYPE.stop) return found;
-      id = head >> 4 === 0 ? this.#integer() : id + (head >> 4);
+      id = head >> 4 === 0 ? this.integer() : id + (head >> 4);
       const start = this.position;
-      if (type !== TYPE.true && type !== TYPE.false) this.#skip(type, 0);
-      found.push({ id, type, bytes: this.#bytes.subarray(start, this.position) });
+      if (type !== TYPE.true && type !== TYPE.false) this.skip(type, 0);
+      found.push({ id, type, bytes: this.bytes.subarray(start, this.position) });
     }
   }
 
   /** The structs of a list that begins here. @throws Error for a list of other values, or one that ends after the bytes */
   structs(): Uint8Array[] {
-    const head = this.#byte();
+    const head = this.byte();
     if ((head & 0x0f) !== TYPE.struct) throw new Error('its metadata has a list of other values than structs');
-    const size = head >> 4 === 15 ? this.#varint() : head >> 4;
+    const size = head >> 4 === 15 ? this.varint() : head >> 4;
     const found: Uint8Array[] = [];
     for (let i = 0; i < size; i++) {
       const start = this.position;
       this.struct(1);
-      found.push(this.#bytes.subarray(start, this.position));
+      found.push(this.bytes.subarray(start, this.position));
     }
     return found;
   }
 
-  #skip(type: number, depth: number): void {
+  private skip(type: number, depth: number): void {
     if (type === TYPE.struct) this.struct(depth + 1);
-    else if (type === TYPE.list) this.#list(depth + 1);
-    else if (type === TYPE.true || type === TYPE.false || type === TYPE.byte) this.#take(1);
-    else if (type === TYPE.double) this.#take(8);
-    else if (type === TYPE.binary) this.#take(this.#varint());
-    else if (type === TYPE.i16 || type === TYPE.i32 || type === TYPE.i64) this.#integer();
+    else if (type === TYPE.list) this.list(depth + 1);
+    else if (type === TYPE.true || type === TYPE.false || type === TYPE.byte) this.take(1);
+    else if (type === TYPE.double) this.take(8);
+    else if (type === TYPE.binary) this.take(this.varint());
+    else if (type === TYPE.i16 || type === TYPE.i32 || type === TYPE.i64) this.integer();
     else throw new Error(`its metadata has a value of the unknown type ${type}`);
   }
 
-  #list(depth: number): void {
+  private list(depth: number): void {
     if (depth > MAX_DEPTH) throw new Error(`its metadata nests more than ${MAX_DEPTH} levels deep`);
-    const head = this.#byte();
-    const size = head >> 4 === 15 ? this.#varint() : head >> 4;
+    const head = this.byte();
+    const size = head >> 4 === 15 ? this.varint() : head >> 4;
     // Each element takes at least a byte.
-    if (size > this.#bytes.length - this.position)
-      throw new Error(`its metadata has a list of ${size} values in ${this.#bytes.length - this.position} bytes`);
-    this.#count(size);
-    for (let i = 0; i < size; i++) this.#skip(head & 0x0f, depth);
+    if (size > this.bytes.length - this.position)
+      throw new Error(`its metadata has a list of ${size} values in ${this.bytes.length - this.position} bytes`);
+    this.count(size);
+    for (let i = 0; i < size; i++) this.skip(head & 0x0f, depth);
   }
 
-  #count(values: number): void {
-    this.#values += values;
-    if (this.#values > MAX_VALUES) throw new Error(`its metadata has more than ${MAX_VALUES} values`);
+  private count(values: number): void {
+    this.values += values;
+    if (this.values > MAX_VALUES) throw new Error(`its metadata has more than ${MAX_VALUES} values`);
   }
 
-  #byte(): number {
-    this.#take(1);
-    return this.#bytes[this.position - 1] as number;
+  private byte(): number {
+    this.take(1);
+    return this.bytes[this.position - 1] as number;
   }
 
-  #take(count: number): void {
-    if (count > this.#bytes.length - this.position) throw new Error('its metadata ends too early');
+  private take(count: number): void {
+    if (count > this.bytes.length - this.position) throw new Error('its metadata ends too early');
     this.position += count;
   }
 
-  #varint(): number {
+  private varint(): number {
     let value = 0;
     for (let i = 0; i < MAX_VARINT_BYTES; i++) {
-      const byte = this.#byte();
+      const byte = this.byte();
       value += (byte & 0x7f) * 2 ** (7 * i);
       if (byte < 0x80) return value;
     }
@@ -178,8 +178,8 @@ export class ThriftWalk {
   }
 
   /** Decodes zigzag: 0, −1, 1, −2 … */
-  #integer(): number {
-    const value = this.#varint();
+  private integer(): number {
+    const value = this.varint();
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 }

@@ -25,111 +25,111 @@ const BREAK = '\n\n';
 const MAX_HEAD = 200;
 
 export class ReasoningStream {
-  readonly #form: ReasoningForm;
-  readonly #callMark: string | undefined;
-  #state: 'head' | AnswerPart;
+  private readonly form: ReasoningForm;
+  private readonly callMark: string | undefined;
+  private state: 'head' | AnswerPart;
   /** Text that was not passed on yet. */
-  #held = '';
+  private held = '';
   /** Parts that have text. */
-  readonly #said = new Set<AnswerPart>();
+  private readonly said = new Set<AnswerPart>();
   /** Whether the current part has not begun; white space at its beginning is dropped. */
-  #isAtStart: boolean;
+  private isAtStart: boolean;
 
   constructor({ form, isBegun, callMark }: ReasoningStreamParams) {
-    this.#form = form;
-    this.#callMark = callMark;
-    this.#state = isBegun && form.kind === 'tags' ? 'reasoning' : 'head';
-    this.#isAtStart = this.#state === 'reasoning';
+    this.form = form;
+    this.callMark = callMark;
+    this.state = isBegun && form.kind === 'tags' ? 'reasoning' : 'head';
+    this.isAtStart = this.state === 'reasoning';
   }
 
   /** True if all text so far is reasoning. */
   get isReasoning(): boolean {
-    return this.#state === 'reasoning' && !this.#said.has('answer');
+    return this.state === 'reasoning' && !this.said.has('answer');
   }
 
   /** Returns the text that is certain to belong to a part. */
   push(piece: string): PartOfText[] {
-    this.#held += piece;
-    return this.#advance(false);
+    this.held += piece;
+    return this.advance(false);
   }
 
   /** Returns the text that was held back; no more text follows. */
   end(): PartOfText[] {
-    return this.#advance(true);
+    return this.advance(true);
   }
 
-  #advance(isEnd: boolean): PartOfText[] {
+  private advance(isEnd: boolean): PartOfText[] {
     const found: PartOfText[] = [];
     const say: Say = (part, text) => {
       if (text !== '') found.push({ part, text });
-      if (text !== '') this.#said.add(part);
+      if (text !== '') this.said.add(part);
     };
-    while (this.#state === 'head' ? this.#readHead(isEnd, say) : this.#readPart(this.#state, isEnd, say)) {}
+    while (this.state === 'head' ? this.readHead(isEnd, say) : this.readPart(this.state, isEnd, say)) {}
     return found;
   }
 
   /** Reads the header of the next message. @returns whether a part has begun */
-  #readHead(isEnd: boolean, say: Say): boolean {
-    const text = this.#held.trimStart();
-    if (text !== '' && this.#takeHead(text, say)) return true;
+  private readHead(isEnd: boolean, say: Say): boolean {
+    const text = this.held.trimStart();
+    if (text !== '' && this.takeHead(text, say)) return true;
     const mayFollow =
-      text === '' || (text.length <= MAX_HEAD && this.#starts().some(start => start.startsWith(text) || text.startsWith(start)));
-    if (this.#held === '' || (mayFollow && !isEnd)) return false;
-    return this.#begin('answer', this.#held, say);
+      text === '' || (text.length <= MAX_HEAD && this.starts().some(start => start.startsWith(text) || text.startsWith(start)));
+    if (this.held === '' || (mayFollow && !isEnd)) return false;
+    return this.begin('answer', this.held, say);
   }
 
   /** The beginnings of possible headers. */
-  #starts(): string[] {
-    const form = this.#form;
+  private starts(): string[] {
+    const form = this.form;
     if (form.kind === 'tags') return [form.opening];
     const shared = form.answer.slice(0, commonStart(form.reasoning, form.answer));
-    return [shared, this.#callMark ?? ''].filter(start => start !== '');
+    return [shared, this.callMark ?? ''].filter(start => start !== '');
   }
 
-  #takeHead(text: string, say: Say): boolean {
-    const form = this.#form;
-    if (form.kind === 'tags') return text.startsWith(form.opening) && this.#begin('reasoning', text.slice(form.opening.length), say);
+  private takeHead(text: string, say: Say): boolean {
+    const form = this.form;
+    if (form.kind === 'tags') return text.startsWith(form.opening) && this.begin('reasoning', text.slice(form.opening.length), say);
     const end = headLength(text, form);
     if (end === undefined) return false;
     const [head, rest] = [text.slice(0, end), text.slice(end)];
-    const call = this.#callMark === undefined ? -1 : head.indexOf(this.#callMark);
-    if (call < 0) return this.#begin(head === form.reasoning ? 'reasoning' : 'answer', rest, say);
-    this.#state = 'answer';
-    this.#isAtStart = false;
+    const call = this.callMark === undefined ? -1 : head.indexOf(this.callMark);
+    if (call < 0) return this.begin(head === form.reasoning ? 'reasoning' : 'answer', rest, say);
+    this.state = 'answer';
+    this.isAtStart = false;
     say('answer', head.slice(call));
-    this.#held = rest;
+    this.held = rest;
     return true;
   }
 
-  #begin(part: AnswerPart, rest: string, say: Say): true {
-    if (this.#form.kind === 'heads' && this.#said.has(part)) say(part, BREAK);
-    this.#isAtStart = rest !== this.#held;
-    this.#state = part;
-    this.#held = rest;
+  private begin(part: AnswerPart, rest: string, say: Say): true {
+    if (this.form.kind === 'heads' && this.said.has(part)) say(part, BREAK);
+    this.isAtStart = rest !== this.held;
+    this.state = part;
+    this.held = rest;
     return true;
   }
 
   /** Passes on text up to the end of the part. @returns whether the part has ended */
-  #readPart(part: AnswerPart, isEnd: boolean, say: Say): boolean {
-    if (this.#isAtStart) this.#held = this.#held.trimStart();
-    if (this.#held === '') return false;
-    this.#isAtStart = false;
-    const form = this.#form;
+  private readPart(part: AnswerPart, isEnd: boolean, say: Say): boolean {
+    if (this.isAtStart) this.held = this.held.trimStart();
+    if (this.held === '') return false;
+    this.isAtStart = false;
+    const form = this.form;
     const mark = form.kind === 'heads' ? form.between : part === 'reasoning' ? form.closing : undefined;
-    const at = mark === undefined ? -1 : this.#held.indexOf(mark);
+    const at = mark === undefined ? -1 : this.held.indexOf(mark);
     const trimmed = (text: string): string => (part === 'reasoning' ? text.trimEnd() : text);
     if (mark !== undefined && at >= 0) {
-      say(part, trimmed(this.#held.slice(0, at)));
-      const rest = this.#held.slice(at + mark.length);
-      if (form.kind === 'tags') return this.#begin('answer', rest, say);
-      this.#state = 'head';
-      this.#held = rest;
+      say(part, trimmed(this.held.slice(0, at)));
+      const rest = this.held.slice(at + mark.length);
+      if (form.kind === 'tags') return this.begin('answer', rest, say);
+      this.state = 'head';
+      this.held = rest;
       return true;
     }
-    const kept = isEnd || mark === undefined ? 0 : overlap(this.#held, mark);
-    const certain = trimmed(this.#held.slice(0, this.#held.length - kept));
+    const kept = isEnd || mark === undefined ? 0 : overlap(this.held, mark);
+    const certain = trimmed(this.held.slice(0, this.held.length - kept));
     say(part, certain);
-    this.#held = isEnd ? '' : this.#held.slice(certain.length);
+    this.held = isEnd ? '' : this.held.slice(certain.length);
     return false;
   }
 }

@@ -133,14 +133,14 @@ interface RemotePlace {
 }
 
 export class DataCache {
-  readonly #entries = new Map<string, Promise<DataFact>>();
-  readonly #read: ReadDataFact;
-  readonly #cacheDir: string | undefined;
+  private readonly entries = new Map<string, Promise<DataFact>>();
+  private readonly read: ReadDataFact;
+  private readonly cacheDir: string | undefined;
 
   /** @param cacheDir the folder of downloaded data sets */
   constructor(read: ReadDataFact, cacheDir?: string) {
-    this.#read = read;
-    this.#cacheDir = cacheDir;
+    this.read = read;
+    this.cacheDir = cacheDir;
   }
 
   /** Returns the facts about a file. Never rejects. */
@@ -150,7 +150,7 @@ export class DataCache {
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
-    if (found === undefined && isDataSetName(written, baseDir)) return this.#lookInCache(base, asked, lookedFor);
+    if (found === undefined && isDataSetName(written, baseDir)) return this.lookInCache(base, asked, lookedFor);
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
     // An incomplete path may be the root of the disk, so image folders are counted only down to their classes; the trainer checks the rest.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
@@ -159,28 +159,28 @@ export class DataCache {
     if (objectiveCatalog[task].reads === 'images')
       return mayHoldImages(full) ? { ...base, state: 'ok' } : { ...base, state: 'unreadable', reason: textsForImages(written, task) };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
-    return this.#known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
+    return this.known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
   }
 
   /** Returns the cached fact about the same file and settings, or reads it. */
-  #known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
+  private known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
     const { written, full, data, task, embedding, counts, model } = params;
     const { train: _train, eval: _eval, ...reading } = data;
     const key = JSON.stringify([file, task, reading, counts, embedding, model?.id]);
     const known =
-      this.#entries.get(key) ??
-      this.#read(params).catch((error: Error) => unreadable({ written, full, isFolder: false, columns: [] }, error));
-    this.#entries.delete(key);
-    this.#entries.set(key, known);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+      this.entries.get(key) ??
+      this.read(params).catch((error: Error) => unreadable({ written, full, isFolder: false, columns: [] }, error));
+    this.entries.delete(key);
+    this.entries.set(key, known);
+    const [oldest] = this.entries.keys();
+    if (this.entries.size > MAX_CACHED && oldest !== undefined) this.entries.delete(oldest);
     return known;
   }
 
   /** Reads a data set on the hub if it was downloaded, whole or in part. Nothing is known about any other. */
-  async #lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
+  private async lookInCache(base: Omit<DataFact, 'state'>, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
     const { written } = base;
-    const cacheDir = this.#cacheDir;
+    const cacheDir = this.cacheDir;
     const of = partOfDataSet(written, asked.data, lookedFor.part);
     // A split that the data set lacks is reported when it is fetched.
     const known = cacheDir === undefined ? undefined : await knownDataSet(cacheDir, of).catch(() => undefined);
@@ -190,17 +190,17 @@ export class DataCache {
     const isWhole = (await findDataSet(cacheDir, of)) !== undefined;
     const fact = isWhole
       ? await this.look(first.path, asked, path.dirname(first.path), lookedFor)
-      : await this.#lookAtColumns(known, written, asked, lookedFor);
+      : await this.lookAtColumns(known, written, asked, lookedFor);
     return { ...fact, written, ...(known.length > 1 && { rows: undefined }) };
   }
 
-  async #lookAtColumns(remote: readonly RemotePlace[], written: string, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
+  private async lookAtColumns(remote: readonly RemotePlace[], written: string, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
     const { data, task, embedding } = asked;
     const model = readsChats(task) ? lookedFor.model : undefined;
     const full = elementAt(remote, 0).path;
     // The folder's time is part of the key, because files with columns are added and removed.
     const folder = await stat(path.dirname(full)).catch(() => undefined);
-    return this.#known([full, folder?.mtimeMs], {
+    return this.known([full, folder?.mtimeMs], {
       written,
       full,
       data,

@@ -41,24 +41,24 @@ interface Entry {
 }
 
 export class EstimateCache {
-  readonly #entries = new Map<string, Entry>();
-  readonly #stages: readonly EstimateDetail[];
+  private readonly entries = new Map<string, Entry>();
+  private readonly stages: readonly EstimateDetail[];
 
   /** @param detail adds comparisons in a second stage, which take at least three times as long */
   constructor(detail?: EstimateDetail) {
-    this.#stages = [{}, ...(detail ? [detail] : [])];
+    this.stages = [{}, ...(detail ? [detail] : [])];
   }
 
   /** The estimate, if it is already known. */
   peek(view: RecipeView): RecipeEstimate | undefined {
     const key = keyOf(view);
-    return key === undefined ? undefined : this.#entries.get(key)?.estimate;
+    return key === undefined ? undefined : this.entries.get(key)?.estimate;
   }
 
   /** True if `compute` has something to do. */
   isDue(view: RecipeView): boolean {
     const key = keyOf(view);
-    return key !== undefined && (this.#entries.get(key)?.stages ?? 0) < this.#stages.length;
+    return key !== undefined && (this.entries.get(key)?.stages ?? 0) < this.stages.length;
   }
 
   /** Runs the next stage. Rejects if `estimate` fails because of a bug, which is not retried. */
@@ -69,23 +69,23 @@ export class EstimateCache {
     // Each process of the run, and each of its devices, has its own card.
     const { card, gpu, isPerDevice, usableBytes } = view;
     const where = { recipe, isPerDevice, usableBytes, ...(card === undefined ? { gpu } : { engine: CARD_ENGINE, card }) };
-    const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
+    const { estimate: known, stages: stage = 0 } = this.entries.get(key) ?? {};
     try {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
       const judge = view.judge?.kind === 'ready' ? { model: view.judge.path } : undefined;
       const knowsPrograms = view.programsChangedAt !== undefined;
-      const params = { ...where, knowsPrograms, model: view.model.path, teacher, judge, device: view.device, ...this.#stages[stage] };
-      this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
+      const params = { ...where, knowsPrograms, model: view.model.path, teacher, judge, device: view.device, ...this.stages[stage] };
+      this.keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
-      this.#keep(key, { estimate: known, stages: this.#stages.length });
+      this.keep(key, { estimate: known, stages: this.stages.length });
       if (!isMisfit(error)) throw error;
     }
   }
 
-  #keep(key: string, entry: Entry): void {
-    this.#entries.set(key, entry);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+  private keep(key: string, entry: Entry): void {
+    this.entries.set(key, entry);
+    const [oldest] = this.entries.keys();
+    if (this.entries.size > MAX_CACHED && oldest !== undefined) this.entries.delete(oldest);
   }
 }
 

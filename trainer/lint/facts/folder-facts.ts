@@ -40,18 +40,18 @@ const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
 const MAX_CACHED = 8;
 
 export class FolderCache {
-  readonly #entries = new Map<string, { readonly id: string; readonly facts: Promise<FolderFacts> }>();
+  private readonly entries = new Map<string, { readonly id: string; readonly facts: Promise<FolderFacts> }>();
 
   /** Returns the facts about a folder. Never rejects. */
   async look(folder: string): Promise<FolderFacts> {
     const id = await fingerprint(folder);
     if (id === undefined) return NO_FACTS;
-    const known = this.#entries.get(folder);
-    this.#entries.delete(folder);
+    const known = this.entries.get(folder);
+    this.entries.delete(folder);
     const entry = known?.id === id ? known : { id, facts: readFolder(folder) };
-    this.#entries.set(folder, entry);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    this.entries.set(folder, entry);
+    const [oldest] = this.entries.keys();
+    if (this.entries.size > MAX_CACHED && oldest !== undefined) this.entries.delete(oldest);
     return entry.facts;
   }
 }

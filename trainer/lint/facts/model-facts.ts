@@ -65,44 +65,44 @@ interface Cached {
 }
 
 export class ModelCache {
-  readonly #cacheDir: string;
-  readonly #read: ReadModelFacts;
-  readonly #entries = new Map<string, Cached>();
+  private readonly cacheDir: string;
+  private readonly read: ReadModelFacts;
+  private readonly entries = new Map<string, Cached>();
 
   /** @param cacheDir the folder of downloaded models */
   constructor(cacheDir: string, read: ReadModelFacts) {
-    this.#cacheDir = cacheDir;
-    this.#read = read;
+    this.cacheDir = cacheDir;
+    this.read = read;
   }
 
   /** Returns the facts about a model. Never rejects: problems of the model are facts. */
   async look(name: string, revision: string, baseDir: string): Promise<ModelFacts> {
     const local = path.resolve(baseDir, name);
     const id = await fingerprint(local);
-    if (id !== undefined) return this.#cached(local, id);
+    if (id !== undefined) return this.cached(local, id);
     if (isHubName(name)) {
-      const downloaded = await findComplete(repoFolder(this.#cacheDir, name), revision).catch(() => undefined);
+      const downloaded = await findComplete(repoFolder(this.cacheDir, name), revision).catch(() => undefined);
       const downloadedId = downloaded === undefined ? undefined : await fingerprint(downloaded);
       // A run takes the downloaded model, too, whatever folder is next to the recipe.
-      if (downloaded !== undefined && downloadedId !== undefined) return this.#cached(downloaded, downloadedId);
+      if (downloaded !== undefined && downloadedId !== undefined) return this.cached(downloaded, downloadedId);
       if (!(await hasParentFolder(name, local))) return { kind: 'not-downloaded' };
     }
     return { kind: 'missing', suggestion: await nearbyName(name, local) };
   }
 
-  #cached(file: string, id: string): Promise<ModelFacts> {
-    const known = this.#entries.get(file);
-    this.#entries.delete(file);
-    const entry = known?.id === id ? known : { id, facts: this.#facts(file, id) };
-    this.#entries.set(file, entry);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+  private cached(file: string, id: string): Promise<ModelFacts> {
+    const known = this.entries.get(file);
+    this.entries.delete(file);
+    const entry = known?.id === id ? known : { id, facts: this.facts(file, id) };
+    this.entries.set(file, entry);
+    const [oldest] = this.entries.keys();
+    if (this.entries.size > MAX_CACHED && oldest !== undefined) this.entries.delete(oldest);
     return entry.facts;
   }
 
-  async #facts(file: string, id: string): Promise<ModelFacts> {
+  private async facts(file: string, id: string): Promise<ModelFacts> {
     try {
-      const facts = await this.#read(file);
+      const facts = await this.read(file);
       return facts.kind === 'ready' ? { ...facts, path: file, model: loadModel(facts.config), id } : facts;
     } catch (error) {
       return { kind: 'unreadable', path: file, reason: messageOf(error) };

@@ -38,19 +38,19 @@ interface RewardText {
 
 /** Scores answers to the prompts of an evaluation. */
 export class AnswerScorer {
-  readonly #params: SetUpParams;
-  readonly #judge: RewardModel;
-  readonly #prompts: readonly AnswerPrompt[];
-  readonly #questions: readonly Question[];
+  private readonly params: SetUpParams;
+  private readonly judge: RewardModel;
+  private readonly prompts: readonly AnswerPrompt[];
+  private readonly questions: readonly Question[];
   /** Rewards by prompt and answer: the original model's answers occur in every evaluation. */
-  readonly #known = new Map<string, number>();
-  #hasWarned = false;
+  private readonly known = new Map<string, number>();
+  private hasWarned = false;
 
   private constructor(params: SetUpParams, judge: RewardModel, prompts: readonly AnswerPrompt[], questions: readonly Question[]) {
-    this.#params = params;
-    this.#judge = judge;
-    this.#prompts = prompts;
-    this.#questions = questions;
+    this.params = params;
+    this.judge = judge;
+    this.prompts = prompts;
+    this.questions = questions;
   }
 
   /** @param labels of the data @throws DataError for a sample whose answer the reward model cannot read */
@@ -60,7 +60,7 @@ export class AnswerScorer {
     { prompts, labels }: { readonly prompts: readonly AnswerPrompt[]; readonly labels: readonly string[] },
   ): Promise<AnswerScorer> {
     const scorer = new AnswerScorer(params, judge, prompts, await questionsOf(params, prompts, labels));
-    for (const [i, { reference }] of prompts.entries()) scorer.#textOf(i, reference);
+    for (const [i, { reference }] of prompts.entries()) scorer.textOf(i, reference);
     return scorer;
   }
 
@@ -71,60 +71,60 @@ export class AnswerScorer {
    */
   async score(written: readonly AnswerView[], ofBase: readonly AnswerView[]): Promise<AnswerResult | undefined> {
     const original = new Map(ofBase.map(({ prompt, answer }) => [prompt, answer]));
-    const baseAnswers = this.#prompts.map(({ prompt }) => original.get(prompt));
-    const wanted = this.#prompts.flatMap((_, i) => [elementAt(written, i).answer, baseAnswers[i]].map(answer => ({ i, answer })));
-    const found = await this.#scoreNew(wanted.flatMap(({ i, answer }) => (answer === undefined ? [] : [{ i, answer }])));
+    const baseAnswers = this.prompts.map(({ prompt }) => original.get(prompt));
+    const wanted = this.prompts.flatMap((_, i) => [elementAt(written, i).answer, baseAnswers[i]].map(answer => ({ i, answer })));
+    const found = await this.scoreNew(wanted.flatMap(({ i, answer }) => (answer === undefined ? [] : [{ i, answer }])));
     if (!found) return undefined;
     const answers = written.map((view, i): AnswerView => {
-      const reward = this.#known.get(keyOf(i, view.answer));
+      const reward = this.known.get(keyOf(i, view.answer));
       const base = baseAnswers[i];
-      const baseReward = base === undefined ? undefined : this.#known.get(keyOf(i, base));
+      const baseReward = base === undefined ? undefined : this.known.get(keyOf(i, base));
       return { ...view, ...(reward !== undefined && { reward }), ...(baseReward !== undefined && { baseReward }) };
     });
     return { measures: rewardMeasures(answers), answers };
   }
 
   /** Scores answers that have not been scored before. @returns whether all were scored */
-  async #scoreNew(wanted: readonly { readonly i: number; readonly answer: string }[]): Promise<boolean> {
+  private async scoreNew(wanted: readonly { readonly i: number; readonly answer: string }[]): Promise<boolean> {
     const texts = new Map<string, RewardText>();
     const unreadable: string[] = [];
     for (const { i, answer } of wanted) {
       const key = keyOf(i, answer);
-      if (this.#known.has(key) || texts.has(key)) continue;
+      if (this.known.has(key) || texts.has(key)) continue;
       try {
-        texts.set(key, this.#textOf(i, answer));
+        texts.set(key, this.textOf(i, answer));
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
         unreadable.push(error.message);
       }
     }
-    const { job } = this.#params;
+    const { job } = this.params;
     const [first] = unreadable;
     if (first !== undefined)
       job.log('warning', `the reward model cannot read ${counted(unreadable.length, 'answer')}, which have no reward: ${first}`);
-    this.#warnOfCut([...texts.values()]);
-    const rewards = await rewardsOf(this.#params, this.#judge, [...texts.values()]);
+    this.warnOfCut([...texts.values()]);
+    const rewards = await rewardsOf(this.params, this.judge, [...texts.values()]);
     if (!rewards) return false;
-    for (const [n, key] of [...texts.keys()].entries()) this.#known.set(key, rewards[n] ?? Number.NaN);
+    for (const [n, key] of [...texts.keys()].entries()) this.known.set(key, rewards[n] ?? Number.NaN);
     return true;
   }
 
-  #warnOfCut(texts: readonly RewardText[]): void {
+  private warnOfCut(texts: readonly RewardText[]): void {
     const cut = texts.filter(({ isTruncated }) => isTruncated).length;
-    if (cut === 0 || this.#hasWarned) return;
-    this.#hasWarned = true;
-    const { name, maxLength } = this.#judge;
-    this.#params.job.log(
+    if (cut === 0 || this.hasWarned) return;
+    this.hasWarned = true;
+    const { name, maxLength } = this.judge;
+    this.params.job.log(
       'warning',
       `${counted(cut, 'answer')} with the prompt exceed the ${maxLength} tokens that the reward model ${name} reads: their end does not count`,
     );
   }
 
   /** @throws DataError if the reward model cannot read it */
-  #textOf(i: number, answer: string): RewardText {
-    const { place } = elementAt(this.#prompts, i);
-    const { chatRenderer, tokenize, maxLength, model } = this.#judge;
-    const example = answerTo(elementAt(this.#questions, i), answer, { place, chatRenderer });
+  private textOf(i: number, answer: string): RewardText {
+    const { place } = elementAt(this.prompts, i);
+    const { chatRenderer, tokenize, maxLength, model } = this.judge;
+    const example = answerTo(elementAt(this.questions, i), answer, { place, chatRenderer });
     const made = tokenize(example, place);
     if (made.kind === 'dropped')
       throw new DataError({

@@ -35,10 +35,10 @@ class Check implements CheckedSettings {
   readonly values = new Map<string, unknown>();
   readonly invalid = new Set<string>();
   readonly problems: Problem[] = [];
-  readonly #root: Located | undefined;
+  private readonly root: Located | undefined;
 
   constructor(root: Located | undefined) {
-    this.#root = root;
+    this.root = root;
   }
 
   fields(fields: Fields, { content }: Located, path: readonly string[]): void {
@@ -46,11 +46,11 @@ class Check implements CheckedSettings {
     for (const [name, located] of content.entries) {
       const entryPath = [...path, name];
       const entry = Object.hasOwn(fields, name) ? fields[name] : undefined;
-      if (entry === undefined) this.#unknownKey(fields, name, located, path);
-      else if (isMissingValue(located)) this.#noValue(located, entryPath);
-      else if (!isGroup(entry)) this.#setting(entry, located, entryPath);
+      if (entry === undefined) this.unknownKey(fields, name, located, path);
+      else if (isMissingValue(located)) this.noValue(located, entryPath);
+      else if (!isGroup(entry)) this.setting(entry, located, entryPath);
       else if (located.content.kind === 'map') this.fields(entry.fields, located, entryPath);
-      else if (!isNull(located)) this.#wrongGroup(name, entry.fields, located, entryPath);
+      else if (!isNull(located)) this.wrongGroup(name, entry.fields, located, entryPath);
     }
   }
 
@@ -74,12 +74,12 @@ class Check implements CheckedSettings {
     this.problems.push({ code, severity: 'error', message, path, range, suggestion, override: located.override });
   }
 
-  #noValue(located: Located, path: readonly string[]): void {
+  private noValue(located: Located, path: readonly string[]): void {
     this.invalid.add(path.join('.'));
     this.report(located, path, 'empty-value', `'${path.join('.')}' has no value: write one or delete the line`, undefined, true);
   }
 
-  #wrongGroup(name: string, fields: Fields, located: Located, path: readonly string[]): void {
+  private wrongGroup(name: string, fields: Fields, located: Located, path: readonly string[]): void {
     for (const field of Object.keys(fields)) this.invalid.add(`${name}.${field}`);
     const expected = `a map of settings (${Object.keys(fields).slice(0, 3).join(', ')} …)`;
     // A single value stands for the first setting of its group, the one that people mean: a file for the training data, a name for the
@@ -98,7 +98,7 @@ class Check implements CheckedSettings {
     );
   }
 
-  #setting({ type, nullHint }: Setting, located: Located, path: readonly string[]): void {
+  private setting({ type, nullHint }: Setting, located: Located, path: readonly string[]): void {
     const dotted = path.join('.');
     if (isNull(located) && nullHint !== undefined) {
       this.invalid.add(dotted);
@@ -122,7 +122,7 @@ class Check implements CheckedSettings {
     }
   }
 
-  #unknownKey(fields: Fields, name: string, located: Located, path: readonly string[]): void {
+  private unknownKey(fields: Fields, name: string, located: Located, path: readonly string[]): void {
     const groupPath = path.join('.');
     const foreign = Object.hasOwn(foreignKeys, name) ? foreignKeys[name] : undefined;
     const home =
@@ -138,7 +138,7 @@ class Check implements CheckedSettings {
       return;
     }
     const found = (code: string, message: string, to?: string): void =>
-      this.report(located, entryPath, code, message, to === undefined ? undefined : this.#rename(to, groupPath), true);
+      this.report(located, entryPath, code, message, to === undefined ? undefined : this.rename(to, groupPath), true);
     if (foreign !== undefined && foreign.to === undefined)
       found('foreign-key', `'${name}' is a key of another tool without a counterpart here${note}`);
     else if (foreign?.to !== undefined && home !== foreign.to)
@@ -168,11 +168,11 @@ class Check implements CheckedSettings {
   }
 
   /** Suggests a rename, but not to an existing key. */
-  #rename(to: string, groupPath: string): Suggestion {
+  private rename(to: string, groupPath: string): Suggestion {
     const steps = to.split('.');
     // The value exists under another name, so it is neither missing nor at its default.
     this.invalid.add(to);
-    if (this.#root !== undefined && follow(this.#root, steps).complete) return { kind: 'remove-key' };
+    if (this.root !== undefined && follow(this.root, steps).complete) return { kind: 'remove-key' };
     const home = steps.slice(0, -1).join('.');
     return home === groupPath ? { kind: 'rename-key', to: steps.at(-1) ?? to } : { kind: 'move-key', to };
   }

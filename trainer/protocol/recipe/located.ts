@@ -133,34 +133,34 @@ export function aliasTargets(document: Document): ReadonlyMap<Alias, Node | unde
 
 class Walk {
   readonly problems: Problem[] = [];
-  readonly #override: string | undefined;
-  readonly #toRange: (start: number, end: number) => Range;
-  readonly #targets: ReturnType<typeof aliasTargets>;
-  #nodes = 0;
+  private readonly override: string | undefined;
+  private readonly toRange: (start: number, end: number) => Range;
+  private readonly targets: ReturnType<typeof aliasTargets>;
+  private nodes = 0;
 
   constructor(document: Document, override: string | undefined, toRange: (start: number, end: number) => Range) {
-    this.#targets = aliasTargets(document);
-    this.#override = override;
-    this.#toRange = toRange;
+    this.targets = aliasTargets(document);
+    this.override = override;
+    this.toRange = toRange;
   }
 
   node(node: unknown, path: readonly (string | number)[], depth: number): Located | undefined {
-    const range = this.#range(node);
-    this.#nodes += 1;
-    if (this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
+    const range = this.range(node);
+    this.nodes += 1;
+    if (this.nodes > MAX_NODES || depth > MAX_DEPTH) {
       const message =
         depth > MAX_DEPTH ? `nested deeper than ${MAX_DEPTH} levels` : `more than ${MAX_NODES} values after resolving aliases`;
-      if (!this.problems.some(({ code }) => code === 'too-large')) this.#report('too-large', message, path, range);
+      if (!this.problems.some(({ code }) => code === 'too-large')) this.report('too-large', message, path, range);
       return undefined;
     }
-    const place = { range, override: this.#override };
+    const place = { range, override: this.override };
     if (isAlias(node)) {
-      const target = this.#targets.get(node);
+      const target = this.targets.get(node);
       if (target !== undefined) return this.node(target, path, depth + 1);
-      this.#report('invalid-yaml', `there is no anchor '&${node.source}' before this alias`, path, range);
+      this.report('invalid-yaml', `there is no anchor '&${node.source}' before this alias`, path, range);
       return undefined;
     }
-    if (isMap(node)) return { ...place, content: { kind: 'map', entries: this.#entries(node.items, path, depth) } };
+    if (isMap(node)) return { ...place, content: { kind: 'map', entries: this.entries(node.items, path, depth) } };
     if (isSeq(node)) {
       const items = node.items.map((item, index) => this.node(item, [...path, index], depth + 1));
       return { ...place, content: { kind: 'list', items: items.filter(item => item !== undefined) } };
@@ -169,17 +169,21 @@ class Walk {
     return { ...place, content: { kind: 'scalar', value: node.value, source: node.source ?? '' } };
   }
 
-  #entries(items: readonly { key: unknown; value: unknown }[], path: readonly (string | number)[], depth: number): Map<string, Located> {
+  private entries(
+    items: readonly { key: unknown; value: unknown }[],
+    path: readonly (string | number)[],
+    depth: number,
+  ): Map<string, Located> {
     const entries = new Map<string, Located>();
     for (const { key, value } of items) {
-      const keyRange = this.#range(key);
+      const keyRange = this.range(key);
       if (!isScalar(key)) {
-        this.#report('unknown-key', 'a key must be a single word', path, keyRange);
+        this.report('unknown-key', 'a key must be a single word', path, keyRange);
         continue;
       }
       const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
       if (entries.has(name)) {
-        this.#report('duplicate-key', `'${name}' is given twice; keep one`, [...path, name], keyRange);
+        this.report('duplicate-key', `'${name}' is given twice; keep one`, [...path, name], keyRange);
         continue;
       }
       const read = this.node(value, [...path, name], depth + 1);
@@ -188,20 +192,20 @@ class Walk {
       const located = read ?? {
         content: { kind: 'scalar' as const, value: null, source: '' },
         range: { start: keyRange.end, end: keyRange.end },
-        override: this.#override,
+        override: this.override,
       };
       entries.set(name, { ...located, keyRange });
     }
     return entries;
   }
 
-  #range(node: unknown): Range {
+  private range(node: unknown): Range {
     const range = isNode(node) ? node.range : undefined;
-    return range ? this.#toRange(range[0], range[1]) : START;
+    return range ? this.toRange(range[0], range[1]) : START;
   }
 
-  #report(code: string, message: string, path: readonly (string | number)[], range: Range): void {
-    this.problems.push({ code, severity: 'error', message, path, range, override: this.#override });
+  private report(code: string, message: string, path: readonly (string | number)[], range: Range): void {
+    this.problems.push({ code, severity: 'error', message, path, range, override: this.override });
   }
 }
 

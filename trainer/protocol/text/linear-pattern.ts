@@ -72,56 +72,56 @@ export function refusePattern(source: string): string | undefined {
 }
 
 class Parser {
-  readonly #source: string;
-  #at = 0;
-  #depth = 0;
+  private readonly source: string;
+  private at = 0;
+  private depth = 0;
 
   constructor(source: string) {
-    this.#source = source;
+    this.source = source;
     if (source.length > MAX_LENGTH) throw new PatternError(`has ${source.length} characters; at most ${MAX_LENGTH} are read`);
   }
 
   whole(): Part {
-    const part = this.#choice();
+    const part = this.choice();
     // `linearPattern` reports the rest: JavaScript's parser refuses it too.
-    return this.#at < this.#source.length ? { kind: 'choice', parts: [] } : part;
+    return this.at < this.source.length ? { kind: 'choice', parts: [] } : part;
   }
 
-  #choice(): Part {
-    const parts = [this.#sequence()];
-    while (this.#take('|')) parts.push(this.#sequence());
+  private choice(): Part {
+    const parts = [this.sequence()];
+    while (this.take('|')) parts.push(this.sequence());
     return parts.length === 1 && parts[0] ? parts[0] : { kind: 'choice', parts };
   }
 
-  #sequence(): Part {
+  private sequence(): Part {
     const parts: Part[] = [];
-    while (this.#at < this.#source.length && !/[|)]/.test(this.#source[this.#at] ?? '')) parts.push(this.#quantified(this.#term()));
+    while (this.at < this.source.length && !/[|)]/.test(this.source[this.at] ?? '')) parts.push(this.quantified(this.term()));
     return { kind: 'sequence', parts };
   }
 
-  #term(): Part {
-    if (this.#take('^')) return { kind: 'assert', what: 'start' };
-    if (this.#take('$')) return { kind: 'assert', what: 'end' };
-    if (this.#take('\\b')) return { kind: 'assert', what: 'word-edge' };
-    if (this.#take('\\B')) return { kind: 'assert', what: 'no-word-edge' };
-    return this.#take('(') ? this.#group() : this.#one();
+  private term(): Part {
+    if (this.take('^')) return { kind: 'assert', what: 'start' };
+    if (this.take('$')) return { kind: 'assert', what: 'end' };
+    if (this.take('\\b')) return { kind: 'assert', what: 'word-edge' };
+    if (this.take('\\B')) return { kind: 'assert', what: 'no-word-edge' };
+    return this.take('(') ? this.group() : this.one();
   }
 
-  #group(): Part {
-    if (/^\?<?[=!]/.test(this.#source.slice(this.#at, this.#at + 3)))
+  private group(): Part {
+    if (/^\?<?[=!]/.test(this.source.slice(this.at, this.at + 3)))
       throw new PatternError('looks ahead or behind (?= ?! ?<= ?<!), which can take exponential time and is not supported');
-    const [opening = ''] = /^\?(?:<[^>]*>|:)/.exec(this.#source.slice(this.#at)) ?? [];
-    this.#at += opening.length;
-    this.#depth += 1;
-    if (this.#depth > MAX_DEPTH) throw new PatternError(`nests more than ${MAX_DEPTH} groups`);
-    const inside = this.#choice();
-    this.#depth -= 1;
-    this.#take(')');
+    const [opening = ''] = /^\?(?:<[^>]*>|:)/.exec(this.source.slice(this.at)) ?? [];
+    this.at += opening.length;
+    this.depth += 1;
+    if (this.depth > MAX_DEPTH) throw new PatternError(`nests more than ${MAX_DEPTH} groups`);
+    const inside = this.choice();
+    this.depth -= 1;
+    this.take(')');
     return inside;
   }
 
-  #one(): Part {
-    const source = this.#character();
+  private one(): Part {
+    const source = this.character();
     const character = String.fromCodePoint(source.codePointAt(0) ?? 0);
     if (source === character && source !== '.') return { kind: 'one', matches: other => other === source };
     let pattern: RegExp | undefined;
@@ -133,115 +133,115 @@ class Parser {
   }
 
   /** The source of a single-character pattern. */
-  #character(): string {
-    const rest = this.#source.slice(this.#at);
+  private character(): string {
+    const rest = this.source.slice(this.at);
     if (/^\\(?:[1-9]|k<)/.test(rest))
       throw new PatternError('refers back to a group (\\1, \\k<name>), which can take exponential time and is not supported');
     const [found = ''] =
       /^(?:\[(?:[^\]\\]|\\.)*\]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u\{[0-9a-fA-F]+\}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\c[a-zA-Z]|\\[pP]\{[^}]*\}|\\.|.)/su.exec(
         rest,
       ) ?? [];
-    this.#at += found.length;
+    this.at += found.length;
     return found;
   }
 
-  #quantified(part: Part): Part {
-    const [written = '', least, comma, most] = /^(?:[*+?]|\{(\d+)(?:(,)(\d*))?\})\??/.exec(this.#source.slice(this.#at)) ?? [];
+  private quantified(part: Part): Part {
+    const [written = '', least, comma, most] = /^(?:[*+?]|\{(\d+)(?:(,)(\d*))?\})\??/.exec(this.source.slice(this.at)) ?? [];
     if (written === '') return part;
-    this.#at += written.length;
+    this.at += written.length;
     if (least === undefined) return { kind: 'repeat', part, least: written[0] === '+' ? 1 : 0, most: written[0] === '?' ? 1 : Infinity };
     return { kind: 'repeat', part, least: Number(least), most: comma === undefined ? Number(least) : most ? Number(most) : Infinity };
   }
 
-  #take(text: string): boolean {
-    const isThere = this.#source.startsWith(text, this.#at);
-    if (isThere) this.#at += text.length;
+  private take(text: string): boolean {
+    const isThere = this.source.startsWith(text, this.at);
+    if (isThere) this.at += text.length;
     return isThere;
   }
 }
 
 class Automaton {
-  readonly #states: State[] = [];
-  readonly #sets = new Map<string, Waiting>();
+  private readonly states: State[] = [];
+  private readonly sets = new Map<string, Waiting>();
 
   constructor(part: Part) {
-    this.#add(part);
-    this.#push({ kind: 'found' });
+    this.add(part);
+    this.push({ kind: 'found' });
   }
 
   readonly test = (text: string): boolean => {
-    let waiting = this.#waiting([], '', true);
+    let waiting = this.waiting([], '', true);
     for (const character of text) {
-      const next = this.#step(waiting, character);
+      const next = this.step(waiting, character);
       if (next === 'found') return true;
       waiting = next;
     }
-    return this.#step(waiting, END) === 'found';
+    return this.step(waiting, END) === 'found';
   };
 
-  #push<S extends State>(state: S): S {
-    if (this.#states.length >= MAX_STATES)
+  private push<S extends State>(state: S): S {
+    if (this.states.length >= MAX_STATES)
       throw new PatternError(`asks for more than ${MAX_STATES} states once its repetitions are written out`);
-    this.#states.push(state);
+    this.states.push(state);
     return state;
   }
 
-  #add(part: Part): void {
-    if (part.kind === 'one' || part.kind === 'assert') this.#push(part);
-    else if (part.kind === 'sequence') for (const each of part.parts) this.#add(each);
-    else if (part.kind === 'choice') this.#addChoice(part.parts);
-    else this.#addRepeat(part.part, part.least, part.most);
+  private add(part: Part): void {
+    if (part.kind === 'one' || part.kind === 'assert') this.push(part);
+    else if (part.kind === 'sequence') for (const each of part.parts) this.add(each);
+    else if (part.kind === 'choice') this.addChoice(part.parts);
+    else this.addRepeat(part.part, part.least, part.most);
   }
 
-  #addChoice(parts: readonly Part[]): void {
+  private addChoice(parts: readonly Part[]): void {
     const ends: { to: number }[] = [];
     for (const [i, part] of parts.entries()) {
       const isLast = i === parts.length - 1;
-      const split = isLast ? undefined : this.#jump('split');
-      this.#add(part);
-      if (!isLast) ends.push(this.#jump('jump'));
-      if (split) split.to = this.#states.length;
+      const split = isLast ? undefined : this.jump('split');
+      this.add(part);
+      if (!isLast) ends.push(this.jump('jump'));
+      if (split) split.to = this.states.length;
     }
-    for (const end of ends) end.to = this.#states.length;
+    for (const end of ends) end.to = this.states.length;
   }
 
-  #addRepeat(part: Part, least: number, most: number): void {
+  private addRepeat(part: Part, least: number, most: number): void {
     for (let i = 0; i < least; i++) {
-      const before = this.#states.length;
-      this.#add(part);
+      const before = this.states.length;
+      this.add(part);
       // Repeating an item without states changes nothing.
-      if (this.#states.length === before) return;
+      if (this.states.length === before) return;
     }
     if (most === Infinity) {
-      const start = this.#states.length;
-      const split = this.#jump('split');
-      this.#add(part);
-      this.#jump('jump').to = start;
-      split.to = this.#states.length;
+      const start = this.states.length;
+      const split = this.jump('split');
+      this.add(part);
+      this.jump('jump').to = start;
+      split.to = this.states.length;
       return;
     }
     const splits: { to: number }[] = [];
     for (let i = least; i < most; i++) {
-      splits.push(this.#jump('split'));
-      this.#add(part);
+      splits.push(this.jump('split'));
+      this.add(part);
     }
-    for (const split of splits) split.to = this.#states.length;
+    for (const split of splits) split.to = this.states.length;
   }
 
-  #jump(kind: 'split' | 'jump'): { to: number } {
-    return this.#push({ kind, to: 0 });
+  private jump(kind: 'split' | 'jump'): { to: number } {
+    return this.push({ kind, to: 0 });
   }
 
   /** The active states after `character`. */
-  #step(waiting: Waiting, character: string): Waiting | 'found' {
+  private step(waiting: Waiting, character: string): Waiting | 'found' {
     const known = waiting.next.get(character);
     if (known !== undefined) return known;
-    const reached = this.#reach(waiting, character);
+    const reached = this.reach(waiting, character);
     const next =
       reached === 'found'
         ? reached
-        : this.#waiting(
-            reached.filter(at => this.#matches(at, character)).map(at => at + 1),
+        : this.waiting(
+            reached.filter(at => this.matches(at, character)).map(at => at + 1),
             character,
             false,
           );
@@ -249,13 +249,13 @@ class Automaton {
     return next;
   }
 
-  #matches(at: number, character: string): boolean {
-    const state = this.#states[at];
+  private matches(at: number, character: string): boolean {
+    const state = this.states[at];
     return character !== END && state?.kind === 'one' && state.matches(character);
   }
 
   /** The states that can consume the next character, including those of a new match, which may begin anywhere. */
-  #reach({ states, isStart, afterWord }: Waiting, character: string): readonly number[] | 'found' {
+  private reach({ states, isStart, afterWord }: Waiting, character: string): readonly number[] | 'found' {
     const seen = new Set<number>();
     const open = [0, ...states];
     const isEdge = afterWord !== isWord(character);
@@ -266,7 +266,7 @@ class Automaton {
       'no-word-edge': !isEdge,
     };
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      const state = this.#states[at];
+      const state = this.states[at];
       if (state === undefined || seen.has(at)) continue;
       seen.add(at);
       if (state.kind === 'found') return 'found';
@@ -276,18 +276,18 @@ class Automaton {
     return [...seen];
   }
 
-  #waiting(states: readonly number[], before: string, isStart: boolean): Waiting {
+  private waiting(states: readonly number[], before: string, isStart: boolean): Waiting {
     const afterWord = isWord(before);
     const sorted = [...states].sort((a, b) => a - b);
     const key = `${isStart} ${afterWord} ${sorted}`;
-    const known = this.#sets.get(key);
+    const known = this.sets.get(key);
     if (known !== undefined) return known;
-    if (this.#sets.size >= MAX_SETS) {
-      for (const set of this.#sets.values()) set.next.clear();
-      this.#sets.clear();
+    if (this.sets.size >= MAX_SETS) {
+      for (const set of this.sets.values()) set.next.clear();
+      this.sets.clear();
     }
     const made: Waiting = { states: sorted, isStart, afterWord, next: new Map() };
-    this.#sets.set(key, made);
+    this.sets.set(key, made);
     return made;
   }
 }

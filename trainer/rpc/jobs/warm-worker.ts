@@ -12,8 +12,8 @@ import {
 const USED_SHARE = 0.9;
 
 export class WarmWorker {
-  #kept: { readonly worker: KeptWorker; readonly model: string; readonly untilMs: number } | undefined;
-  #isEnded = false;
+  private kept: { readonly worker: KeptWorker; readonly model: string; readonly untilMs: number } | undefined;
+  private isEnded = false;
 
   /**
    * Starts a job in the process that has its model, or in a new one. Any other job that needs the device ends the kept process to free its
@@ -22,8 +22,8 @@ export class WarmWorker {
   start(params: WorkerProcessParams): WorkerProcess {
     const { request } = params;
     if (takesDevice(request.kind)) {
-      const kept = this.#kept;
-      this.#kept = undefined;
+      const kept = this.kept;
+      this.kept = undefined;
       if (kept?.worker.isAlive && kept.model === modelOf(request) && performance.now() < kept.untilMs) return kept.worker.again(params);
       kept?.worker.kill();
     }
@@ -33,18 +33,18 @@ export class WarmWorker {
   /** Takes over the process of a job that has ended, if it was kept. */
   keep(request: JobRequest, { kept: worker }: WorkerOutcome): void {
     if (worker === undefined) return;
-    this.#kept?.worker.kill();
-    this.#kept = undefined;
+    this.kept?.worker.kill();
+    this.kept = undefined;
     const model = modelOf(request);
-    if (model === undefined || this.#isEnded) worker.kill();
-    else this.#kept = { worker, model, untilMs: performance.now() + USED_SHARE * keptSeconds(request) * 1000 };
+    if (model === undefined || this.isEnded) worker.kill();
+    else this.kept = { worker, model, untilMs: performance.now() + USED_SHARE * keptSeconds(request) * 1000 };
   }
 
   /** Ends the process, and keeps no other. */
   end(): void {
-    this.#isEnded = true;
-    this.#kept?.worker.kill();
-    this.#kept = undefined;
+    this.isEnded = true;
+    this.kept?.worker.kill();
+    this.kept = undefined;
   }
 }
 

@@ -37,18 +37,18 @@ const MAX_AT_ONCE = 500;
 const MAX_WAITING = 100_000;
 
 export class LineSender implements MetricsTracker {
-  readonly #target: LineTarget;
-  readonly #times: SenderTimes;
-  readonly #waiting: TimedLine[] = [];
-  readonly #isEnding = new AbortController();
+  private readonly target: LineTarget;
+  private readonly times: SenderTimes;
+  private readonly waiting: TimedLine[] = [];
+  private readonly isEnding = new AbortController();
   /** Time limits, which start at the end of the run. */
-  #silence: AnswerTimeout | undefined;
-  #total: AnswerTimeout | undefined;
-  #lines = 0;
-  #taken = 0;
-  #isOpen = false;
-  #work: Promise<void> | undefined;
-  #failure: Error | undefined;
+  private silence: AnswerTimeout | undefined;
+  private total: AnswerTimeout | undefined;
+  private lines = 0;
+  private taken = 0;
+  private isOpen = false;
+  private work: Promise<void> | undefined;
+  private failure: Error | undefined;
 
   /**
    * @param targetOf creates the destination, which reports each sign of life of the server
@@ -59,18 +59,18 @@ export class LineSender implements MetricsTracker {
     lines: readonly MetricsLine[],
     { now = Date.now(), times = TIMES }: { readonly now?: number; readonly times?: SenderTimes | undefined } = {},
   ) {
-    this.#target = targetOf(() => this.#silence?.renew());
-    this.#times = times;
-    for (const line of lines) this.#add(line, now);
-    this.#start();
+    this.target = targetOf(() => this.silence?.renew());
+    this.times = times;
+    for (const line of lines) this.add(line, now);
+    this.start();
   }
 
   /** Queues a line. @throws an earlier error of sending */
   async append(line: MetricsLine, now = Date.now()): Promise<void> {
-    if (this.#failure) throw this.#failure;
-    if (this.#waiting.length >= MAX_WAITING) throw new Error(`${MAX_WAITING} lines wait to be sent`);
-    this.#add(line, now);
-    this.#start();
+    if (this.failure) throw this.failure;
+    if (this.waiting.length >= MAX_WAITING) throw new Error(`${MAX_WAITING} lines wait to be sent`);
+    this.add(line, now);
+    this.start();
   }
 
   /**
@@ -78,63 +78,63 @@ export class LineSender implements MetricsTracker {
    * @throws an error of sending, or if the server is silent or takes too long
    */
   async end(how: TrackedEnd): Promise<void> {
-    this.#isEnding.abort();
+    this.isEnding.abort();
     const whole = (async () => {
-      await this.#work;
-      if (this.#failure) throw this.#failure;
-      await this.#attempt(() => this.#target.close(how));
+      await this.work;
+      if (this.failure) throw this.failure;
+      await this.attempt(() => this.target.close(how));
     })();
     // After a timeout, this promise is not awaited.
     whole.catch(() => undefined);
-    await Promise.race([whole, this.#limits()]).finally(() => {
-      this.#silence?.stop();
-      this.#total?.stop();
+    await Promise.race([whole, this.limits()]).finally(() => {
+      this.silence?.stop();
+      this.total?.stop();
     });
   }
 
   /** Rejects when the time is up. */
-  #limits(): Promise<never> {
-    const { silentMs, endMs } = this.#times;
+  private limits(): Promise<never> {
+    const { silentMs, endMs } = this.times;
     return new Promise((_, reject) => {
       const giveUp = (reason: string) => (): void => {
-        reject(new Error(`${reason}; ${counted(this.#lines - this.#taken, 'line')} did not arrive`));
+        reject(new Error(`${reason}; ${counted(this.lines - this.taken, 'line')} did not arrive`));
       };
-      this.#silence = startAnswerTimeout(silentMs, giveUp(`no answer for ${silentMs / 1000} s at the end of the run`));
-      this.#total = startAnswerTimeout(endMs, giveUp(`the last lines take more than ${endMs / 1000} s`));
+      this.silence = startAnswerTimeout(silentMs, giveUp(`no answer for ${silentMs / 1000} s at the end of the run`));
+      this.total = startAnswerTimeout(endMs, giveUp(`the last lines take more than ${endMs / 1000} s`));
     });
   }
 
-  #add(line: MetricsLine, at: number): void {
-    this.#waiting.push({ line, at, place: this.#lines++ });
+  private add(line: MetricsLine, at: number): void {
+    this.waiting.push({ line, at, place: this.lines++ });
   }
 
-  #start(): void {
-    this.#work ??= this.#drain().then(
+  private start(): void {
+    this.work ??= this.drain().then(
       () => {
-        this.#work = undefined;
+        this.work = undefined;
       },
       (error: unknown) => {
-        this.#failure = error instanceof Error ? error : new Error(String(error));
+        this.failure = error instanceof Error ? error : new Error(String(error));
       },
     );
   }
 
-  async #drain(): Promise<void> {
-    if (!this.#isOpen) await this.#attempt(() => this.#target.open());
-    this.#isOpen = true;
-    while (this.#waiting.length > 0) {
-      const lines = this.#waiting.splice(0, MAX_AT_ONCE);
-      await this.#attempt(() => this.#target.send(lines));
-      this.#taken += lines.length;
-      this.#silence?.renew();
-      const { signal } = this.#isEnding;
+  private async drain(): Promise<void> {
+    if (!this.isOpen) await this.attempt(() => this.target.open());
+    this.isOpen = true;
+    while (this.waiting.length > 0) {
+      const lines = this.waiting.splice(0, MAX_AT_ONCE);
+      await this.attempt(() => this.target.send(lines));
+      this.taken += lines.length;
+      this.silence?.renew();
+      const { signal } = this.isEnding;
       // The end of the run cuts the pause short.
-      if (!signal.aborted) await pause(this.#times.pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+      if (!signal.aborted) await pause(this.times.pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
-  async #attempt(work: () => Promise<void>): Promise<void> {
-    for (const wait of this.#times.retryMs) {
+  private async attempt(work: () => Promise<void>): Promise<void> {
+    for (const wait of this.times.retryMs) {
       try {
         return await work();
       } catch {

@@ -38,20 +38,20 @@ interface MlflowParams {
 }
 
 class MlflowRun implements LineTarget {
-  readonly #params: MlflowParams;
-  #id = '';
+  private readonly params: MlflowParams;
+  private id = '';
 
   constructor(params: MlflowParams) {
-    this.#params = params;
+    this.params = params;
   }
 
   async open(): Promise<void> {
-    const { run, settings, uri } = this.#params;
+    const { run, settings, uri } = this.params;
     const { runDir, recipe } = run;
-    const experimentId = await this.#experiment(settings.experiment);
+    const experimentId = await this.experiment(settings.experiment);
     const { mlflow: earlier } = await readTrackerIds(runDir);
-    if (earlier?.uri === uri) await this.#forget(earlier.runId);
-    const created = await this.#ask('runs/create', {
+    if (earlier?.uri === uri) await this.forget(earlier.runId);
+    const created = await this.ask('runs/create', {
       experiment_id: experimentId,
       run_name: path.basename(runDir),
       start_time: Date.now(),
@@ -60,25 +60,25 @@ class MlflowRun implements LineTarget {
         { key: 'rowtune.run_dir', value: runDir },
       ],
     });
-    this.#id = textAt(created, 'run', 'info', 'run_id');
-    await keepTrackerIds(runDir, { mlflow: { uri, runId: this.#id } });
-    for (const params of inParts(paramsOf(recipe), MAX_PARAMS)) await this.#ask('runs/log-batch', { run_id: this.#id, params });
+    this.id = textAt(created, 'run', 'info', 'run_id');
+    await keepTrackerIds(runDir, { mlflow: { uri, runId: this.id } });
+    for (const params of inParts(paramsOf(recipe), MAX_PARAMS)) await this.ask('runs/log-batch', { run_id: this.id, params });
   }
 
   async send(lines: readonly TimedLine[]): Promise<void> {
     const metrics = lines.flatMap(({ line, at }) =>
       finiteMetricsOf(line).map(([key, value]) => ({ key, value, timestamp: at, step: line.step ?? 0 })),
     );
-    for (const part of inParts(metrics, MAX_METRICS)) await this.#ask('runs/log-batch', { run_id: this.#id, metrics: part });
+    for (const part of inParts(metrics, MAX_METRICS)) await this.ask('runs/log-batch', { run_id: this.id, metrics: part });
   }
 
   async close(how: TrackedEnd): Promise<void> {
-    await this.#ask('runs/update', { run_id: this.#id, status: STATUS[how], end_time: Date.now() });
+    await this.ask('runs/update', { run_id: this.id, status: STATUS[how], end_time: Date.now() });
   }
 
-  async #experiment(name: string): Promise<string> {
+  private async experiment(name: string): Promise<string> {
     const find = async (): Promise<string> => {
-      return textAt(await this.#ask(`experiments/get-by-name?experiment_name=${encodeURIComponent(name)}`), 'experiment', 'experiment_id');
+      return textAt(await this.ask(`experiments/get-by-name?experiment_name=${encodeURIComponent(name)}`), 'experiment', 'experiment_id');
     };
     try {
       return await find();
@@ -86,7 +86,7 @@ class MlflowRun implements LineTarget {
       if (!hasCode(error, 'RESOURCE_DOES_NOT_EXIST')) throw error;
     }
     try {
-      return textAt(await this.#ask('experiments/create', { name }), 'experiment_id');
+      return textAt(await this.ask('experiments/create', { name }), 'experiment_id');
     } catch (error) {
       // Another run has just created it.
       if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error;
@@ -95,21 +95,21 @@ class MlflowRun implements LineTarget {
   }
 
   /** Deletes a run of an earlier part, which the server may have lost. */
-  async #forget(runId: string): Promise<void> {
-    await this.#ask('runs/delete', { run_id: runId }).catch((error: unknown) => {
+  private async forget(runId: string): Promise<void> {
+    await this.ask('runs/delete', { run_id: runId }).catch((error: unknown) => {
       if (!(error instanceof TrackerError) || error.code === undefined) throw error;
     });
   }
 
-  async #ask(method: string, body?: object): Promise<Readonly<Record<string, unknown>>> {
-    const { uri, answered } = this.#params;
-    const answer = await askServer({ url: `${uri}/api/2.0/mlflow/${method}`, headers: this.#headers(), ...(body && { body }) });
+  private async ask(method: string, body?: object): Promise<Readonly<Record<string, unknown>>> {
+    const { uri, answered } = this.params;
+    const answer = await askServer({ url: `${uri}/api/2.0/mlflow/${method}`, headers: this.headers(), ...(body && { body }) });
     answered();
     return answer;
   }
 
-  #headers(): Readonly<Record<string, string>> {
-    const { token, user, password } = this.#params.settings;
+  private headers(): Readonly<Record<string, string>> {
+    const { token, user, password } = this.params.settings;
     if (token !== undefined) return { authorization: `Bearer ${token}` };
     if (user === undefined) return {};
     return { authorization: `Basic ${Buffer.from(`${user}:${password ?? ''}`).toString('base64')}` };

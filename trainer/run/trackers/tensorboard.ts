@@ -17,10 +17,10 @@ const { root } = protobuf.parse(`
 const Event = root.lookupType('Event');
 
 export class TensorboardFile implements MetricsTracker {
-  readonly #file: string;
+  private readonly file: string;
 
   private constructor(file: string) {
-    this.#file = file;
+    this.file = file;
   }
 
   /** Starts the only event file of a run with its lines so far. @param now milliseconds */
@@ -31,12 +31,12 @@ export class TensorboardFile implements MetricsTracker {
     // TensorBoard reads files whose names contain this part.
     const file = new TensorboardFile(path.join(folder, `events.out.tfevents.${Math.floor(now / 1000)}.rowtune`));
     const head = record(Event.encode({ wallTime: now / 1000, fileVersion: 'brain.Event:2' }).finish());
-    await appendFile(file.#file, Buffer.concat([head, ...lines.map(line => recordOf(line, now))]));
+    await appendFile(file.file, Buffer.concat([head, ...lines.map(line => recordOf(line, now))]));
     return file;
   }
 
   append(line: MetricsLine, now = Date.now()): Promise<void> {
-    return appendFile(this.#file, recordOf(line, now));
+    return appendFile(this.file, recordOf(line, now));
   }
 }
 

@@ -31,28 +31,28 @@ export function trackioTracker({ lines, ...run }: TrackedRun, times?: SenderTime
 }
 
 class TrackioRun implements LineTarget {
-  readonly #run: Omit<TrackedRun, 'lines'>;
-  readonly #settings: TrackerSettings['trackio'];
+  private readonly run: Omit<TrackedRun, 'lines'>;
+  private readonly settings: TrackerSettings['trackio'];
   /** Part of the fragments' names, which sort by time and differ from those of an earlier part of the run. */
-  readonly #begun = Date.now();
-  #id = '';
-  #fragments = 0;
+  private readonly begun = Date.now();
+  private id = '';
+  private fragments = 0;
 
   constructor(run: Omit<TrackedRun, 'lines'>, settings: TrackerSettings['trackio']) {
-    this.#run = run;
-    this.#settings = settings;
+    this.run = run;
+    this.settings = settings;
   }
 
   async open(): Promise<void> {
-    const { runDir } = this.#run;
-    this.#id = (await readTrackerIds(runDir)).trackio?.runId ?? randomUUID().replaceAll('-', '');
-    await keepTrackerIds(runDir, { trackio: { runId: this.#id } });
+    const { runDir } = this.run;
+    this.id = (await readTrackerIds(runDir)).trackio?.runId ?? randomUUID().replaceAll('-', '');
+    await keepTrackerIds(runDir, { trackio: { runId: this.id } });
   }
 
   async send(lines: readonly TimedLine[]): Promise<void> {
-    const { url, token } = this.#settings;
-    const logs = lines.map(line => this.#entryOf(line));
-    if (url === undefined) return this.#writeFragment(logs);
+    const { url, token } = this.settings;
+    const logs = lines.map(line => this.entryOf(line));
+    if (url === undefined) return this.writeFragment(logs);
     const { base, token: ofUrl } = splitToken(url);
     const secret = ofUrl ?? token;
     await askServer({
@@ -66,30 +66,30 @@ class TrackioRun implements LineTarget {
     // Trackio stores no state of a run.
   }
 
-  #entryOf({ line, at, place }: TimedLine): LogEntry {
-    const { runDir, recipe } = this.#run;
+  private entryOf({ line, at, place }: TimedLine): LogEntry {
+    const { runDir, recipe } = this.run;
     return {
-      project: this.#settings.project,
+      project: this.settings.project,
       run: path.basename(runDir),
-      run_id: this.#id,
+      run_id: this.id,
       metrics: Object.fromEntries(finiteMetricsOf(line).map(([name, value]) => [tagOf(name), value])),
       step: line.step ?? 0,
       timestamp: new Date(at).toISOString(),
       config: place === 0 ? recipe : null,
-      log_id: `${this.#id}-${place}`,
+      log_id: `${this.id}-${place}`,
     };
   }
 
   /** Writes a fragment atomically, because the dashboard may read at any moment. */
-  async #writeFragment(logs: readonly LogEntry[]): Promise<void> {
-    const folder = path.join(this.#settings.folder, 'inbox', this.#id);
-    const file = path.join(folder, `${this.#begun}-${String(this.#fragments).padStart(8, '0')}`);
+  private async writeFragment(logs: readonly LogEntry[]): Promise<void> {
+    const folder = path.join(this.settings.folder, 'inbox', this.id);
+    const file = path.join(folder, `${this.begun}-${String(this.fragments).padStart(8, '0')}`);
     const text = logs.map(entry => `${JSON.stringify({ v: FRAGMENT_VERSION, kind: 'metric', ...entry })}\n`).join('');
     // The dashboard removes folders that it has emptied.
     await mkdir(folder, { recursive: true });
     await writeFile(`${file}.tmp`, text);
     await rename(`${file}.tmp`, `${file}.jsonl`);
-    this.#fragments++;
+    this.fragments++;
   }
 }
 

@@ -6,7 +6,7 @@ import { str } from './text.ts';
 import { isNumber, numeric, typeName, type Value } from './values.ts';
 
 export class Arguments {
-  readonly #values: ReadonlyMap<string, Value>;
+  private readonly values: ReadonlyMap<string, Value>;
   /** Positional arguments beyond the parameters. */
   readonly rest: readonly Value[];
 
@@ -23,24 +23,24 @@ export class Arguments {
       if (values.has(name)) throw new TemplateError(`${what}() got multiple values for argument '${name}'`);
       values.set(name, value);
     }
-    this.#values = values;
+    this.values = values;
     this.rest = args.slice(parameters.length);
   }
 
   has(name: string): boolean {
-    return this.#values.has(name);
+    return this.values.has(name);
   }
   get(name: string): Value {
-    const value = this.#values.get(name);
+    const value = this.values.get(name);
     if (value === undefined) throw new TemplateError(`the argument ${name} is missing`);
     return value;
   }
   optional(name: string): Value | undefined {
-    const value = this.#values.get(name);
+    const value = this.values.get(name);
     return value === null ? undefined : value;
   }
   text(name: string, byDefault?: string): string {
-    const value = this.#values.get(name) ?? byDefault;
+    const value = this.values.get(name) ?? byDefault;
     if (typeof value !== 'string')
       throw new TemplateError(`the argument ${name} must be str, not ${value === undefined ? 'missing' : typeName(value)}`);
     return value;
@@ -50,7 +50,7 @@ export class Arguments {
     return str(this.get(name));
   }
   whole(name: string, byDefault?: number): number {
-    const value = this.#values.get(name);
+    const value = this.values.get(name);
     if (value === undefined || value === null) {
       if (byDefault !== undefined) return byDefault;
       throw new TemplateError(`the argument ${name} is missing`);

@@ -12,23 +12,23 @@ import { Callable, Dict, isNumber, isTrue, itemsOf, keyOf, Markup, numeric, Tupl
 
 /** Visible names, innermost scope first. */
 export class Scope {
-  readonly #own = new Map<string, Value>();
-  readonly #outer: Scope | undefined;
-  readonly #base: ReadonlyMap<string, Value>;
+  private readonly own = new Map<string, Value>();
+  private readonly outer: Scope | undefined;
+  private readonly base: ReadonlyMap<string, Value>;
 
   constructor(outer: Scope | undefined, base: ReadonlyMap<string, Value> = new Map()) {
-    this.#outer = outer;
-    this.#base = base;
+    this.outer = outer;
+    this.base = base;
   }
 
   get(name: string): Value | undefined {
-    const own = this.#own.get(name);
+    const own = this.own.get(name);
     if (own !== undefined) return own;
-    const given = this.#base.get(name);
-    return given === undefined ? this.#outer?.get(name) : given;
+    const given = this.base.get(name);
+    return given === undefined ? this.outer?.get(name) : given;
   }
   set(name: string, value: Value): void {
-    this.#own.set(name, value);
+    this.own.set(name, value);
   }
 }
 

@@ -42,44 +42,44 @@ type Ending = 'break' | 'continue' | undefined;
 class Run {
   readonly top = new Sink();
   readonly generated: Array<readonly [number, number]> = [];
-  #sink = this.top;
-  #depth = 0;
+  private sink = this.top;
+  private depth = 0;
 
   statements(body: Body, scope: Scope): Ending {
     for (const statement of body) {
-      const ending = this.#statement(statement, scope);
+      const ending = this.statement(statement, scope);
       if (ending !== undefined) return ending;
     }
     return undefined;
   }
 
   /** Returns the text of a body, rendered in its own scope. */
-  #captured(body: Body, scope: Scope): string {
-    const [outer, sink] = [this.#sink, new Sink()];
-    this.#sink = sink;
+  private captured(body: Body, scope: Scope): string {
+    const [outer, sink] = [this.sink, new Sink()];
+    this.sink = sink;
     try {
       this.statements(body, scope);
     } finally {
-      this.#sink = outer;
+      this.sink = outer;
     }
     return sink.text;
   }
 
-  #statement(node: Statement, scope: Scope): Ending {
+  private statement(node: Statement, scope: Scope): Ending {
     spend();
     switch (node.type) {
       case 'text':
-        this.#sink.write(node.text);
+        this.sink.write(node.text);
         return undefined;
       case 'output':
-        this.#sink.write(str(evaluate(node.value, scope)));
+        this.sink.write(str(evaluate(node.value, scope)));
         return undefined;
       case 'if': {
         const branch = node.branches.find(([test]) => isTrue(evaluate(test, scope)));
         return this.statements(branch?.[1] ?? node.otherwise, scope);
       }
       case 'for':
-        this.#loop(node, evaluate(node.iterable, scope), scope, 0);
+        this.loop(node, evaluate(node.iterable, scope), scope, 0);
         return undefined;
       case 'break':
       case 'continue':
@@ -88,7 +88,7 @@ class Run {
         assign(node.target, evaluate(node.value, scope), scope);
         return undefined;
       case 'set-block': {
-        const text = this.#captured(node.body, new Scope(scope));
+        const text = this.captured(node.body, new Scope(scope));
         assign(node.target, node.filter === undefined ? text : filtered(node.filter, text, scope), scope);
         return undefined;
       }
@@ -98,31 +98,31 @@ class Run {
         return this.statements(node.body, inner);
       }
       case 'filter-block':
-        this.#sink.write(str(filtered(node.filter, this.#captured(node.body, new Scope(scope)), scope)));
+        this.sink.write(str(filtered(node.filter, this.captured(node.body, new Scope(scope)), scope)));
         return undefined;
       case 'macro':
-        scope.set(node.name, this.#macro(node.name, node.parameters, node.body, scope));
+        scope.set(node.name, this.macro(node.name, node.parameters, node.body, scope));
         return undefined;
       case 'call-block': {
-        const caller = this.#macro('caller', node.parameters, node.body, scope);
+        const caller = this.macro('caller', node.parameters, node.body, scope);
         if (node.call.type !== 'call') throw new TemplateError('a call block needs a call');
         const callee = evaluate(node.call.callee, scope);
         const [args, named] = evaluateArguments(node.call.args, scope);
-        this.#sink.write(str(callValue(callee, args, new Map([...named, ['caller', caller]]))));
+        this.sink.write(str(callValue(callee, args, new Map([...named, ['caller', caller]]))));
         return undefined;
       }
       case 'generation': {
-        const text = this.#captured(node.body, new Scope(scope));
+        const text = this.captured(node.body, new Scope(scope));
         const from = this.top.text.length;
         this.generated.push([from, from + text.length]);
-        this.#sink.write(text);
+        this.sink.write(text);
         return undefined;
       }
     }
   }
 
-  #loop(node: Extract<Statement, { type: 'for' }>, iterable: Value, scope: Scope, depth: number): void {
-    this.#nested(() => {
+  private loop(node: Extract<Statement, { type: 'for' }>, iterable: Value, scope: Scope, depth: number): void {
+    this.nested(() => {
       const items = itemsOf(iterable).filter(value => {
         spend();
         if (node.filter === undefined) return true;
@@ -135,12 +135,12 @@ class Run {
         return;
       }
       const again = (others: Value): string => {
-        const [outer, sink] = [this.#sink, new Sink()];
-        this.#sink = sink;
+        const [outer, sink] = [this.sink, new Sink()];
+        this.sink = sink;
         try {
-          this.#loop(node, others, scope, depth + 1);
+          this.loop(node, others, scope, depth + 1);
         } finally {
-          this.#sink = outer;
+          this.sink = outer;
         }
         return sink.text;
       };
@@ -156,14 +156,14 @@ class Run {
     });
   }
 
-  #nested(run: () => void): void {
-    if (++this.#depth > MAX_DEPTH) throw new TemplateError(`macros and loops are nested more than ${MAX_DEPTH} deep`);
+  private nested(run: () => void): void {
+    if (++this.depth > MAX_DEPTH) throw new TemplateError(`macros and loops are nested more than ${MAX_DEPTH} deep`);
     run();
-    this.#depth--;
+    this.depth--;
   }
 
   /** Defines a macro, which can use the names around its definition. */
-  #macro(name: string, parameters: readonly Parameter[], body: Body, scope: Scope): Callable {
+  private macro(name: string, parameters: readonly Parameter[], body: Body, scope: Scope): Callable {
     const uses = (special: string): boolean => mentions(body, special) || parameters.some(p => mentions(p, special));
     const [more, others, caller] = [uses('varargs'), uses('kwargs'), uses('caller')];
     const names = parameters.map(parameter => parameter.name);
@@ -194,8 +194,8 @@ class Run {
       for (const { name: own, byDefault } of parameters)
         if (byDefault !== undefined && inner.get(own) instanceof Undefined) inner.set(own, evaluate(byDefault, inner));
       let text = '';
-      this.#nested(() => {
-        text = this.#captured(body, inner);
+      this.nested(() => {
+        text = this.captured(body, inner);
       });
       return text;
     };

@@ -39,27 +39,27 @@ export class Tuple {
 
 /** A dict with its keys in insertion order; 1, 1.0 and true are the same key. */
 export class Dict {
-  readonly #entries = new Map<string, readonly [Value, Value]>();
+  private readonly byKey = new Map<string, readonly [Value, Value]>();
 
   constructor(entries: Iterable<readonly [Value, Value]> = []) {
     for (const [key, value] of entries) {
       const id = keyOf(key);
-      this.#entries.set(id, [this.#entries.get(id)?.[0] ?? key, value]);
+      this.byKey.set(id, [this.byKey.get(id)?.[0] ?? key, value]);
     }
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.byKey.size;
   }
   get(key: Value): Value | undefined {
-    return this.#entries.get(keyOf(key))?.[1];
+    return this.byKey.get(keyOf(key))?.[1];
   }
   has(key: Value): boolean {
-    return this.#entries.has(keyOf(key));
+    return this.byKey.has(keyOf(key));
   }
   entries(): ReadonlyArray<readonly [Value, Value]> {
     spendItems(this.size);
-    return [...this.#entries.values()];
+    return [...this.byKey.values()];
   }
 }
 
@@ -101,16 +101,16 @@ export class Range {
 
 /** A generator: its items are produced on demand, once. */
 export class Once {
-  readonly #iterator: Iterator<Value>;
+  private readonly iterator: Iterator<Value>;
 
   constructor(items: Iterable<Value>) {
-    this.#iterator = items[Symbol.iterator]();
+    this.iterator = items[Symbol.iterator]();
   }
 
   /** Returns the next item; undefined at the end. */
   next(): Value | undefined {
     spend();
-    const { done, value } = this.#iterator.next();
+    const { done, value } = this.iterator.next();
     return done === true ? undefined : value;
   }
   *[Symbol.iterator](): Generator<Value> {

@@ -86,36 +86,36 @@ const pairKey = (left: number, right: number): number => left * 0x1000000 + righ
  * slower.
  */
 class Merges {
-  readonly #mask: number;
+  private readonly mask: number;
   /** The ids of each pair, next to each other; −1 in a free slot. */
-  readonly #pairs: Int32Array;
-  readonly #merges: readonly Merge[];
-  readonly #places: Int32Array;
+  private readonly pairs: Int32Array;
+  private readonly merges: readonly Merge[];
+  private readonly places: Int32Array;
 
   constructor(merges: ReadonlyMap<number, Merge>) {
     const size = 2 ** Math.ceil(Math.log2(2 * merges.size + 2));
-    this.#mask = size - 1;
-    this.#pairs = new Int32Array(2 * size).fill(-1);
-    this.#places = new Int32Array(size);
-    this.#merges = [...merges.values()];
+    this.mask = size - 1;
+    this.pairs = new Int32Array(2 * size).fill(-1);
+    this.places = new Int32Array(size);
+    this.merges = [...merges.values()];
     let at = 0;
-    for (const key of merges.keys()) this.#add(Math.floor(key / 0x1000000), key % 0x1000000, at++);
+    for (const key of merges.keys()) this.add(Math.floor(key / 0x1000000), key % 0x1000000, at++);
   }
 
   get(left: number, right: number): Merge | undefined {
-    for (let place = hashOf(left, right) & this.#mask; ; place = (place + 1) & this.#mask) {
-      const found = this.#pairs[2 * place] as number;
+    for (let place = hashOf(left, right) & this.mask; ; place = (place + 1) & this.mask) {
+      const found = this.pairs[2 * place] as number;
       if (found < 0) return undefined;
-      if (found === left && this.#pairs[2 * place + 1] === right) return this.#merges[this.#places[place] as number];
+      if (found === left && this.pairs[2 * place + 1] === right) return this.merges[this.places[place] as number];
     }
   }
 
-  #add(left: number, right: number, at: number): void {
-    let place = hashOf(left, right) & this.#mask;
-    while ((this.#pairs[2 * place] as number) >= 0) place = (place + 1) & this.#mask;
-    this.#pairs[2 * place] = left;
-    this.#pairs[2 * place + 1] = right;
-    this.#places[place] = at;
+  private add(left: number, right: number, at: number): void {
+    let place = hashOf(left, right) & this.mask;
+    while ((this.pairs[2 * place] as number) >= 0) place = (place + 1) & this.mask;
+    this.pairs[2 * place] = left;
+    this.pairs[2 * place + 1] = right;
+    this.places[place] = at;
   }
 }
 
@@ -183,45 +183,45 @@ function mergeAll(ids: number[], merges: Merges): readonly number[] {
 
 /** A binary heap ordered by rank, then by position. */
 class PairHeap {
-  readonly #ranks: number[] = [];
-  readonly #places: number[] = [];
-  readonly #ids: number[] = [];
+  private readonly ranks: number[] = [];
+  private readonly places: number[] = [];
+  private readonly ids: number[] = [];
 
   get size(): number {
-    return this.#ranks.length;
+    return this.ranks.length;
   }
 
   push(rank: number, at: number, id: number): void {
-    let i = this.#ranks.length;
-    this.#ranks.push(rank);
-    this.#places.push(at);
-    this.#ids.push(id);
-    for (let parent = (i - 1) >> 1; i > 0 && this.#less(i, parent); i = parent, parent = (i - 1) >> 1) this.#swap(i, parent);
+    let i = this.ranks.length;
+    this.ranks.push(rank);
+    this.places.push(at);
+    this.ids.push(id);
+    for (let parent = (i - 1) >> 1; i > 0 && this.less(i, parent); i = parent, parent = (i - 1) >> 1) this.swap(i, parent);
   }
 
   pop(): { readonly at: number; readonly id: number } {
-    const top = { at: this.#places[0] as number, id: this.#ids[0] as number };
-    this.#swap(0, this.#ranks.length - 1);
-    this.#ranks.pop();
-    this.#places.pop();
-    this.#ids.pop();
+    const top = { at: this.places[0] as number, id: this.ids[0] as number };
+    this.swap(0, this.ranks.length - 1);
+    this.ranks.pop();
+    this.places.pop();
+    this.ids.pop();
     for (let i = 0; ; ) {
       const left = 2 * i + 1;
-      if (left >= this.#ranks.length) return top;
-      const least = left + 1 < this.#ranks.length && this.#less(left + 1, left) ? left + 1 : left;
-      if (!this.#less(least, i)) return top;
-      this.#swap(i, least);
+      if (left >= this.ranks.length) return top;
+      const least = left + 1 < this.ranks.length && this.less(left + 1, left) ? left + 1 : left;
+      if (!this.less(least, i)) return top;
+      this.swap(i, least);
       i = least;
     }
   }
 
-  #less(a: number, b: number): boolean {
-    const [x, y] = [this.#ranks[a] as number, this.#ranks[b] as number];
-    return x === y ? (this.#places[a] as number) < (this.#places[b] as number) : x < y;
+  private less(a: number, b: number): boolean {
+    const [x, y] = [this.ranks[a] as number, this.ranks[b] as number];
+    return x === y ? (this.places[a] as number) < (this.places[b] as number) : x < y;
   }
 
-  #swap(a: number, b: number): void {
-    for (const values of [this.#ranks, this.#places, this.#ids]) {
+  private swap(a: number, b: number): void {
+    for (const values of [this.ranks, this.places, this.ids]) {
       const kept = values[a] as number;
       values[a] = values[b] as number;
       values[b] = kept;

@@ -23,33 +23,33 @@ function within(timeoutMs: number, run: () => void): void {
 
 /** Matches like a plain expression, with a time limit. */
 export class TimedPattern extends RegExp {
-  readonly #plain: RegExp;
-  readonly #written: string;
-  readonly #isSuspect: boolean;
-  readonly #mostMs: number;
+  private readonly plain: RegExp;
+  private readonly written: string;
+  private readonly isSuspect: boolean;
+  private readonly mostMs: number;
 
   /** @param written the pattern as in the file @param isSuspect whether it may take exponential time */
   constructor(source: string, written: string, isSuspect: boolean, mostMs = LONGEST_SEARCH_MS) {
     super(source, 'gv');
-    this.#plain = new RegExp(source, 'gv');
-    this.#written = written;
-    this.#isSuspect = isSuspect;
-    this.#mostMs = mostMs;
+    this.plain = new RegExp(source, 'gv');
+    this.written = written;
+    this.isSuspect = isSuspect;
+    this.mostMs = mostMs;
   }
 
   override [Symbol.match](text: string): RegExpMatchArray | null {
-    return this.#search(text, null, () => text.match(this.#plain));
+    return this.search(text, null, () => text.match(this.plain));
   }
 
   override [Symbol.replace](text: string, replacement: string | ((match: string, ...rest: unknown[]) => string)): string {
-    return this.#search(text, text, () =>
-      typeof replacement === 'string' ? text.replace(this.#plain, replacement) : text.replace(this.#plain, replacement),
+    return this.search(text, text, () =>
+      typeof replacement === 'string' ? text.replace(this.plain, replacement) : text.replace(this.plain, replacement),
     );
   }
 
   /** Finds a few matches at a time, so that the caller may stop early. */
   override *[Symbol.matchAll](text: string): RegExpStringIterator<RegExpExecArray> {
-    const matches = text.matchAll(this.#plain);
+    const matches = text.matchAll(this.plain);
     const few = (): RegExpExecArray[] => {
       const found: RegExpExecArray[] = [];
       while (found.length < MATCHES_AT_A_TIME) {
@@ -60,25 +60,25 @@ export class TimedPattern extends RegExp {
       return found;
     };
     for (;;) {
-      const found = this.#search(text, [], few);
+      const found = this.search(text, [], few);
       if (found.length === 0) return;
       yield* found;
     }
   }
 
-  #search<T>(text: string, none: T, find: () => T): T {
-    if (!this.#isSuspect && text.length <= UNTIMED_CHARACTERS) return find();
+  private search<T>(text: string, none: T, find: () => T): T {
+    if (!this.isSuspect && text.length <= UNTIMED_CHARACTERS) return find();
     let result = none;
     try {
-      within(this.#mostMs, () => {
+      within(this.mostMs, () => {
         result = find();
       });
       return result;
     } catch (error) {
       if (codeOf(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-      const pattern = this.#written.length > 80 ? `${this.#written.slice(0, 80)}…` : this.#written;
+      const pattern = this.written.length > 80 ? `${this.written.slice(0, 80)}…` : this.written;
       throw new TextLimitError(
-        `its pattern ${pattern} takes more than ${this.#mostMs / 1000} seconds to search a text of ${text.length} characters`,
+        `its pattern ${pattern} takes more than ${this.mostMs / 1000} seconds to search a text of ${text.length} characters`,
       );
     }
   }
