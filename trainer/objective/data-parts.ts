@@ -1,7 +1,9 @@
 /** The training and held-out samples of a task whose samples have no label. */
 import { drawFrom } from '../data/draw.ts';
 import { splitSamples } from '../data/split.ts';
+import type { Job } from '../job/job.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { counted, grouped } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import type { ReadParams } from './task-setup.ts';
 
@@ -12,10 +14,17 @@ export interface DataParts<Sample> {
 }
 
 export interface PartLoader<Sample> {
-  /** Noun for messages: 'pairs'. */
+  /** Noun for messages: 'pair'. */
   readonly noun: string;
   readonly load: (files: readonly string[], maxSamples: number | undefined) => Promise<readonly Sample[]>;
 }
+
+/** Logs how many samples are held out from training. */
+export const logSplit = (job: Job, { held, trained }: { readonly held: number; readonly trained: number }, noun = 'sample'): void =>
+  job.log(
+    'info',
+    `${counted(held, noun)} ${held === 1 ? 'is' : 'are'} held out for evaluation, ${grouped(trained)} ${trained === 1 ? 'is' : 'are'} trained on`,
+  );
 
 /** @param files that data.train may name, described for messages @throws RunError 'no-data' */
 export function checkNamed({ data, val_size: validation }: Recipe, part: 'train' | 'held', files: string): void {
@@ -38,6 +47,6 @@ export async function loadParts<Sample>(
   if (validation === 0) return { train: all, held: [] };
   const split = splitSamples({ count: all.length, validation, seed });
   const pick = (indices: readonly number[]): Sample[] => indices.flatMap(index => all[index] ?? []);
-  job.log('info', `${split.validation.length} ${noun} are held out for evaluation, ${split.train.length} are trained on`);
+  logSplit(job, { held: split.validation.length, trained: split.train.length }, noun);
   return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }) };
 }

@@ -24,6 +24,7 @@ import type { AnyModel, CausalModel } from '../model/model-spec.ts';
 import { trainedRolesOf } from '../protocol/recipe/trained-roles.ts';
 import { grouped } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
+import { logSplit } from './data-parts.ts';
 import { readFiles } from './read-files.ts';
 import type { ReadParams } from './task-setup.ts';
 
@@ -53,8 +54,7 @@ export async function loadTrainingData(params: LoadDataParams): Promise<RunData>
     return { train: dataset.examples, held: held.examples, labels: completionsOf(params, dataset.labels) };
   }
   const { train, validation } = splitExamples(dataset.examples, { validation: recipe.val_size, seed: recipe.seed });
-  if (validation.length > 0)
-    params.job.log('info', `${validation.length} samples are held out for evaluation, ${train.length} are trained on`);
+  if (validation.length > 0) logSplit(params.job, { held: validation.length, trained: train.length });
   const places = Array.from({ length: validation.length }, (_, index) => index);
   const held = validation.select(drawFrom(places, { count: recipe.data.eval_max_samples, seed: recipe.seed }));
   return { train, held, labels: completionsOf(params, dataset.labels) };

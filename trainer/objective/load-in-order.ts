@@ -11,6 +11,7 @@ import { splitPlaces, splitSamples } from '../data/split.ts';
 import type { Examples } from '../data/tokens/example-store.ts';
 import { keepTokens } from '../data/tokens/keep-tokens.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import { logSplit } from './data-parts.ts';
 import { completionsOf, datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
 
 /** Size in bytes from which data is tokenized on demand: smaller data takes ten seconds on two cores. */
@@ -112,7 +113,7 @@ async function parted(params: InOrderParams, opened: OpenedInOrder): Promise<InO
   const split = splitOf(examples, { validation, seed }, labels.length > 0);
   if (split === undefined) return { train: examples, held: examples.select([]), labels, digest: whole };
   const { length } = split.train;
-  job.log('info', `${split.validation.length} samples are held out for evaluation, ${length} are trained on`);
+  logSplit(job, { held: split.validation.length, trained: length });
   const held = examples.select(drawFrom([...split.validation], { count: data.eval_max_samples, seed }));
   return {
     train: examples.select(split.train),

@@ -17,7 +17,7 @@ import { checkWeights } from '../../model/weight-stream.ts';
 import { describeUnseen, unseenLabels } from '../../protocol/checks/unseen-labels.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
-import { checkNamed } from '../data-parts.ts';
+import { checkNamed, logSplit } from '../data-parts.ts';
 import { describeIndex } from '../load-in-order.ts';
 import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskSetup } from '../task-setup.ts';
 import { classWeightsOf } from './class-weights.ts';
@@ -50,7 +50,7 @@ async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<Labele
   const { vocabularySize } = tokensOf(params, 'classifies texts');
   const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed, vocabularySize });
   const { train, counts } = parts;
-  if (parts.held.length > 0) job.log('info', `${parts.held.length} samples are held out for evaluation, ${train.length} are trained on`);
+  if (parts.held.length > 0) logSplit(job, { held: parts.held.length, trained: train.length });
   const held = other
     ? other.examples.map(reader.place(labels))
     : drawFrom(parts.held, { count: data.eval_max_samples, seed }).flatMap(place => parts.all.at(place) ?? []);
@@ -188,7 +188,7 @@ export async function readParts<Sample extends Labeled>(
     ? splitGroups(all.map(groupOf), { validation, seed })
     : splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
   const pick = (indices: readonly number[]) => indices.flatMap(index => all[index] ?? []);
-  job.log('info', `${split.validation.length} samples are held out for evaluation, ${split.train.length} are trained on`);
+  logSplit(job, { held: split.validation.length, trained: split.train.length });
   return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }), labels };
 }
 

@@ -21,7 +21,7 @@ export async function loadGroupData(params: ReadParams, part: 'train' | 'held'):
   const { tokenizer } = await withTokenizer(params.base);
   const settings = groupSettings(params.recipe, tokenizer);
   return loadParts(params, part, {
-    noun: 'samples',
+    noun: 'sample',
     load: async (files, maxSamples) => (await readFiles(params, files, paths => loadGroups({ ...settings, paths, maxSamples }))).groups,
   });
 }

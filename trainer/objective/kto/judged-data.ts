@@ -16,7 +16,7 @@ import { hasReferencePoint } from './kto-loss.ts';
 export async function loadJudgedData(params: AnswerDataParams, part: 'train' | 'held'): Promise<DataParts<JudgedAnswer>> {
   const { recipe, job } = params;
   const data = await loadAnswerData(params, part, {
-    noun: 'answers',
+    noun: 'answer',
     shown: 'what is judged',
     load: loadJudged,
     examplesOf: judgedExample,

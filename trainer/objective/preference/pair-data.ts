@@ -27,7 +27,7 @@ export interface AnswerDataParams extends ReadParams {
 export function loadPairData(params: AnswerDataParams, part: 'train' | 'held'): Promise<DataParts<Pair>> {
   const { readsMargin } = objectiveCatalog[params.recipe.task].compares ?? {};
   return loadAnswerData(params, part, {
-    noun: 'pairs',
+    noun: 'pair',
     shown: 'the better answer first, what is compared',
     load: input => loadPairs({ ...input, readsMargin, segments: params.isEncoder ? params.base.tokenizer : undefined }),
     examplesOf: sideExamples,
@@ -35,7 +35,7 @@ export function loadPairData(params: AnswerDataParams, part: 'train' | 'held'): 
 }
 
 interface AnswerDataLoader<Sample> {
-  /** Noun for messages: 'pairs'. */
+  /** Noun for messages: 'pair'. */
   readonly noun: string;
   /** Description, for the log, of the part of a sample that is shown in brackets. */
   readonly shown: string;
@@ -65,7 +65,7 @@ export function loadAnswerData<Sample>(
       );
       const answers = samples.flatMap(examplesOf);
       const preview = previewExamples(answers, base.tokenizer, PREVIEW);
-      job.note('info', `the first ${noun} as the model sees them, ${shown} between ⟦ and ⟧:\n${preview}`);
+      job.note('info', `the first ${noun}s as the model sees them, ${shown} between ⟦ and ⟧:\n${preview}`);
       checkVocabulary(answers, input.vocabularySize);
       return samples;
     },
