@@ -43,7 +43,7 @@ interface SubmittedScript {
   readonly recipe?: string;
 }
 
-/** What Slurm says if its controller did not answer in time, and what we say of an answer without an id. */
+/** Matches the message of Slurm if its controller did not answer in time, and ours for an answer without an id. */
 const LOST_ANSWER = /timed out|no job id/i;
 
 /** Writes the files and submits the script. @returns the id of the job @throws RunError 'slurm-failed' */
