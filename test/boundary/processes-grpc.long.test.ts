@@ -2,7 +2,7 @@
  * Tests runs of two processes without MPI, over TensorFlow's collectives: results equal to one process, the end of a killed rank,
  * launchers, and two networks.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,8 +13,8 @@ import { locatePython } from '../interop/python.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
 import { neighboringPorts } from '../support/machine/neighboring-ports.ts';
 import { makeTwoNetworks } from '../support/machine/two-networks.ts';
-import { exchangeCases, expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData } from '../support/runs/process-cases.ts';
-import { lossesOf, runJobOfRun, signaledRun, trainIn } from '../support/runs/process-runs.ts';
+import { ENDLESS, exchangeCases, expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData } from '../support/runs/process-cases.ts';
+import { expectLostRank, lossesOf, runJobOfRun, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
@@ -47,15 +47,11 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
 
   test('a killed rank ends both for one reason, and the run continues', async () => {
     const runDir = join(folder, 'killed');
-    const settings = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
-    const recipe = task.recipe(...FOUR_UPDATES, ...settings, ...BOTH, 'per_device_train_batch_size=2');
+    const recipe = task.recipe(...FOUR_UPDATES, ...ENDLESS, ...BOTH, 'per_device_train_batch_size=2');
     // A healthy rank may be silent for seconds on a busy machine.
     const patient = { ...context, silentSeconds: 120 };
-    const { last, pids } = await signaledRun({ recipe, runDir, context: patient, signal: 'SIGKILL', victim: 1 });
-    const message = expect.stringMatching(/^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
-    expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message, hint: expect.stringContaining('rowtune resume') });
-    expect(pids).toHaveLength(2);
-    for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+    const signaled = { recipe, runDir, context: patient, signal: 'SIGKILL', victim: 1 } as const;
+    await expectLostRank(signaled, /^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
     const overrides = ['max_steps=12'];
     const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides, context });
     expect(resumed.last).toMatchObject({ type: 'result' });

@@ -2,7 +2,7 @@
  * Tests runs of two processes on the PJRT engine over MPI, whose gradients pass through the host, and of devices of one process. Results equal
  * those of one process.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,8 +10,8 @@ import { installMpi } from '../../trainer/engine/install/install-mpi.ts';
 import { locatePjrt, pjrtAddonIsCurrent } from '../../trainer/engine/install/pjrt-folder.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
-import { CASE_OF_LENGTHS, expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/runs/process-cases.ts';
-import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
+import { CASE_OF_LENGTHS, ENDLESS, expectResultOfOne, FOUR_UPDATES, makeProcessData, processCases } from '../support/runs/process-cases.ts';
+import { expectLostRank, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
@@ -56,15 +56,10 @@ describeWith('several processes on the PJRT engine', installed, 'run rowtune eng
 
   test('a killed rank ends both for one reason, and the run continues', async () => {
     const runDir = join(folder, 'killed');
-    const endless = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
-    const recipe = task.recipe(...settings, ...endless, 'per_device_train_batch_size=2', 'processes=2');
+    const recipe = task.recipe(...settings, ...ENDLESS, 'per_device_train_batch_size=2', 'processes=2');
     // A healthy rank may be silent for seconds on a busy machine.
     const context = { ...task.context, silentSeconds: 120 };
-    const { last, pids } = await signaledRun({ recipe, runDir, context, signal: 'SIGKILL', victim: 1 });
-    const message = expect.stringMatching(/^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
-    expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message, hint: expect.stringContaining('rowtune resume') });
-    expect(pids).toHaveLength(2);
-    for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+    await expectLostRank({ recipe, runDir, context, signal: 'SIGKILL', victim: 1 }, /^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
     const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides: ['max_steps=12'], context: task.context });
     expect(resumed.last).toMatchObject({ type: 'result' });
   });

@@ -2,7 +2,7 @@
  * Tests runs of several processes over MPI, started by the mpiexec in PyPI's wheel. Losses, metrics and weights equal those of one process
  * on the whole batch.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,8 +15,16 @@ import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
 import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
 import { pairRuns } from '../support/runs/pair-runs.ts';
-import { exchangeCases, expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
-import { lossesOf, runJobOfRun, signaledRun, trainedTensors, trainHere, trainIn } from '../support/runs/process-runs.ts';
+import {
+  ENDLESS,
+  exchangeCases,
+  expectResultOfOne,
+  FOUR_UPDATES,
+  LOSS,
+  makeProcessData,
+  processCases,
+} from '../support/runs/process-cases.ts';
+import { expectLostRank, lossesOf, runJobOfRun, trainedTensors, trainHere, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
@@ -117,16 +125,12 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
   // hostile.long.test.ts kills ranks.
   test('SIGSTOP to rank 0 ends all ranks for one reason, and the run continues', async () => {
     const runDir = join(folder, 'SIGSTOP');
-    const endless = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
-    const recipe = task.recipe(...FOUR_UPDATES, ...endless, 'per_device_train_batch_size=2', 'processes=2');
+    const recipe = task.recipe(...FOUR_UPDATES, ...ENDLESS, 'per_device_train_batch_size=2', 'processes=2');
     // On a busy machine, a healthy rank may be silent for seconds.
     const context = { ...task.context, silentSeconds: 10 };
-    const { last, pids } = await signaledRun({ recipe, runDir, context, signal: 'SIGSTOP', victim: 0 });
-    const message = expect.stringMatching(/^rank 0 has shown no sign of life for 10 s/);
-    expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message, hint: expect.stringContaining('rowtune resume') });
-    expect(pids).toHaveLength(2);
-    for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
-    expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: message });
+    const reason = /^rank 0 has shown no sign of life for 10 s/;
+    await expectLostRank({ recipe, runDir, context, signal: 'SIGSTOP', victim: 0 }, reason);
+    expect(await readRunState(runDir)).toMatchObject({ state: 'failed', reason: expect.stringMatching(reason) });
     const saved = Number(/\d+$/.exec((await readdir(join(runDir, 'checkpoints'))).sort().at(-1) ?? '')?.[0]);
     const overrides = [`max_steps=${saved + 2}`];
     const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides, context: task.context });

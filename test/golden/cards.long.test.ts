@@ -1,9 +1,9 @@
 /**
  * Tests the law of cards: the smallest training step of each family, compiled for a card of each generation without the card, updates every
  * variable in place and leaves nothing on the host. Its temporaries are within 10% of the estimate, with listed exceptions. XLA decides all of
- * that before it compiles kernels, so compilation stops there. A few families that cover every operation are compiled in full, each for the next
- * generation. Files of timm, which rename layers of these families, are compiled for one generation each. `ROWTUNE_TEST_CARDS=all` compiles
- * every family in full for every card, which takes more than half an hour.
+ * that before it compiles kernels, so compilation stops there. A few families that cover every operation are compiled in full, each for the
+ * next generation. Files of timm, which rename layers of these families, are compiled for one generation each. `ROWTUNE_TEST_CARDS=all`
+ * compiles every family in full for every card, which takes more than half an hour.
  */
 import { symlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';

@@ -35,7 +35,7 @@ export interface CardEntry {
   readonly memoryGib: number;
   /** Number of multiprocessors as CUDA counts them; for a B200, on both dies. */
   readonly multiprocessors: number;
-  /** Dense bfloat16 products with float32 sums, in TFLOP/s: half of the rate "with sparsity". For GeForce cards, twice their float32 rate. */
+  /** Dense bfloat16 products with float32 sums in TFLOP/s: half of the rate "with sparsity"; for GeForce cards, twice their float32 rate. */
   readonly teraflops: number;
   /** Memory bandwidth in GB/s. */
   readonly bandwidth: number;

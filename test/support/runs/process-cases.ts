@@ -18,6 +18,8 @@ import type { Lengths, TinyTask } from './tiny-task.ts';
 
 /** Settings of all cases: four updates, with all metrics and checkpoints. */
 export const FOUR_UPDATES = ['engine=tensorflow', 'dtype=float32', 'threads=1', 'max_steps=4', 'save_total_limit=9', 'logging_steps=1'];
+/** Settings of a run that lasts longer than any test, and saves often. */
+export const ENDLESS = ['max_steps=100000', 'save_strategy=steps', 'save_steps=2', 'lr_scheduler_type=constant'];
 /** Relative tolerance of losses; sums have a different order. */
 export const LOSS = 1e-5;
 /**

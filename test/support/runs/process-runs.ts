@@ -1,4 +1,5 @@
 /** Trains runs of one and of several processes, and compares them. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
@@ -78,11 +79,8 @@ export interface SignaledRunParams {
   readonly victim: 0 | 1;
 }
 
-/** Trains a run of two processes, one of which receives a signal. Returns how the run ended and the ids of the processes. */
-export async function signaledRun({ recipe, runDir, context, signal, victim }: SignaledRunParams): Promise<{
-  readonly last: WorkerEvent | undefined;
-  readonly pids: readonly number[];
-}> {
+/** Trains a run of two processes, one of which receives a signal, and expects that it ends for this reason, and both processes with it. */
+export async function expectLostRank({ recipe, runDir, context, signal, victim }: SignaledRunParams, reason: RegExp): Promise<void> {
   const pidOf = async (folder: string): Promise<number> => required((await readRunState(folder))?.pid, `the process of ${folder}`);
   const send = async (): Promise<readonly number[]> => {
     const pids = await Promise.all([pidOf(runDir), pidOf(join(runDir, 'ranks', 'rank-1'))]);
@@ -94,7 +92,11 @@ export async function signaledRun({ recipe, runDir, context, signal, victim }: S
     if (event.type === 'metrics' && event.step >= 4) sent ??= send();
   });
   const { last } = await run.ended;
-  return { last, pids: (await sent) ?? [] };
+  const pids = (await sent) ?? [];
+  const message = expect.stringMatching(reason);
+  expect(last).toMatchObject({ type: 'failed', code: 'rank-lost', message, hint: expect.stringContaining('rowtune resume') });
+  expect(pids).toHaveLength(2);
+  for (const pid of pids) await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
 }
 
 /** Returns the training losses, in order. */

@@ -1,6 +1,7 @@
 /**
  * Tests every objective with every method of the catalog, with the batches and updates of a run: gradients and accumulation, and, with a
- * third of the methods on one engine, frozen parameters and a resume. New methods are included automatically, as are new objectives whose samples have a known form.
+ * third of the methods on one engine, frozen parameters and a resume. New methods are included automatically, as are new objectives whose
+ * samples have a known form.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
