@@ -141,6 +141,9 @@ test('nothing is started without consent', async () => {
   const refused = await silent.call('stop_run', { run: 'runs/agent' });
   expect(refused.isError).toBe(true);
   expect(refused.text).toContain('rowtune mcp --allow-changes');
+  // The refusal comes before anything is computed: not even the recipe is read.
+  const atOnce = await silent.call('start_training', { recipe: 'nothing.yaml' });
+  expect(atOnce.text).toContain('rowtune mcp --allow-changes');
 });
 
 test('wrong input is answered, not thrown', async () => {

@@ -49,10 +49,12 @@ server.setRequestHandler(
       if (!isAgentToolName(name)) throw new Error(`there is no tool ${name}; there are ${agentToolNames.join(', ')}`);
       const tool: AgentTool = agentTools[name];
       const call = (called: AgentToolName): Promise<ToolResult> => callTool({ name: called, input, cwd: process.cwd(), signal });
+      const question = allowsChanges ? undefined : tool.changes?.question;
+      if (question !== undefined) requireQuestions(tool);
       const check = tool.checkedBy === undefined ? undefined : await call(tool.checkedBy);
       if (check?.isError) return answer(check);
       const warning = warningOf(check?.value);
-      await askFirst(tool, input, warning);
+      if (question !== undefined) await askUser(tool, [question, JSON.stringify(input), ...warning].join('\n'));
       return answer(await call(name), warning);
     } catch (error) {
       return { content: [{ type: 'text', text: messageOf(error) }], isError: true };
@@ -65,21 +67,17 @@ const answer = ({ value, isError }: ToolResult, warning: readonly string[] = [])
   isError,
 });
 
-/** @throws Error if the user declines, or cannot be asked */
-async function askFirst(
-  { title, changes }: AgentTool,
-  input: Readonly<Record<string, unknown>>,
-  warning: readonly string[],
-): Promise<void> {
-  if (changes === undefined || allowsChanges) return;
-  if (server.getClientCapabilities()?.elicitation === undefined)
-    throw new Error(
-      `${title} needs the user's consent, and this client cannot ask for it. The user can start the server with: rowtune mcp --allow-changes`,
-    );
-  const { action } = await server.elicitInput({
-    message: [changes.question, JSON.stringify(input), ...warning].join('\n'),
-    requestedSchema: { type: 'object', properties: {} },
-  });
+/** @throws Error if the client cannot ask the user */
+function requireQuestions({ title }: AgentTool): void {
+  if (server.getClientCapabilities()?.elicitation !== undefined) return;
+  throw new Error(
+    `${title} needs the user's consent, and this client cannot ask for it. The user can start the server with: rowtune mcp --allow-changes`,
+  );
+}
+
+/** @throws Error if the user declines */
+async function askUser({ title }: AgentTool, message: string): Promise<void> {
+  const { action } = await server.elicitInput({ message, requestedSchema: { type: 'object', properties: {} } });
   if (action !== 'accept') throw new Error(`the user declined: ${title}`);
 }
 

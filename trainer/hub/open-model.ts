@@ -47,6 +47,8 @@ export interface ModelFolder extends FolderVectors {
 export interface ModelHeaders extends FolderVectors {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The folder of the tokenizer's files; undefined if they were not looked for, or the tokenizer is in a GGUF file. */
+  readonly tokenizerDir?: string | undefined;
 }
 
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
@@ -76,7 +78,8 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   const model = await openLocal(path, path);
   await model.weights.close();
   const { config, vectors, vectorsError } = model;
-  return { config, tensors: model.weights.tensors, vectors, vectorsError };
+  const tokenizerDir = model.kind === 'gguf' ? undefined : model.dir;
+  return { config, tensors: model.weights.tensors, vectors, vectorsError, tokenizerDir };
 }
 
 /**

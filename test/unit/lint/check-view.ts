@@ -78,6 +78,9 @@ const files: Readonly<Record<string, string>> = {
   'pickled/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8'),
   'pickled/pytorch_model.bin': 'x',
   'models/no-json/config.json': '{"architectures": [',
+  ...Object.fromEntries(
+    ['tiny', 'no-pad', 'chatty', 'bad-template', 'bert'].map(name => [`models/${name}/tokenizer.json`, tokenizer(1, 2)]),
+  ),
   'models/tokenized/tokenizer.json': tokenizer(129, 130),
   'models/of-another/tokenizer.json': tokenizer(129, 130),
   'models/with-images/tokenizer.json': tokenizer(127, 128),
@@ -114,7 +117,7 @@ export function makeWorkspace(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-lint-'));
   const copy = (from: string, to: string): void => cpSync(path.join(golden, from), path.join(folder, to), { recursive: true });
   copy('llama', 'models/tiny');
-  for (const name of ['no-pad', 'of-another', 'with-images', 'chatty', 'bad-template']) copy('llama', `models/${name}`);
+  for (const name of ['no-pad', 'of-another', 'with-images', 'chatty', 'bad-template', 'no-tokenizer']) copy('llama', `models/${name}`);
   copy('llama/model.safetensors', 'models/tokenized/model.safetensors');
   copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
   copy('llama_own_head/model.safetensors', 'models/own-head/model.safetensors');

@@ -14,10 +14,13 @@ import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 
-/** Creates a folder with the models and data. */
+/** Creates a folder with the models, each with a tokenizer, and data. */
 function workOf(...names: readonly string[]): string {
   const dir = makeTemporaryFolder();
-  for (const name of names) cpSync(join(golden, name), join(dir, name), { recursive: true });
+  for (const name of names) {
+    cpSync(join(golden, name), join(dir, name), { recursive: true });
+    writeFileSync(join(dir, name, 'tokenizer.json'), '{"model":{"vocab":{"a":0}}}');
+  }
   writeFileSync(join(dir, 'pairs.jsonl'), '{"query":"a","positive":"b","negative":"c"}\n'.repeat(4));
   return dir;
 }

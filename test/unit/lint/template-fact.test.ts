@@ -38,6 +38,7 @@ test('a template with tools takes them, wherever it stands', async () => {
   const file = path.join(folder, 'models/with-tools');
   cpSync(path.join(golden, 'llama'), file, { recursive: true });
   writeFileSync(path.join(file, 'tokenizer_config.json'), JSON.stringify({ chat_template: reads }));
+  cpSync(path.join(folder, 'models/tiny/tokenizer.json'), path.join(file, 'tokenizer.json'));
   expect(await messagesOf('with-tools', 'tools.jsonl')).toEqual([]);
 });
 

@@ -1,7 +1,7 @@
 /** Follows a job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
 
 import { existsSync } from 'node:fs';
-import type { JobRecord } from '../../protocol/messages/rpc-messages.ts';
+import type { JobFailure, JobRecord } from '../../protocol/messages/rpc-messages.ts';
 import { counted } from '../../protocol/text/format.ts';
 import type { DaemonClient } from '../../rpc/connection/connect.ts';
 import { hasCheckpoint } from '../../run/has-checkpoint.ts';
@@ -63,13 +63,15 @@ function resultOf({ state, result, failure, kind, runDir = '' }: JobRecord, comm
   // A folder on another machine may have checkpoints.
   const resumeCommand = kind !== 'sweep' && existsSync(runDir) && !hasCheckpoint(runDir) ? undefined : command;
   if (state === 'aborted') throw aborted({ resumeCommand });
-  if (failure !== undefined) {
-    const isSaid = failure.hint?.includes('rowtune resume') === true;
-    const goOn = resumeCommand === undefined || isSaid ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
-    throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join('\n') || undefined });
-  }
+  if (failure !== undefined) throw failed(failure, resumeCommand);
   if (result === undefined && state === 'succeeded')
     throw new CliError('the job succeeded, but its result is no longer stored', { code: 'result-gone' });
   if (result === undefined) throw new CliError('the job was stopped before it began', { code: 'stopped' });
   return result;
+}
+
+/** The error of a failed job. As for a job in a process of this command, one that reported its failure has said whether to resume. */
+export function failed({ code, message, hint, isReported = false }: JobFailure, resumeCommand: string | undefined): CliError {
+  const next = resumeCommand === undefined || isReported ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
+  return new CliError(message, { code, hint: [hint, next].filter(Boolean).join('\n') || undefined });
 }

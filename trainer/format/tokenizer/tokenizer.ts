@@ -96,17 +96,18 @@ export function specialSettings(source: string, files: ReadonlyMap<string, strin
   return { tokens: readSpecialTokens(settings), settings, added: Object.fromEntries(added) };
 }
 
+export const missingTokenizer = (source: string): ModelFileError =>
+  new ModelFileError(
+    source,
+    'has neither a tokenizer.json nor a vocabulary that is read for its kind of model',
+    'Save it with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
+  );
+
 /** @throws ModelFileError if a file is missing, damaged, or of an unsupported kind */
 export function createTokenizer(input: TokenizerInput): Tokenizer {
   const { source, files } = input;
   const definition = parseFile(source, files, 'tokenizer.json') ?? input.built?.definition;
-  if (definition === undefined) {
-    throw new ModelFileError(
-      source,
-      'has neither a tokenizer.json nor a vocabulary that is read for its kind of model',
-      'Save it with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
-    );
-  }
+  if (definition === undefined) throw missingTokenizer(source);
   checkDefinition(source, definition);
   const special = specialSettings(source, files);
   const config = { ...input.built?.tokens, ...special.settings };

@@ -25,6 +25,11 @@ export const modelDiagnostics = {
     about:
       "The tensors in the weights do not have the shapes that `config.json` gives. Open the model's `config.json` to see which key disagrees.",
   },
+  'no-tokenizer': {
+    about:
+      'The model reads texts, and its folder has neither `tokenizer.json` nor an older vocabulary that is read for its kind of model, such as `tokenizer.model` or `vocab.txt`. Training refuses such a folder.',
+    fix: 'Copy the files of the tokenizer from the folder or the page on the hub that the model comes from.',
+  },
   'vocabulary-mismatch': {
     about:
       '`tokenizer.json`, or the vocabulary in its place, gives ids that have no row in the embedding. Training fails at the first text with such a token: the tokenizer belongs to another model. It is only a hint if no more than added tokens are concerned, such as the place of an image in a model that reads texts. An embedding with more rows than the tokenizer has ids is right: many are padded.',

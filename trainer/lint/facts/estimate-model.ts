@@ -1,7 +1,10 @@
 /** Computes memory, fitting settings and programs from a recipe and the headers of its model. */
+import { checkMaxLength } from '../../data/example/max-length.ts';
 import { readModelHeaders } from '../../hub/open-model.ts';
+import { loadModel } from '../../model/load-model.ts';
 import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-settings.ts';
+import { positionsOf } from './model-facts.ts';
 
 /** The path of a model, whose headers are read on demand; or the headers themselves, if they are not in a file. */
 export type HeadersSource = { readonly model: string } | Pick<EstimateParams, 'headers'>;
@@ -18,20 +21,26 @@ export type ModelPlanParams = ModelEstimateParams & { readonly usableBytes: numb
 export const headersOf = async (source: HeadersSource): Promise<EstimateParams['headers']> =>
   'model' in source ? readModelHeaders(source.model) : source.headers;
 
-/** Estimates the memory of a recipe. Rejects with errors of `estimateRecipe` and of {@link headersOf}. */
+/** Estimates the memory of a recipe. Rejects with errors of `estimateRecipe` and of {@link headersOf}, and for texts that are too long. */
 export const estimateModel = async (params: ModelEstimateParams, known?: EstimateParams['known']): Promise<RecipeEstimate> =>
   estimateRecipe({ ...params, ...(await factsOf(params)), known });
 
-/** Plans settings that fit. Rejects with errors of `planMemory` and of {@link headersOf}. */
+/** Plans settings that fit. Rejects with errors of `planMemory` and of {@link headersOf}, and for texts that are too long. */
 export const planModel = async (params: ModelPlanParams, known?: EstimateParams['known']): Promise<MemoryPlanning> =>
   planMemory({ ...params, ...(await factsOf(params)), known });
 
-const factsOf = async ({
+async function factsOf({
   teacher,
   judge,
   ...source
-}: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'>> => ({
-  headers: await headersOf(source),
-  teacherConfig: teacher && (await headersOf(teacher)).config,
-  judgeConfig: judge && (await headersOf(judge)).config,
-});
+}: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'>> {
+  const headers = await headersOf(source);
+  // A run refuses it too, so memory of the longest possible texts would be that of no run.
+  const maxPositions = positionsOf(loadModel(headers.config));
+  if (maxPositions !== undefined) checkMaxLength(source.recipe.max_length, maxPositions);
+  return {
+    headers,
+    teacherConfig: teacher && (await headersOf(teacher)).config,
+    judgeConfig: judge && (await headersOf(judge)).config,
+  };
+}

@@ -10,10 +10,10 @@ const MAX_CACHED = 32;
 const MAX_BLOCKS = 200;
 
 /**
- * Names of errors for a method that does not fit the model, which has its own problem. Compared by name, because errors may come from
- * another process.
+ * Names of errors for a method or a length that does not fit the model, which has its own problem. Compared by name, because errors may
+ * come from another process.
  */
-const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
+const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError', 'DataError']);
 
 /** True if an estimate failed because the settings do not fit the model. */
 export const isMisfit = (error: unknown): boolean => error instanceof Error && MISFITS.has(error.name);

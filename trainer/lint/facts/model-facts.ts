@@ -28,6 +28,8 @@ export type ModelFileFacts =
       readonly config: ModelConfig;
       readonly vocabulary?: Vocabulary;
       readonly vectors?: VectorFacts;
+      /** The reason why a model of texts has no tokenizer, with the remedy. */
+      readonly noTokenizer?: string;
     }
   | UnusableModel;
 
@@ -42,6 +44,8 @@ export type ModelFacts =
       readonly id: string;
       readonly vocabulary?: Vocabulary;
       readonly vectors?: VectorFacts;
+      /** The reason why a model of texts has no tokenizer, with the remedy. */
+      readonly noTokenizer?: string;
     }
   /** A hub name that was not downloaded yet, so nothing is known to be wrong. */
   | { readonly kind: 'not-downloaded' }

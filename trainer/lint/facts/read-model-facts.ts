@@ -4,12 +4,13 @@ import { createChatTemplate } from '../../format/chat-template/chat-template.ts'
 import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { type FolderVectors, poolingIn, sentencePrompts } from '../../format/sentence-modules.ts';
-import { readChatTemplate, readModelHeaders } from '../../hub/open-model.ts';
+import { missingTokenizer } from '../../format/tokenizer/tokenizer.ts';
+import { type ModelHeaders, readChatTemplate, readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type ModelFileFacts, readsTexts, type VectorFacts } from './model-facts.ts';
-import { readVocabulary } from './vocabulary.ts';
+import { lacksTokenizer, readVocabulary } from './vocabulary.ts';
 
 /** Maximum number of modules: an editor goes through all of them on every keystroke. Supported models have up to 2,000. */
 const MAX_MODULES = 20_000;
@@ -28,7 +29,16 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
     if (first === undefined) {
       if (readsTexts(model)) await checkTemplate(file);
       const vectors = await vectorFacts(file, headers);
-      return { kind: 'ready', path: file, config, vocabulary: await readVocabulary(file, config), ...(vectors && { vectors }) };
+      const vocabulary = await readVocabulary(file, config);
+      const noTokenizer = readsTexts(model) ? await tokenizerProblem(headers) : undefined;
+      return {
+        kind: 'ready',
+        path: file,
+        config,
+        vocabulary,
+        ...(vectors && { vectors }),
+        ...(noTokenizer !== undefined && { noTokenizer }),
+      };
     }
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
     return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
@@ -42,6 +52,12 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       reason: others === undefined ? reason : `${reason} ${others}`,
     };
   }
+}
+
+/** The reason why a folder has no tokenizer; undefined if it has one, or if it was not looked for. */
+async function tokenizerProblem({ config, tokenizerDir }: ModelHeaders): Promise<string | undefined> {
+  const isMissing = tokenizerDir !== undefined && (await lacksTokenizer(tokenizerDir, config));
+  return isMissing ? remedied(missingTokenizer(tokenizerDir)) : undefined;
 }
 
 /** Reads the prompts; undefined for a folder that is not of sentence-transformers. */

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { readRegularText } from '../../files/regular-file.ts';
-import type { ModelConfig } from '../../format/model-config.ts';
+import { isThere, type ModelConfig } from '../../format/model-config.ts';
 import { type Vocabulary, vocabularyOf } from '../../format/tokenizer/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../../format/tokenizer/tokenizer-files.ts';
 
@@ -20,6 +20,12 @@ export async function readVocabulary(folder: string, config: ModelConfig | undef
   } catch {
     return undefined;
   }
+}
+
+/** True if a folder has none of the files that a tokenizer is read from; one that is damaged is there. */
+export async function lacksTokenizer(folder: string, config: ModelConfig): Promise<boolean> {
+  if (await isThere(path.join(folder, 'tokenizer.json'))) return false;
+  return (await buildTokenizer(folder, await readTexts(folder), config).catch(() => 'damaged')) === undefined;
 }
 
 /** Describes the ids without a row in an embedding with this many rows; undefined if all have one. */

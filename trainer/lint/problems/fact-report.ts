@@ -9,6 +9,7 @@ export const factCodes = [
   'unsupported-model',
   'unreadable-model',
   'model-mismatch',
+  'no-tokenizer',
   'vocabulary-mismatch',
   'task-for-model',
   'image-size',

@@ -29,6 +29,7 @@ export function* modelProblems({ model, values }: Pick<RecipeView, 'model' | 'va
     yield* taskProblems(model.model, values.task);
     if (comparesTexts(values.task) && model.vectors !== undefined && 'refused' in model.vectors)
       yield { code: 'task-for-model', path: ['model'], message: `the model's vectors are not computed here: ${model.vectors.refused}` };
+    if (model.noTokenizer !== undefined) yield { code: 'no-tokenizer', path: ['model'], message: model.noTokenizer };
     yield* vocabularyProblems(model);
     yield* imageProblems(model.model, values.data.image_size);
     yield* targetProblems(model.model, values);

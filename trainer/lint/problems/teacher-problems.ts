@@ -17,6 +17,7 @@ export function* teacherProblems({ model, teacher, values }: RecipeView): Genera
       yield { code: 'teacher-for-model', path: TEACHER, message };
       return;
     }
+    if (teacher.noTokenizer !== undefined) yield { code: 'no-tokenizer', path: TEACHER, message: teacher.noTokenizer };
     rows.push(teacher.model.vocabularySize);
     const [own, others] = [model.vocabulary?.texts, teacher.vocabulary?.texts];
     if (own !== undefined && others !== undefined && own !== others) {

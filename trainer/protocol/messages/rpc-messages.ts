@@ -62,6 +62,8 @@ export interface JobFailure {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
+  /** True if the job reported the failure itself, so that the hint says whether it can be resumed. */
+  readonly isReported?: boolean;
 }
 
 export interface JobRecord {

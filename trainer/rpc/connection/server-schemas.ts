@@ -27,7 +27,7 @@ const jobRecord = z.looseObject({
   progress: z.looseObject({ phase: text, done: z.number(), total: z.number(), unit: text }).optional(),
   // JSON has no NaN: a diverged loss arrives as null.
   metrics: z.looseObject({ step: z.number(), values: z.record(z.string(), z.number().nullable()) }).optional(),
-  failure: z.looseObject({ code: text, message: z.string(), hint: z.string().optional() }).optional(),
+  failure: z.looseObject({ code: text, message: z.string(), hint: z.string().optional(), isReported: z.boolean().optional() }).optional(),
   resume: z.looseObject({ runDir: text }).optional(),
 });
 

@@ -28,7 +28,7 @@ export function outcomeOf(ending: JobEnding | undefined, outcome: WorkerOutcome)
   }
   if (ending === 'abort') return { state: 'aborted' };
   if (ending === 'stop' && (last === undefined || last.code === 'stopped')) return { state: 'stopped' };
-  if (last) return { state: 'failed', failure: { code: last.code, message: last.message, hint: last.hint } };
+  if (last) return { state: 'failed', failure: { code: last.code, message: last.message, hint: last.hint, isReported: true } };
   return { state: 'failed', failure: explainDeath(outcome) };
 }
 
