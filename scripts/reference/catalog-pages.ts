@@ -110,4 +110,15 @@ export const exportsPage = (): string =>
       '`rowtune export RUN --format NAME --output DIR` writes one of these. The result is opened again, and its logits are compared with those of the run, before it takes its name. [Methods](methods.md) lists which method has a PEFT export.',
     ),
     list(Object.entries(artifactCatalog).map(([name, { label, summary }]) => `${code(name)}, ${label}: ${summary}.`)),
+    ...Object.entries(artifactCatalog).flatMap(([name, { types }]) =>
+      types === undefined
+        ? []
+        : [
+            paragraph(`The types of the weights of ${code(name)}, set by ${code('--type')}; the first is the default:`),
+            list(Object.entries(types).map(([type, label]) => (label === type ? code(type) : `${code(type)}: ${withoutName(type, label)}.`))),
+          ],
+    ),
   ]);
+
+/** The label of a type without its name, which begins many labels. */
+const withoutName = (type: string, label: string): string => (label.startsWith(`${type}: `) ? label.slice(type.length + 2) : label);

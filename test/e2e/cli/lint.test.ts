@@ -157,9 +157,15 @@ describe('usage', () => {
   });
 
   test('engine list', async () => {
-    const { status, value } = await withFolder(folder => cliJson(['engine', 'list'], { env: { ROWTUNE_CACHE: folder } }));
+    const list = (folder: string) => cliJson(['engine', 'list'], { env: { ROWTUNE_CACHE: folder } });
+    const { status, value } = await withFolder(list);
     expect(status).toBe(0);
-    expect(value).toMatchObject({ ok: true, engines: [] });
+    expect(value).toMatchObject({ ok: true, engines: [], tools: [] });
+    const withTool = await withFolder(async folder => {
+      await mkdir(path.join(folder, 'engines', 'llama.cpp-1'), { recursive: true });
+      return list(folder);
+    });
+    expect(withTool.value).toMatchObject({ engines: [], tools: [{ name: 'llama.cpp-1' }] });
   });
 
   test('engine remove refuses a name that is not installed', async () => {

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { isOneOf, namesOf, namesWhere, orList } from '../../catalog/entries.ts';
-import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
+import { enginesFolder, installedNames, listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { choosePlugin, surroundings } from '../../engine/install/find-device.ts';
 import { installMpi } from '../../engine/install/install-mpi.ts';
 import { installOwnPlugin, installPjrt } from '../../engine/install/install-pjrt.ts';
@@ -86,7 +86,7 @@ interface InstallOptions {
 }
 
 function addList(engine: Command, surroundings: RecomputeContext): void {
-  const command = engine.command('list').description('show the installed engines and the cache folder');
+  const command = engine.command('list').description('show the installed engines, the tools of --with, and their folders');
   withCommonOptions(command, ['rowtune engine list', 'rowtune engine list --json']).action(() =>
     runCommandWork(command, surroundings, list),
   );
@@ -95,7 +95,7 @@ function addList(engine: Command, surroundings: RecomputeContext): void {
 function addRemove(engine: Command, surroundings: RecomputeContext): void {
   const command = engine
     .command('remove')
-    .description('remove an installed engine')
+    .description('remove an installed engine or tool')
     .argument('<name>', 'a name from `rowtune engine list`');
   withCommonOptions(command, ['rowtune engine remove tensorflow-2.21.0-cpu']).action((name: string) =>
     runCommandWork(command, surroundings, context => remove(context, name)),
@@ -187,7 +187,11 @@ async function list({ settings, terminal }: CommandContext): Promise<CommandResu
       ? `no engine is installed in ${settings.cacheDir} (the portable engine needs none); to install TensorFlow, run: rowtune engine install`
       : table([['name', 'version', 'build', 'installed', 'kernels', 'folder'], ...rows]),
   );
-  return { value: { ok: true, cacheDir: settings.cacheDir, engines } };
+  const tools = installedNames(settings.cacheDir)
+    .filter(name => !engines.some(engine => engine.name === name))
+    .map(name => ({ name, folder: path.join(enginesFolder(settings.cacheDir), name) }));
+  if (tools.length > 0) terminal.print(`\n${table([['other tool', 'folder'], ...tools.map(({ name, folder }) => [name, folder])])}`);
+  return { value: { ok: true, cacheDir: settings.cacheDir, engines, tools } };
 }
 
 async function remove({ settings, terminal }: CommandContext, name: string): Promise<CommandResult> {

@@ -65,11 +65,16 @@ export function readManifest(folder: string): EngineManifest | undefined {
   }
 }
 
+/** Returns the folder names of everything that is installed: TensorFlow, PJRT plugins and other tools. */
+export function installedNames(cacheDir: string): string[] {
+  const folder = enginesFolder(cacheDir);
+  return existsSync(folder) ? readdirSync(folder).filter(name => !name.startsWith('.')) : [];
+}
+
 /** Returns every complete engine under the cache folder, newest version first, the CUDA build before the CPU build. */
 export function listEngines(cacheDir: string): InstalledEngine[] {
   const folder = enginesFolder(cacheDir);
-  const names = existsSync(folder) ? readdirSync(folder).filter(name => !name.startsWith('.')) : [];
-  const found = names.flatMap(name => {
+  const found = installedNames(cacheDir).flatMap(name => {
     const manifest = readManifest(path.join(folder, name));
     return manifest && existsSync(addonPath(path.join(folder, name))) ? [{ name, folder: path.join(folder, name), manifest }] : [];
   });
@@ -88,12 +93,11 @@ export function locateEngine(cacheDir: string): InstalledEngine | undefined {
  * @throws EngineError if there is nothing with that name
  */
 export function removeEngine(cacheDir: string, name: string): string[] {
-  const known = listEngines(cacheDir).map(engine => engine.name);
   const isPlainName = path.basename(name) === name && !name.startsWith('.');
   const folders = isPlainName ? [path.join(enginesFolder(cacheDir), name), path.join(enginesFolder(cacheDir), `.${name}.partial`)] : [];
   const present = folders.filter(folder => name !== '' && existsSync(folder));
   if (present.length === 0)
-    throw new EngineError(`no engine named '${name}' is installed; installed: ${known.join(', ') || 'none'} (see rowtune engine list)`);
+    throw new EngineError(`no engine named '${name}' is installed; installed: ${installedNames(cacheDir).join(', ') || 'none'} (see rowtune engine list)`);
   for (const folder of present) rmSync(folder, { recursive: true });
   return present;
 }
