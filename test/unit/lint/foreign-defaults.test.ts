@@ -13,6 +13,16 @@ const otherDefaults: [string, string, RegExp][] = [
     /^method: lora\nr: 8\nlora_alpha: 160\ndata:\n {2}completion_only: false/m,
   ],
   [
+    'mlx-lm takes a folder or a data set of the hub',
+    'model: m\niters: 10\nval_batches: 1\ndata: org/set\n',
+    /^ {2}train: org\/set\/train\.jsonl # for a data set of the hub, write org\/set\n {2}eval: org\/set\/valid\.jsonl$/m,
+  ],
+  [
+    'Axolotl evaluates and saves at shares of all updates',
+    'base_model: m\nadapter: lora\nnum_epochs: 2\nevals_per_epoch: 1\nsaves_per_epoch: 4\n',
+    /^eval_strategy: epoch\nsave_strategy: steps\nsave_steps: 0\.125 # 4 times per epoch$/m,
+  ],
+  [
     'samples of an update',
     'base_model: m\nbatch_size: 128\nmicro_batch_size: 4\n',
     /^per_device_train_batch_size: 4\ngradient_accumulation_steps: 32$/m,

@@ -226,7 +226,8 @@ lr_scheduler_type: cosine
 warmup_ratio: 0.03 # there it is at most 100 updates
 optim: adamw_8bit
 recompute: block
-eval_strategy: epoch # it was 4 times per epoch
+eval_strategy: steps
+eval_steps: 0.08333 # 4 times per epoch
 
 # Settings of Axolotl without a counterpart:
 # load_in_4bit: false  # off

@@ -56,6 +56,14 @@ const rlTask: Convert = value => {
     : none(`'${String(value)}' is not supported`);
 };
 
+/** How often something happens per epoch, as a share of all updates: 1 / (times · epochs), as Axolotl computes it. */
+function timesPerEpoch(what: 'eval' | 'save', times: unknown, { num_epochs: epochs = 1 }: Plain): Converted[] {
+  if (typeof times !== 'number' || typeof epochs !== 'number') return [];
+  if (times === 1 || !(times * epochs > 1)) return set(`${what}_strategy`, 'epoch');
+  const share = Number((1 / (times * epochs)).toPrecision(4));
+  return [...set(`${what}_strategy`, 'steps'), ...set(`${what}_steps`, share, `${times} times per epoch`)];
+}
+
 export const axolotl: ForeignTool = {
   marks: recipe =>
     count(recipe, [
@@ -93,8 +101,8 @@ export const axolotl: ForeignTool = {
     datasets: axolotlData('data.train'),
     test_datasets: axolotlData('data.eval'),
     lora_target_linear: value => (value === true ? set('target_modules', 'all-linear') : none('off')),
-    evals_per_epoch: value => (value === 0 ? set('eval_strategy', 'no') : set('eval_strategy', 'epoch', `it was ${value} times per epoch`)),
-    saves_per_epoch: value => set('save_strategy', 'epoch', value === 1 ? undefined : `it was ${value} times per epoch`),
+    evals_per_epoch: (value, recipe) => (value === 0 ? set('eval_strategy', 'no') : timesPerEpoch('eval', value, recipe)),
+    saves_per_epoch: (value, recipe) => timesPerEpoch('save', value, recipe),
     ...ofTheTool(
       'dataset_prepared_path',
       'strict',

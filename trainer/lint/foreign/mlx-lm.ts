@@ -1,4 +1,5 @@
 /** Recipes of mlx-lm. */
+import { isHubName } from '../../protocol/hub-name.ts';
 import { type Convert, count, type ForeignTool, isMap, ofTheTool, recompute, set } from './foreign-tool.ts';
 import { loraOf } from './shared-keys.ts';
 
@@ -55,10 +56,12 @@ export const mlxLm: ForeignTool = {
     ...set('seed', 0),
   ],
   keys: {
-    data: value =>
-      typeof value === 'string'
-        ? [...set('data.train', `${value.replace(/\/$/, '')}/train.jsonl`), ...set('data.eval', `${value.replace(/\/$/, '')}/valid.jsonl`)]
-        : undefined,
+    data: value => {
+      if (typeof value !== 'string') return undefined;
+      const folder = value.replace(/\/$/, '');
+      const note = isHubName(value) && value.includes('/') ? `for a data set of the hub, write ${value}` : undefined;
+      return [...set('data.train', `${folder}/train.jsonl`, note), ...set('data.eval', `${folder}/valid.jsonl`)];
+    },
     lora_parameters: mlxLora,
     lr_schedule: mlxSchedule,
     learning_rate: (_, { lr_schedule: schedule }) => (firstRate(schedule) === undefined ? undefined : []),
