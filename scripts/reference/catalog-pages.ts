@@ -115,7 +115,9 @@ export const exportsPage = (): string =>
         ? []
         : [
             paragraph(`The types of the weights of ${code(name)}, set by ${code('--type')}; the first is the default:`),
-            list(Object.entries(types).map(([type, label]) => (label === type ? code(type) : `${code(type)}: ${withoutName(type, label)}.`))),
+            list(
+              Object.entries(types).map(([type, label]) => (label === type ? code(type) : `${code(type)}: ${withoutName(type, label)}.`)),
+            ),
           ],
     ),
   ]);

@@ -97,7 +97,9 @@ export function removeEngine(cacheDir: string, name: string): string[] {
   const folders = isPlainName ? [path.join(enginesFolder(cacheDir), name), path.join(enginesFolder(cacheDir), `.${name}.partial`)] : [];
   const present = folders.filter(folder => name !== '' && existsSync(folder));
   if (present.length === 0)
-    throw new EngineError(`no engine named '${name}' is installed; installed: ${installedNames(cacheDir).join(', ') || 'none'} (see rowtune engine list)`);
+    throw new EngineError(
+      `no engine named '${name}' is installed; installed: ${installedNames(cacheDir).join(', ') || 'none'} (see rowtune engine list)`,
+    );
   for (const folder of present) rmSync(folder, { recursive: true });
   return present;
 }
