@@ -71,7 +71,7 @@ function sourceOf(model: ClassifierModel, batchSize: number): BatchSource {
  * Layers of DeBERTa and tables that also process positions, which all samples share and no class owns; element-wise measures count all of
  * them.
  */
-const SHARED = /(query|key)_proj$|rel_embeddings|encoder\.LayerNorm|position_embeddings?|token_type_embeddings/;
+const SHARED = /(query|key)_proj$|rel_embeddings|relative_attention_bias|encoder\.LayerNorm|position_embeddings?|token_type_embeddings/;
 const ELEMENTWISE: readonly MeasureName[] = ['taylor', 'taylor_squared'];
 const cases: readonly (readonly [MeasureName, number])[] = [
   ...ELEMENTWISE.map(measure => [measure, SAMPLES] as const),

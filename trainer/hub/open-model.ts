@@ -17,7 +17,7 @@ import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
 import { isHubName } from '../protocol/hub-name.ts';
 import type { DenseLayer } from '../protocol/pooling.ts';
-import { asFilesHaveIt } from './bare-decoder.ts';
+import { asFilesHaveIt } from './bare-model.ts';
 import { type DownloadOptions, downloadModel } from './hub-download.ts';
 import { type ModuleFile, withModuleWeights } from './module-weights.ts';
 import { holdsOwnHead } from './tied-head.ts';

@@ -30,6 +30,7 @@ import { distilBertConfig, distilBertKeys } from './family/text/distilbert-confi
 import { electraConfig, electraKeys } from './family/text/electra-config.ts';
 import { modernBert } from './family/text/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
+import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
 import type { TextForm } from './family/text/text-classifier.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
 
@@ -100,6 +101,9 @@ const electraLike = (architecture: string, form: TextForm) =>
 
 const albertLike = (architecture: string, form: AlbertForm) =>
   entryOf(albertKeys, (config, options) => albertConfig(architecture, form, config, options), bert);
+
+const mpnetLike = (architecture: string, form: TextForm) =>
+  entryOf(mpnetKeys, (config, options) => mpnetConfig(architecture, form, config, options), bert);
 
 const modernBertLike = (architecture: string, form: ModernBertForm) =>
   entryOf(modernBertKeys, (config, options) => modernBertConfig(architecture, form, config, options), modernBert);
@@ -255,6 +259,10 @@ export const architectures = {
     hasTokenHead: true,
     hasPooler: false,
   }),
+  MPNetModel: mpnetLike('MPNetModel', { prefix: '', hasHead: false }),
+  MPNetForMaskedLM: mpnetLike('MPNetForMaskedLM', { prefix: 'mpnet.', hasHead: false }),
+  MPNetForSequenceClassification: mpnetLike('MPNetForSequenceClassification', { prefix: 'mpnet.', hasHead: true }),
+  MPNetForTokenClassification: mpnetLike('MPNetForTokenClassification', { prefix: 'mpnet.', hasHead: false, hasTokenHead: true }),
   ModernBertForMaskedLM: modernBertLike('ModernBertForMaskedLM', { hasHead: false }),
   ModernBertForSequenceClassification: modernBertLike('ModernBertForSequenceClassification', { hasHead: true }),
   ModernBertForTokenClassification: modernBertLike('ModernBertForTokenClassification', { hasHead: false, hasTokenHead: true }),
@@ -325,6 +333,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   distilbert: 'DistilBertForMaskedLM',
   electra: 'ElectraForPreTraining',
   albert: 'AlbertForMaskedLM',
+  mpnet: 'MPNetForMaskedLM',
   modernbert: 'ModernBertForMaskedLM',
 };
 
@@ -354,6 +363,9 @@ const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
   AlbertForMaskedLM: 'AlbertForSequenceClassification',
   AlbertForPreTraining: 'AlbertForSequenceClassification',
   AlbertForTokenClassification: 'AlbertForSequenceClassification',
+  MPNetModel: 'MPNetForSequenceClassification',
+  MPNetForMaskedLM: 'MPNetForSequenceClassification',
+  MPNetForTokenClassification: 'MPNetForSequenceClassification',
   ModernBertForMaskedLM: 'ModernBertForSequenceClassification',
   ModernBertForTokenClassification: 'ModernBertForSequenceClassification',
   ViTModel: 'ViTForImageClassification',

@@ -60,7 +60,6 @@ const decoders: readonly Missing[] = [
 const textEncoders: readonly Missing[] = [
   { needs: "the first DeBERTa's fused attention layers", names: /^Deberta$/, nearest: 'DebertaV2' },
   { needs: 'windows of attention with global tokens', names: /^(Longformer|BigBird)/, nearest: 'ModernBert' },
-  { needs: 'distances of tokens that add to the scores of attention', names: /^MPNet/, nearest: 'Bert' },
   {
     needs: 'a norm before attention and before the MLP',
     names: /^(MegatronBert|RobertaPreLayerNorm|XLMRobertaXL|Esm)$/,

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 torch.set_num_threads(1)
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'resnet_basic']
+BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'mpnet', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'resnet_basic']
 TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
 STAGED = dict(num_classes=3, depths=(1, 1, 2, 1), dims=(4, 6, 8, 12))
 BY_TIMM = {  # as created by make_classifier_families.py and make_vision_families.py

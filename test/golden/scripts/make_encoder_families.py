@@ -1,4 +1,5 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT and XLM-RoBERTa, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa and MPNet, with padding.
+Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
 import copy, json, os, sys
@@ -9,6 +10,8 @@ from file_names import file_names
 from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
+from transformers import MPNetConfig, MPNetForSequenceClassification
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
@@ -78,3 +81,22 @@ xlm['input_ids'][1] = torch.where(xlm['attention_mask'][1] == 1, xlm['input_ids'
 xlm['input_ids'][1, 4] = 1
 make('xlm_roberta', XLMRobertaForSequenceClassification, XLMRobertaConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
      intermediate_size=64, max_position_embeddings=18, type_vocab_size=1, num_labels=3), 381, xlm, three)
+
+mpnet = dict(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=34)
+
+
+def with_ones(inputs):
+    """The padding token at the end of the second text, and inside it, where it has the row of padding."""
+    inputs['input_ids'][1] = torch.where(inputs['attention_mask'][1] == 1, inputs['input_ids'][1], 1)
+    inputs['input_ids'][1, 4] = 1
+    return inputs
+
+
+# 26 tokens, so that far distances share buckets.
+make('mpnet', MPNetForSequenceClassification, MPNetConfig(**mpnet, num_labels=3), 391, with_ones(text(393, 26)), three)
+# Padding by another token, which has positions; a table with rows that no distance uses; one number to predict.
+make('mpnet_regression', MPNetForSequenceClassification, MPNetConfig(**mpnet, pad_token_id=0, relative_attention_num_buckets=40, hidden_act='relu', layer_norm_eps=1e-5,
+     num_labels=1), 401, text(403, 14), torch.tensor([0.5, -1.0, 2.0]))
+with open(os.path.join(OUT, 'mpnet_buckets.json'), 'w') as file:
+    distances = torch.arange(-600, 601)
+    json.dump(dict(meta=META, first=-600, rows=MPNetEncoder.relative_position_bucket(-distances).tolist()), file, separators=(',', ':'))

@@ -9,7 +9,7 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext', 'timm_vit', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin']
+FOLDERS = ['bert', 'distilbert', 'electra', 'albert', 'albert_groups', 'xlm_roberta', 'mpnet', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext', 'timm_vit', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin']
 SAMPLES, TOKENS = 5, 9
 SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, swin=16, siglip=16, resnet=16, timm_resnext=16, timm_vit=32, timm_dinov2_registers=16, timm_convnext=32, timm_convnextv2=32, timm_swin=16)
 LABELS = [0, 1, 2, 0, 1]

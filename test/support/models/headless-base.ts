@@ -27,6 +27,9 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'electra', architecture: 'ElectraForPreTraining', prefix: 'electra.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'albert', architecture: 'AlbertModel', prefix: 'albert.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'albert', architecture: 'AlbertForMaskedLM', prefix: 'albert.', keepsPrefix: true, dropped: /^classifier|pooler/ },
+  { family: 'mpnet', architecture: 'MPNetModel', prefix: 'mpnet.', keepsPrefix: false, dropped: /^classifier/ },
+  // An encoder of vectors that names the class of its pretraining.
+  { family: 'mpnet', architecture: 'MPNetForMaskedLM', prefix: 'mpnet.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },

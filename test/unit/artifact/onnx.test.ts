@@ -63,6 +63,7 @@ describe('families', () => {
     ['distilbert_tokens', 'dora', texts],
     ['electra_wide', 'spsft', texts],
     ['albert', 'spsft', segments],
+    ['mpnet', 'lora', texts],
     ['modernbert', 'spsft', texts],
     ['modernbert_mean', 'lora', texts],
     ['vit', 'dora', ['pixel_values']],

@@ -24,6 +24,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^DistilBert/, 'distilbert'],
   [/^Electra/, 'electra'],
   [/^Albert/, 'albert'],
+  [/^MPNet/, 'mpnet'],
   [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],

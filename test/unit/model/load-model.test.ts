@@ -39,8 +39,8 @@ describe('config.json', () => {
     ],
     [
       'an encoder, for a task that nothing here is for',
-      { architectures: ['MPNetForQuestionAnswering'] },
-      /it needs distances of tokens .*; the nearest supported class is BertForSequenceClassification/,
+      { architectures: ['FNetForQuestionAnswering'] },
+      /it needs Fourier transforms .*; the nearest supported class is BertForSequenceClassification/,
     ],
     [
       'a supported family with a head that is not',

@@ -84,7 +84,7 @@ describe.each(['bert', 'albert', 'deberta', 'modernbert', 'vit', 'resnet_basic']
   });
 });
 
-test.each(['bert', 'roberta', 'distilbert', 'electra', 'albert_groups', 'deberta'])('%s drops by its seed', async name => {
+test.each(['bert', 'roberta', 'distilbert', 'electra', 'albert_groups', 'mpnet', 'deberta'])('%s drops by its seed', async name => {
   const [first, again, other] = await step(name, 'none', [
     [1, 2],
     [1, 2],

@@ -4,7 +4,7 @@
  */
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
-import { asFilesHaveIt } from '../../hub/bare-decoder.ts';
+import { asFilesHaveIt } from '../../hub/bare-model.ts';
 import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
 import { type ConfigProblem, type Model, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';

@@ -1,7 +1,14 @@
-/** Tests DeBERTa's relative positions: buckets as in Transformers, and scores compared with a naive sum. */
+/** Tests relative positions of DeBERTa and MPNet: buckets as in Transformers, and scores compared with a naive sum. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { logBucket, relativeIndices, relativeScores } from '../../../../trainer/model/layer/attention/relative-attention.ts';
+import {
+  biasBucket,
+  biasScores,
+  logBucket,
+  relativeIndices,
+  relativeScores,
+  rowsByDistance,
+} from '../../../../trainer/model/layer/attention/relative-attention.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import { readGoldenJson } from '../../../support/files/read-json.ts';
 import { expectClose } from '../../../support/numbers/closeness.ts';
@@ -12,6 +19,11 @@ const golden = readGoldenJson('deberta_buckets.json', z.object({ first: z.number
 
 test.each(golden.tables)('$buckets buckets up to $max_distance', ({ buckets, max_distance, rows }) => {
   expect(rows.map((_, i) => logBucket(golden.first + i, buckets, max_distance))).toEqual(rows);
+});
+
+test('32 buckets of biases, which are for distances of 128 and more', () => {
+  const { first, rows } = readGoldenJson('mpnet_buckets.json', z.object({ first: z.number(), rows: z.array(z.number()) }));
+  expect(rows.map((_, i) => biasBucket(first + i, { buckets: 32, maxDistance: 128 }))).toEqual(rows);
 });
 
 test('rows of a table never fall and stay inside it', () => {
@@ -63,4 +75,22 @@ describe('scores', () => {
     const [ours, theirs] = [await gradients(used, build), numericGradients(used, naive)];
     for (const name of Object.keys(used)) expectClose(ours[name] ?? [], theirs[name] ?? [], 2e-5, `gradient of ${name}`);
   });
+});
+
+test.each([
+  ['as long as the rows', 4],
+  ['shorter', 3],
+])('biases of texts that are %s', async (_, tokens) => {
+  const HEADS = 2;
+  // Of the distances 3 … −3.
+  const rows = [0, 0, 1, 2, 3, 4, 4];
+  const inputs = inputsOf({ keys: [5, HEADS] });
+  const build: BuildLayer = (graph, { keys }) => biasScores(graph, graph.gather(keys, rowsByDistance(graph, tokens, rows)));
+  const naive = ({ keys = [] }: Readonly<Record<string, number[]>>): number[] =>
+    Array.from({ length: HEADS * tokens ** 2 }, (_, at) => {
+      const [head, query, key] = [Math.floor(at / tokens ** 2), Math.floor(at / tokens) % tokens, at % tokens];
+      return keys[(rows[key - query + 3] as number) * HEADS + head] ?? 0;
+    });
+  expectClose(await forward(inputs, build), naive({ keys: Array.from(inputs.keys?.data ?? []) }), 1e-6, 'forward');
+  expectClose((await gradients(inputs, build)).keys ?? [], numericGradients(inputs, naive).keys ?? [], 2e-5, 'gradient');
 });

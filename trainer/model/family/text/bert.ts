@@ -6,8 +6,10 @@
 import type { Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
+import { type BiasBuckets, biasBuckets, biasScores, rowsByDistance } from '../../layer/attention/relative-attention.ts';
 import { paddingMask, selfAttention } from '../../layer/attention/self-attention.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
+import { embeddingSpec, type ModuleSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { Labels } from '../labels.ts';
 import { type FirstTokenHead, type FirstTokenHeadConfig, firstTokenHead, headLogits, headModules } from './first-token-head.ts';
@@ -25,12 +27,15 @@ export interface BertConfig extends Labels, TextConfig, PostNormConfig {
   readonly heads: number;
   readonly padId: number;
   readonly attentionDropout: number;
+  /** Biases of the scores by distance, which all blocks share, and their table in the weight file (MPNet). */
+  readonly relative?: BiasBuckets & { readonly name: string; readonly rows: number };
   readonly head: FirstTokenHeadConfig;
 }
 
 interface Parts {
   readonly config: BertConfig;
   readonly embedding: TextEmbedding;
+  readonly relative: ModuleSpec | undefined;
   readonly blocks: readonly PostNormBlock[];
   /** The blocks in the order in which they run. */
   readonly run: readonly PostNormBlock[];
@@ -38,16 +43,18 @@ interface Parts {
 }
 
 export function bert(config: BertConfig): ClassifierModel {
-  const { family, hiddenSize } = config;
+  const { family, hiddenSize, relative } = config;
   const blocks = config.blockNames.map((names, layer) => postNormBlock(config, layer, names));
   const parts: Parts = {
     config,
     embedding: textEmbedding(config),
+    relative: relative && embeddingSpec(relative.name, relative.rows, config.heads),
     blocks,
     run: config.blockOrder?.map(block => elementAt(blocks, block)) ?? blocks,
     head: firstTokenHead(config.head, hiddenSize, config),
   };
-  const body = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules)];
+  const table = parts.relative ? [parts.relative] : [];
+  const body = [...embeddingModules(parts.embedding), ...table, ...parts.blocks.flatMap(blockModules)];
   return textClassifier({
     family,
     config,
@@ -62,16 +69,33 @@ export function bert(config: BertConfig): ClassifierModel {
 }
 
 /** The last hidden states, [batch · tokens, hiddenSize]. */
-function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, run }: Parts): Node {
+function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, relative, run }: Parts): Node {
   const { graph } = tracer;
-  const [batch] = dimensions(inputs.ids.shape, 2);
+  const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const mask = paddingMask(graph, inputs.seen);
+  const scores = relative && config.relative && positionScores(tracer, relative, config.relative, tokens);
   let x = embedText(tracer, inputs, embedding, config);
   for (const block of run) {
     x = graph.checkpointed(x, () => {
-      const attended = selfAttention(tracer, { modules: block, heads: config.heads, x, batch, mask, dropout: config.attentionDropout });
+      const attended = selfAttention(tracer, {
+        modules: block,
+        heads: config.heads,
+        x,
+        batch,
+        mask,
+        scores,
+        dropout: config.attentionDropout,
+      });
       return finishBlock(tracer, config, block, x, attended);
     });
   }
   return x;
+}
+
+/** The biases of all pairs of tokens, [1, heads, tokens, tokens]. */
+function positionScores(tracer: Tracer, table: ModuleSpec, buckets: BiasBuckets, tokens: number): Node {
+  const { graph, longest } = tracer;
+  // With one token more than the longest text has, that text reads part of the rows, as shorter ones do.
+  const rows = biasBuckets(longest === undefined ? tokens : longest + 1, buckets).toReversed();
+  return biasScores(graph, tracer.embedding(table, rowsByDistance(graph, tokens, rows), 2 * tokens));
 }

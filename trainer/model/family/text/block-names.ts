@@ -17,6 +17,20 @@ export function bertBlock(prefix: string, block: number, projections: readonly [
   };
 }
 
+export function mpnetBlock(prefix: string, block: number): BlockNames {
+  const at = `${prefix}encoder.layer.${block}`;
+  return {
+    q: `${at}.attention.attn.q`,
+    k: `${at}.attention.attn.k`,
+    v: `${at}.attention.attn.v`,
+    o: `${at}.attention.attn.o`,
+    attentionNorm: `${at}.attention.LayerNorm`,
+    up: `${at}.intermediate.dense`,
+    down: `${at}.output.dense`,
+    outputNorm: `${at}.output.LayerNorm`,
+  };
+}
+
 export function distilBertBlock(prefix: string, block: number): BlockNames {
   const at = `${prefix}transformer.layer.${block}`;
   return {

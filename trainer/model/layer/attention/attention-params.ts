@@ -34,7 +34,10 @@ export interface AttentionParams {
   readonly mask: AttentionMask;
   /** Queries per chunk; a causal chunk reads only the keys up to its end. */
   readonly chunk: number;
-  /** Added to the scaled scores, [batch, heads, queries, keys]: the scores of relative positions. Gradients flow through it. */
+  /**
+   * Added to the scaled scores, [batch, heads, queries, keys], or [1, heads, queries, keys] if it is the same for all samples: the scores of
+   * relative positions. Gradients flow through it.
+   */
   readonly scores?: Node;
   /**
    * One extra score per head, [heads], next to the scores of the keys: it takes a share of the probabilities and adds no value (gpt-oss).

@@ -42,7 +42,7 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const [batch, heads, , dim] = dimensions(q.shape, 4);
   const kvHeads = k.shape[1] as number;
   const rows = (heads / kvHeads) * part.size;
-  const fold = (x: Node, width: number) => graph.reshape(x, [batch, kvHeads, rows, width]);
+  const fold = (x: Node, width: number) => graph.reshape(x, [x.shape[0] as number, kvHeads, rows, width]);
   const factor = (x: Node) => graph.cast(x, compute);
   const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size), dim), scale);
   const keys = graph.sliceAxis(k, 2, 0, part.seen);
@@ -51,7 +51,8 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const plain = graph.within({ cheap: true }, () => product(graph, compute, ownQueries, ownKeys, { transposeB: true }));
   const capped = params.cap === undefined ? undefined : softCap(graph, plain, params.cap);
   const products = capped?.y ?? plain;
-  const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
+  const samples = params.scores?.shape[0] as number;
+  const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [samples, heads, part.size, part.seen]), part.seen);
   const seen = hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads);
   const all = graph.softmax(params.sinks ? withSinks(graph, seen, params.sinks, part.size) : seen);
   const p = factor(graph.sliceAxis(all, -1, 0, part.seen));
@@ -80,7 +81,7 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
         wants(0) ? product(graph, compute, gradProducts, value(ownKeys)) : undefined,
         wants(1) ? product(graph, compute, gradProducts, value(ownQueries), { transposeA: true }) : undefined,
         gradValues,
-        ...(own ? [wants(3) ? gradScores : undefined] : []),
+        ...(own ? [wants(3) ? (samples === batch ? gradScores : graph.sum(gradScores, [0], true)) : undefined] : []),
         gradSinks,
       ];
     },

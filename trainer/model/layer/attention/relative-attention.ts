@@ -1,4 +1,7 @@
-/** The two terms that relative positions add to the attention scores in DeBERTa (He et al. 2021, equation 4), and their buckets. */
+/**
+ * Relative positions in the attention scores, and their buckets: two terms in DeBERTa (He et al. 2021, equation 4), and one number per head
+ * in T5 (Raffel et al. 2020, section 2.1).
+ */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
@@ -60,6 +63,36 @@ export function logBucket(distance: number, buckets: number, maxDistance: number
   return Math.sign(distance) * (Math.ceil(f(share * (middle - 1))) + middle);
 }
 
+/** T5's table of one number per bucket and head. Half of the buckets are for keys behind the query. */
+export interface BiasBuckets {
+  readonly buckets: number;
+  /** From this distance on, all keys share the last bucket. */
+  readonly maxDistance: number;
+}
+
+/** The bucket of a distance (query minus key), computed in float32, as in Transformers. */
+export function biasBucket(distance: number, { buckets, maxDistance }: BiasBuckets): number {
+  const half = Math.floor(buckets / 2);
+  const exact = Math.floor(half / 2);
+  const begin = distance < 0 ? half : 0;
+  const away = Math.abs(distance);
+  if (away < exact) return begin + away;
+  const f = Math.fround;
+  const share = f(f(Math.log(f(away / exact))) / f(Math.log(maxDistance / exact)));
+  return begin + Math.min(exact + Math.floor(f(share * (half - exact))), half - 1);
+}
+
+/** The bucket of each distance −(longest − 1) … longest − 1, in ascending order. */
+export const biasBuckets = (longest: number, table: BiasBuckets): number[] =>
+  Array.from({ length: 2 * longest - 1 }, (_, i) => biasBucket(i - (longest - 1), table));
+
+/** @param biases of the rows that {@link rowsByDistance} gives, [2 · tokens, heads] @returns [1, heads, tokens, tokens] */
+export function biasScores(graph: Graph, biases: Node): Node {
+  const [columns, heads] = dimensions(biases.shape, 2);
+  const byHead = graph.reshape(graph.transpose(biases, [1, 0]), [1, heads, 1, columns]);
+  return shear(graph, graph.broadcast(byHead, [1, heads, columns / 2, columns]));
+}
+
 export interface RelativeScoresParams {
   /** Both [batch, heads, tokens, headDim]. */
   readonly q: Node;
@@ -87,11 +120,7 @@ export function relativeScores(graph: Graph, params: RelativeScoresParams): Node
 /** x[r]·positions[the row of distance c − r], [batch, heads, tokens, tokens]. @param rows of distances, equally many on both sides of 0 */
 function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): Node {
   const [batch, heads, tokens, headDim] = dimensions(x.shape, 4);
-  // One column more than there are distances turns the shear into a plain reshape.
-  const columns = Int32Array.from([...rows, lastOf(rows)]);
-  const longest = columns.length / 2;
-  const used = graph.sliceAxis(graph.constant(columns, [columns.length], 'int32'), 0, longest - tokens, 2 * tokens);
-  const spread = graph.gather(positions, used);
+  const spread = graph.gather(positions, rowsByDistance(graph, tokens, rows));
   const split = splitHeads(graph, spread, { batch: 1, heads });
   split.kept = true;
   const table = graph.broadcast(split, [batch, heads, 2 * tokens, headDim]);
@@ -99,6 +128,17 @@ function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): 
     graph,
     graph.within({ cheap: true }, () => graph.matmul(x, table, { transposeB: true })),
   );
+}
+
+/**
+ * The rows of a table for the distances of texts of this length, int32 [2 · tokens].
+ * @param rows of distances, equally many on both sides of 0, and at least one per token
+ */
+export function rowsByDistance(graph: Graph, tokens: number, rows: readonly number[]): Node {
+  // One column more than there are distances turns the shear into a plain reshape.
+  const columns = Int32Array.from([...rows, lastOf(rows)]);
+  const longest = columns.length / 2;
+  return graph.sliceAxis(graph.constant(columns, [columns.length], 'int32'), 0, longest - tokens, 2 * tokens);
 }
 
 /** y[…, r, c] = x[…, r, c − r + n − 1], for x [batch, heads, n, 2n]: each row starts one column further left than the row above. */

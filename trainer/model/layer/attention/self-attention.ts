@@ -19,14 +19,16 @@ export interface SelfAttentionParams {
   readonly x: Node;
   readonly batch: number;
   readonly mask: AttentionMask;
+  /** See `AttentionParams.scores`. */
+  readonly scores?: Node | undefined;
   readonly dropout: number;
 }
 
 /** @returns the outputs of the heads, [batch · tokens, width] */
-export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, dropout }: SelfAttentionParams): Node {
+export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, scores, dropout }: SelfAttentionParams): Node {
   const project = (module: ModuleSpec) => byHead(tracer, tracer.linear(module, x), { batch, heads });
   const [q, k, v] = [project(modules.q), project(modules.k), project(modules.v)];
-  return attend(tracer, { q, k, v, mask, dropout, scale: (q.shape[3] as number) ** -0.5 });
+  return attend(tracer, { q, k, v, mask, scores, dropout, scale: (q.shape[3] as number) ** -0.5 });
 }
 
 export interface AttendParams {
@@ -36,8 +38,8 @@ export interface AttendParams {
   readonly v: Node;
   readonly mask: AttentionMask;
   readonly scale: number;
-  /** Added to the scaled scores, [batch, heads, tokens, tokens]. */
-  readonly scores?: Node;
+  /** See `AttentionParams.scores`. */
+  readonly scores?: Node | undefined;
   readonly dropout: number;
 }
 

@@ -1,0 +1,19 @@
+/** Handles models whose files were saved without their head, like embedding models. */
+import type { ModelConfig } from '../format/model-config.ts';
+
+/** The table of words in files without a head, and the endings of the classes with one. */
+const BARE: readonly (readonly [table: string, ending: RegExp])[] = [
+  ['embed_tokens.weight', /ForCausalLM$/],
+  ['embeddings.word_embeddings.weight', /For(MaskedLM|PreTraining)$/],
+];
+
+/**
+ * The config.json with the class that matches the files. Qwen3-Embedding names the class with a head, `Qwen3ForCausalLM`, but has the
+ * tensors of `Qwen3Model`, and encoders of vectors may name the class of their pretraining; Transformers reads both.
+ */
+export function asFilesHaveIt(config: ModelConfig, tensors: ReadonlyMap<string, unknown> | undefined): ModelConfig {
+  const { architectures } = config;
+  const [, ending] = BARE.find(([table]) => tensors?.has(table) && !tensors.has(`model.${table}`)) ?? [];
+  if (!Array.isArray(architectures) || ending === undefined) return config;
+  return { ...config, architectures: architectures.map(name => String(name).replace(ending, 'Model')) };
+}
