@@ -2,7 +2,7 @@
  * Tests runs of two processes on the PJRT engine over MPI, whose gradients pass through the host, and of devices of one process. Results equal
  * those of one process.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -25,6 +25,8 @@ afterAll(() => {
 });
 
 const ENGINE = 'engine=pjrt';
+/** Size of the largest file in the folder of programs that is not a program, in bytes. */
+const LARGEST_RECORD = 2000;
 const settings = [...FOUR_UPDATES, ENGINE];
 
 describeWith('several processes on the PJRT engine', installed, 'run rowtune engine install --variant pjrt-cpu', () => {
@@ -41,6 +43,28 @@ describeWith('several processes on the PJRT engine', installed, 'run rowtune eng
       divisions: [{ parts: 'processes' }, ...(one.onDevices ? [{ parts: 'devices' } as const] : [])],
     }),
   );
+
+  test('the ranks compile each program once', async () => {
+    const fresh = join(folder, 'cache');
+    const programs = join(fresh, 'programs');
+    mkdirSync(programs, { recursive: true });
+    symlinkSync(join(cacheDir, 'engines'), join(fresh, 'engines'));
+    // A process that has compiled a program first writes it to a file with its own number in the name.
+    const compiledBy = new Map<string, Set<string>>();
+    const watcher = watch(programs, (_, file) => {
+      const [, program, pid] = /^(\w+\.program)\.(\d+)$/.exec(file ?? '') ?? [];
+      if (program !== undefined && pid !== undefined) compiledBy.set(program, (compiledBy.get(program) ?? new Set()).add(pid));
+    });
+    const recipe = task.recipe(...settings, 'per_device_train_batch_size=2', 'processes=2');
+    const { last } = await trainIn(join(folder, 'once'), recipe, { ...task.context, cacheDir: fresh });
+    watcher.close();
+    expect(last).toMatchObject({ type: 'result' });
+    // The other files describe the device and the memory of programs.
+    const compiled = [...compiledBy].filter(([file]) => statSync(join(programs, file)).size > LARGEST_RECORD);
+    console.log(`${compiled.length} programs by process ${compiled.map(([, pids]) => [...pids].join(' and '))}`);
+    expect(compiled.length).toBeGreaterThan(0);
+    for (const [file, pids] of compiled) expect([file, pids.size]).toEqual([file, 1]);
+  });
 
   test('a run is resumed to the bit, with what int8 has lost', async () => {
     const narrow = ['gradient_exchange_dtype=int8', 'lr_scheduler_type=constant', 'per_device_train_batch_size=2', 'processes=2'];

@@ -145,8 +145,9 @@ export interface Session {
   /**
    * Compiles a signature before its first run: a compiler that tests kernels on the device needs memory there, which weights would fill.
    * Omitted if compiling needs no device memory.
+   * @param signal ends the waiting for another process that compiles the same program; throws an AbortError
    */
-  readonly compileAhead?: (signature: string) => Promise<void>;
+  readonly compileAhead?: (signature: string, signal?: AbortSignal) => Promise<void>;
   dispose(): Promise<void>;
 }
 

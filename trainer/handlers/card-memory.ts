@@ -35,7 +35,7 @@ const REPORT_MS = 2000;
 
 /** Runs the job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
 export async function cardJob({ recipe, model, card, recompute }: Request, { job, context }: JobScope): Promise<CardResult> {
-  const compiler = openCardCompiler(context.cacheDir);
+  const compiler = openCardCompiler(context.cacheDir, { log: line => job.log('info', `  ${line}`) });
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
   const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute });
   job.phase('compile', `compiling the training step for ${cardCatalog[card].label} with ${compiler.plugin}`);

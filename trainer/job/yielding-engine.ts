@@ -22,7 +22,7 @@ function yieldingSession(session: Session, job: Job): WholeSession {
     read: variable => session.read(variable),
     readAll: variables => session.readAll(variables),
     dispose: () => session.dispose(),
-    compileAhead: compileAhead && (signature => compileAhead.call(session, signature)),
+    compileAhead: compileAhead && ((signature, signal) => compileAhead.call(session, signature, signal)),
     run: async (signature, feeds) => {
       await job.yieldToEvents();
       return session.run(signature, feeds);

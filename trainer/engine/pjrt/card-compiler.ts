@@ -15,6 +15,7 @@ import {
 import type { Addon, TopologyHandle } from './addon.ts';
 import { describeCard } from './card-description.ts';
 import { type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
+import { compileOnce } from './compile-once.ts';
 import { type CompiledModule, type CompilerFolders, cardCompileOptions, withFolders } from './compile-options.ts';
 
 export interface CardCompiler {
@@ -28,16 +29,21 @@ export interface CardCompiler {
   compile(card: CardName, module: CompiledModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
+interface OpenParams extends Pick<CompilerFolders, 'buffers'> {
+  /** Receives one line for the user while another process compiles the same program. */
+  readonly log?: (line: string) => void;
+}
+
 const KEPT_CHARACTERS = 600;
 /** Returns the topology of a machine with this many cards. */
 const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
  * Opens the plugin in this process. Compiling uses other threads and all cores, so this belongs in a worker.
- * @param folders for programs that never run: where to write their buffers. Memory use is identical to the byte
+ * @param params for programs that never run: where to write their buffers (`buffers`). Memory use is identical to the byte
  * @throws EngineError if no plugin that compiles for cards is installed
  */
-export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders, 'buffers'> = {}): CardCompiler {
+export function openCardCompiler(cacheDir: string, { log = () => undefined, ...folders }: OpenParams = {}): CardCompiler {
   const installed = locateCardCompiler(cacheDir);
   if (!installed)
     throw new EngineError(
@@ -54,24 +60,32 @@ export function openCardCompiler(cacheDir: string, folders: Pick<CompilerFolders
     topologies.set(name, known);
     return known;
   };
+  const compile = async (card: CardName, { text, replicas }: CompiledModule): Promise<CardProgramMemory> => {
+    try {
+      const memory = await compileNow(
+        await topologyOf(card, replicas),
+        text,
+        withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed), ...folders }),
+      );
+      await programs.keep(card, { text, replicas }, memory);
+      return memory;
+    } catch (error) {
+      const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
+      throw new EngineError(`${plugin} could not compile the program for ${cardCatalog[card].label}: ${reason}`, { cause: error });
+    }
+  };
   return {
     plugin,
-    compile: async (card, { text, replicas }, mark) => {
-      const kept = programs.find(card, { text, replicas });
+    compile: async (card, module, mark) => {
       if (mark !== undefined) await programs.marks(card).note(mark);
-      if (kept) return { ...kept, found: true };
-      try {
-        const memory = await compileNow(
-          await topologyOf(card, replicas),
-          text,
-          withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed), ...folders }),
-        );
-        await programs.keep(card, { text, replicas }, memory);
-        return { ...memory, found: false };
-      } catch (error) {
-        const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
-        throw new EngineError(`${plugin} could not compile the program for ${cardCatalog[card].label}: ${reason}`, { cause: error });
-      }
+      const { program, found } = await compileOnce({
+        lock: programs.lockOf(card, module),
+        title: `the program for ${cardCatalog[card].label}`,
+        find: async () => programs.find(card, module),
+        compile: () => compile(card, module),
+        log,
+      });
+      return { ...program, found };
     },
   };
 }

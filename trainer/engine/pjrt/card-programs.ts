@@ -28,6 +28,8 @@ export const cardPlugin = ({ plugin: { wheel } }: InstalledPjrt): string => `${w
 export interface CardPrograms {
   find(card: CardName, module: CompiledModule): CardProgramMemory | undefined;
   keep(card: CardName, module: CompiledModule, memory: CardProgramMemory): Promise<void>;
+  /** Returns the folder of the lock that the process which compiles a program holds. */
+  lockOf(card: CardName, module: CompiledModule): string;
   marks(card: CardName): Pick<KnownPrograms, 'mayHave' | 'note'>;
 }
 
@@ -42,6 +44,7 @@ export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
   return {
     find: (card, module) => readRecord(memorySchema, cache.find(keyOf(card, module))),
     keep: (card, module, memory) => cache.keep(keyOf(card, module), Buffer.from(JSON.stringify(memory))),
+    lockOf: (card, module) => cache.lockOf(keyOf(card, module)),
     marks: card => marksIn(cache, target(card, NO_MODULE)),
   };
 }

@@ -2,6 +2,7 @@
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import type { Addon, ClientHandle, ExecutableHandle } from './addon.ts';
+import { compileOnce } from './compile-once.ts';
 import { type CompilerFolders, compileOptions, withFolders } from './compile-options.ts';
 import { keepMemory } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
@@ -11,8 +12,12 @@ import type { ProgramCache, ProgramKey } from './program-cache.ts';
 export type Module = Pick<LoweredSignature, 'text' | 'operationAt'> & { readonly replicas?: number | undefined };
 
 export interface Compiler {
-  /** Compiles a module. @throws EngineError that names the operation of the graph that the compiler rejects */
-  compile(signature: string, module: Module): Promise<ExecutableHandle>;
+  /**
+   * Compiles a module, or waits for another process that compiles it.
+   * @param signal ends the waiting
+   * @throws EngineError that names the operation of the graph that the compiler rejects
+   */
+  compile(signature: string, module: Module, signal?: AbortSignal): Promise<ExecutableHandle>;
   /** Number of programs compiled so far, and number found already compiled. */
   readonly counts: { readonly compiled: number; readonly found: number };
 }
@@ -51,11 +56,21 @@ export function openCompiler({ addon, client, cache, target, folders = {}, order
     }
   }
 
-  async function compileNow(signature: string, text: string, options: Uint8Array): Promise<ExecutableHandle> {
+  async function compileNow(signature: string, { text, operationAt }: Module, options: Uint8Array): Promise<ExecutableHandle> {
     const started = Date.now();
     const report = setInterval(() => log(`compiling ${signature}: ${Math.round((Date.now() - started) / 1000)} s so far`), REPORT_MS);
     try {
-      return await addon.compile(client, Buffer.from(text), withFolders(options, folders));
+      const executable = await addon.compile(client, Buffer.from(text), withFolders(options, folders));
+      counts.compiled++;
+      return executable;
+    } catch (error) {
+      const message = messageOf(error);
+      const line = /:(\d+):\d+/.exec(message)?.[1];
+      const operation = line === undefined ? undefined : operationAt(Number(line));
+      const where = operation === undefined ? '' : ` at ${operation}`;
+      throw new EngineError(`the PJRT plugin could not compile ${signature}${where}: ${message.slice(0, KEPT_CHARACTERS)}`, {
+        cause: error,
+      });
     } finally {
       clearInterval(report);
     }
@@ -70,29 +85,25 @@ export function openCompiler({ addon, client, cache, target, folders = {}, order
 
   return {
     counts,
-    compile: async (signature, { text, operationAt, replicas }) => {
+    compile: async (signature, module, signal) => {
+      const { text, replicas } = module;
       const options = compileOptions({ text, replicas }, { orders });
+      if (text.length < KEPT_MODULE_CHARACTERS) return compileNow(signature, module, options);
       const key = { ...target, options, text };
-      const isKept = text.length >= KEPT_MODULE_CHARACTERS;
-      const found = isKept ? await find(key) : undefined;
-      if (found) {
-        counts.found++;
-        return found;
-      }
-      try {
-        const executable = await compileNow(signature, text, options);
-        counts.compiled++;
-        if (isKept) await keep(key, executable);
-        return executable;
-      } catch (error) {
-        const message = messageOf(error);
-        const line = /:(\d+):\d+/.exec(message)?.[1];
-        const operation = line === undefined ? undefined : operationAt(Number(line));
-        const where = operation === undefined ? '' : ` at ${operation}`;
-        throw new EngineError(`the PJRT plugin could not compile ${signature}${where}: ${message.slice(0, KEPT_CHARACTERS)}`, {
-          cause: error,
-        });
-      }
+      const { program, found } = await compileOnce({
+        lock: cache.lockOf(key),
+        title: signature,
+        find: () => find(key),
+        compile: async () => {
+          const executable = await compileNow(signature, module, options);
+          await keep(key, executable);
+          return executable;
+        },
+        log,
+        signal,
+      });
+      if (found) counts.found++;
+      return program;
     },
   };
 }

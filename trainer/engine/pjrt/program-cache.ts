@@ -29,6 +29,8 @@ export interface ProgramCache {
   keep(key: ProgramKey, bytes: Uint8Array): Promise<void>;
   /** Removes an entry that the plugin rejects. */
   drop(key: ProgramKey): Promise<void>;
+  /** Returns the folder of the lock that the process which compiles a program holds. */
+  lockOf(key: ProgramKey): string;
 }
 
 const folderOf = (cacheDir: string): string => path.join(cacheDir, 'programs');
@@ -66,6 +68,8 @@ export function openProgramCache(cacheDir: string, maxBytes = MAX_BYTES): Progra
       }
     },
     drop: key => rm(fileOf(key), { force: true }),
+    // Not in the folder of programs, whose time says when an entry was added or removed.
+    lockOf: key => path.join(cacheDir, 'compiling', nameOf(key)),
   };
 }
 

@@ -75,7 +75,7 @@ export class PjrtSession implements Session {
   constructor(device: Device, program: Program) {
     this.device = device;
     this.coder = nativeCoder(device.addon);
-    this.compileAhead = device.card && (name => this.inTurn(async () => void (await this.compile(name))));
+    this.compileAhead = device.card && ((name, signal) => this.inTurn(async () => void (await this.compile(name, signal))));
     this.program = program;
     this.specs = new Map(program.variables.map(spec => [spec.name, spec]));
     this.copies = copiesOf(program);
@@ -251,19 +251,19 @@ export class PjrtSession implements Session {
     }
   }
 
-  private compile(name: string): Promise<readonly CompiledPart[]> {
-    const known = this.compiled.get(name) ?? this.compileNow(name);
+  private compile(name: string, signal?: AbortSignal): Promise<readonly CompiledPart[]> {
+    const known = this.compiled.get(name) ?? this.compileNow(name, signal);
     this.compiled.set(name, known);
     return known;
   }
 
-  private async compileNow(name: string): Promise<readonly CompiledPart[]> {
+  private async compileNow(name: string, signal: AbortSignal | undefined): Promise<readonly CompiledPart[]> {
     const parts = splitAtSums(this.signature(name));
     const compiled: CompiledPart[] = [];
     for (const [i, part] of parts.entries()) {
       const { text, operationAt, ...lowered } = lowerSignature(part, this.specs, { places: this.program.places, card: this.device.card });
       const title = parts.length === 1 ? name : `${name}, part ${i + 1} of ${parts.length}`;
-      const executable = await this.device.compiler.compile(title, { text, operationAt, replicas: part.replicas });
+      const executable = await this.device.compiler.compile(title, { text, operationAt, replicas: part.replicas }, signal);
       const constants = await Promise.all(lowered.constants.map(({ spec, value }) => this.constant(value(), spec, part.replicas ?? 1)));
       compiled.push({ part, lowered: { ...lowered, constants: [] }, executable, constants });
     }

@@ -10,7 +10,7 @@ export async function compileAhead(session: Pick<Session, 'compileAhead'>, { sig
   const progress = job.progress('compile', names.length, 'programs');
   for (const [i, name] of names.entries()) {
     job.checkStop();
-    await session.compileAhead(name);
+    await session.compileAhead(name, job.signal);
     progress(i + 1, name);
   }
 }
