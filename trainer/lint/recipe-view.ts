@@ -12,6 +12,7 @@ import { rewardModelOf } from '../protocol/recipe/rules/generation-rules.ts';
 import type { DataCache, DataFact } from './facts/data-facts.ts';
 import { type JudgeFacts, readJudgeFacts } from './facts/judge-facts.ts';
 import type { ModelCache, ModelFacts } from './facts/model-facts.ts';
+import { type MissingFile, missingFiles } from './facts/named-files.ts';
 import { type RunFacts, readRunFacts } from './facts/run-facts.ts';
 
 export interface RecipeView {
@@ -30,6 +31,8 @@ export interface RecipeView {
   /** Facts about the reward model that scores answers; undefined if there is none. */
   readonly judge?: JudgeFacts;
   readonly data: readonly DataFact[];
+  /** Other files that the recipe names and that do not exist. */
+  readonly missingFiles: readonly MissingFile[];
   readonly runs: RunFacts;
   /** The daemon's machine, if the recipe will run on another machine; `availableBytes` is then Infinity because it is unknown. */
   readonly farDaemon?: FarDaemon;
@@ -87,7 +90,8 @@ export async function readRecipeView(
     const found = await look;
     return data.look(written, values, baseDir, { part, model: found?.kind === 'ready' ? { path: found.path, id: found.id } : undefined });
   };
-  const [runs, model, teacher, judge, ...facts] = await Promise.all([
+  const [missing, runs, model, teacher, judge, ...facts] = await Promise.all([
+    missingFiles(values, baseDir),
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     look,
     teacherName && models.look(teacherName.model, teacherName.revision, baseDir),
@@ -100,7 +104,19 @@ export async function readRecipeView(
   const programsChangedAt = farDaemon === undefined || card !== undefined ? sources.programsChangedAt?.() : undefined;
   const there = card === undefined ? ofMachine(sources.deviceHere(plannedEngine(values.engine)), freeBytes) : ofCard(card);
   const machine = { farDaemon, programsChangedAt, ...there };
-  return { ...document, parsed, root: locate(text).root, values, model, teacher, judge, data: facts, runs, ...machine };
+  return {
+    ...document,
+    parsed,
+    root: locate(text).root,
+    values,
+    model,
+    teacher,
+    judge,
+    data: facts,
+    missingFiles: missing,
+    runs,
+    ...machine,
+  };
 }
 
 type Where = Pick<RecipeView, 'device' | 'gpu' | 'card' | keyof RunMemory>;

@@ -11,6 +11,7 @@ import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
 import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/checks/unseen-labels.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
 import type { DataFact, OddSamples } from '../facts/data-facts.ts';
+import type { MissingFile } from '../facts/named-files.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';
 
@@ -29,16 +30,24 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
       const message = `'${fact.written}' is not downloaded, so its columns and samples are not checked here. A run downloads what it reads of it`;
       yield { code: 'not-downloaded', severity: 'info', path, message };
     }
-    if (fact.state === 'missing') {
-      const hint = fact.suggestion === undefined ? '' : `; did you mean '${fact.suggestion}'?`;
-      yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
-    } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'the file is unreadable' };
+    if (fact.state === 'missing') yield notFound({ ...fact, path });
+    else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'the file is unreadable' };
     else if (fact.state === 'bad-sample') {
       // Reported once for all files, at the name.
       if (wrong.size > 0) continue;
       yield* badSampleProblems(fact, path);
     }
   }
+}
+
+/** Problems of files that the recipe names in addition to its data. */
+export function* missingFileProblems({ missingFiles }: RecipeView): Generator<Report> {
+  for (const file of missingFiles) yield notFound(file);
+}
+
+function notFound({ path, written, suggestion }: Pick<Report, 'path'> & Omit<MissingFile, 'path'>): Report {
+  const hint = suggestion === undefined ? '' : `; did you mean '${suggestion}'?`;
+  return { code: 'data-not-found', path, message: `there is no file or folder '${written}'${hint}`, replaceBy: suggestion };
 }
 
 /** One problem for all samples that share it, at the first of their lines. */
