@@ -367,7 +367,7 @@ describe('what is refused', () => {
       'another model',
       { ...greedy, model: 'big' },
       404,
-      'there is no model big here; there is tiny, chatty, caller, talker, tagger, thinker, speaker, sentences',
+      'this server has no model big; it has tiny, chatty, caller, talker, tagger, thinker, speaker, sentences',
     ],
     ['two answers', { ...greedy, n: 2 }, 400, "'n' must be 1, because a request gets one answer"],
     ['a penalty', { ...greedy, frequency_penalty: 0.5 }, 400, "'frequency_penalty' must be 0"],

@@ -8,7 +8,9 @@ import { parseSealedJson } from '../files/sealed-json.ts';
 import { fileSize } from '../format/model-config.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import type { WeightFiles } from '../format/weight-files.ts';
-import { classifierProblems } from '../model/model-spec.ts';
+import type { ConfigJson } from '../model/config-json.ts';
+import { loadModel } from '../model/load-model.ts';
+import { type AnyModel, classifierProblems } from '../model/model-spec.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { poolingModes } from '../protocol/pooling.ts';
 import type { Selection, TrainedUnit } from '../selection.ts';
@@ -21,6 +23,7 @@ import {
   AdapterError,
   columnsTensor,
   elementsTensor,
+  modelOfAdapter,
   rowsTensor,
 } from './adapter.ts';
 import { findCheckpoint } from './find-checkpoint.ts';
@@ -28,6 +31,14 @@ import { PEFT_CONFIG, readPeft } from './read-peft.ts';
 
 /** Maximum size of a description. A 70B model with a third of its rows has 20 MB of row indices. */
 const MAX_DESCRIPTION_BYTES = 64 * 2 ** 20;
+
+/** The model that the adapter in a folder makes of a base; without a folder, the base. @throws AdapterError, ModelConfigError */
+export async function tunedModel(config: ConfigJson, path: string | undefined): Promise<AnyModel> {
+  if (path === undefined) return loadModel(config);
+  const adapter = await readAdapter(path);
+  await adapter.close();
+  return modelOfAdapter(config, adapter.description);
+}
 
 /**
  * Opens an adapter.

@@ -286,9 +286,11 @@ export const hasHead = (task: string): boolean => {
 /** True if a model tuned for this task labels the words of a text. */
 export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';
 
+/** True if a model tuned for this task answers a text: by a text, by the labels of its words, or by similar texts. */
+export const answersText = (task: string | undefined): boolean => writesText(task) || labelsWords(task) || comparesTexts(task);
+
 /** True if a model tuned for this task can be tried out: on a text, or on the answers of a sample. */
-export const canBeTried = (task: string | undefined): boolean =>
-  writesText(task) || labelsWords(task) || comparesTexts(task) || comparesAnswers(task);
+export const canBeTried = (task: string | undefined): boolean => answersText(task) || comparesAnswers(task);
 
 /** True if a model tuned for this task scores the compared or judged answers of samples. */
 export const comparesAnswers = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.compares !== undefined;

@@ -1,5 +1,6 @@
 /** Generates text: takes a prompt and streams the answer until the model ends it or there is no room left. */
 
+import { tunedModel } from '../adapter/read-adapter.ts';
 import type { AnswerPart } from '../data/reasoning/reasoning-stream.ts';
 import type { ToolCall } from '../data/tool-calls/read-calls.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
@@ -58,9 +59,10 @@ export class TextGenerator {
    */
   static async open(folder: ModelFolder, params: TextGeneratorParams): Promise<TextGenerator> {
     const model = loadModel(folder.config);
-    if (model.kind !== 'causal')
+    const tuned = await tunedModel(folder.config, params.adapterPath);
+    if (model.kind !== 'causal' || tuned.kind !== 'causal')
       throw new GenerateError(
-        `a ${model.family} that classifies writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs`,
+        `a ${tuned.family} with a head for labels or scores writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs`,
       );
     const tokenizer = await folder.loadTokenizer();
     return new TextGenerator(model, tokenizer, new HeldModel({ ...params, model, tokenizer, parallel: 1 }));

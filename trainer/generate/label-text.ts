@@ -1,7 +1,7 @@
 /** Labels the words of a text: entities with their positions, from a token classification model. */
 import { modelOfAdapter } from '../adapter/adapter.ts';
 import { adaptedModel } from '../adapter/apply-adapter.ts';
-import { readAdapter } from '../adapter/read-adapter.ts';
+import { readAdapter, tunedModel } from '../adapter/read-adapter.ts';
 import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
 import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
 import { createWordEncoder } from '../data/tagged/word-encoder.ts';
@@ -52,9 +52,7 @@ const LABEL = 'label';
 
 /** True if a model labels words: a run or an export of token classification. */
 export async function labelsWords({ folder, adapterPath }: Pick<LabelTextParams, 'folder' | 'adapterPath'>): Promise<boolean> {
-  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-  await adapter?.close();
-  const model = modelOfAdapter(folder.config, adapter?.description ?? {});
+  const model = await tunedModel(folder.config, adapterPath);
   return model.kind === 'classifier' && model.problem === 'token_label';
 }
 

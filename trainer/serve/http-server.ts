@@ -270,7 +270,7 @@ function named<T extends { readonly name: string }>(
   if (found !== undefined) return found;
   if (others.some(model => model.name === name)) throw new RequestError(400, `${name} ${instead}`, { param: 'model' });
   const names = [...models, ...others].map(model => model.name).join(', ');
-  throw new RequestError(404, `there is no model ${name} here; there is ${names}`, { param: 'model', code: 'model_not_found' });
+  throw new RequestError(404, `this server has no model ${name}; it has ${names}`, { param: 'model', code: 'model_not_found' });
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

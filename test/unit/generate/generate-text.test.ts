@@ -162,6 +162,6 @@ test('numbers that are not finite are an error', async () => {
 
 test('a model that classifies is refused with the commands that use it', async () => {
   await expect(generate(join(TINY_LLAMA, '..', 'vit'))).rejects.toThrow(
-    'a vit that classifies writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs',
+    'a vit with a head for labels or scores writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs',
   );
 });

@@ -57,7 +57,8 @@ async function generate(context: CommandContext, model: string, options: Options
   } as const;
   const value = await runWorker({ request, terminal, threads: 0 });
   terminal.stream('\n');
-  if (value.ids.length === 0) terminal.say('info', 'The model ended its answer at once.');
+  const isWritten = value.entities === undefined && value.nearest === undefined;
+  if (isWritten && value.ids.length === 0) terminal.say('info', 'The model ended its answer at once.');
   return { value: { ok: true, ...value } };
 }
 

@@ -94,7 +94,7 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
-const SHOW_STATE = 'Show its state with: rowtune runs';
+const SHOW_STATE = 'List the runs and their states with: rowtune runs';
 
 /** Calls `work` with the daemon's newest job in this run folder, then closes the client. */
 async function withJob(

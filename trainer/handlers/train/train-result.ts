@@ -38,13 +38,15 @@ export interface TrainResult {
 
 /**
  * Returns a warning if training has made the model worse on held-out data. A rising loss with more correct labels comes from overconfident
- * answers and causes no warning.
+ * answers and causes no warning, and neither does a rise that the shown digits hide.
  */
 export function worsening(before: Evaluation | undefined, after: Evaluation | undefined): string | undefined {
   if (!before || !after || !(after.loss > before.loss)) return undefined;
+  const [from, to] = [compact(before.loss), compact(after.loss)];
+  if (from === to) return undefined;
   if (before.labels && after.labels && after.labels.accuracy > before.labels.accuracy) return undefined;
   return (
-    `the held-out loss rose from ${compact(before.loss)} to ${compact(after.loss)}: ` +
+    `the held-out loss rose from ${from} to ${to}: ` +
     'lower learning_rate (rowtune find-lr suggests one), or train for fewer epochs'
   );
 }

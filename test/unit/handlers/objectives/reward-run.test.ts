@@ -49,6 +49,13 @@ describe('a run on rewards', () => {
     expect((await readMetrics(join(task.folder, 'first'))).at(-1)).toMatchObject({ eval_accuracy: 1, eval_margin: margin });
   });
 
+  test('writes no text, and says so', async () => {
+    const [model, adapter] = ['model', 'first'].map(name => join(task.folder, name));
+    const request = { kind: 'generate', context, model: model ?? '', revision: 'main', adapter, prompt: 'Is' } as const;
+    const options = { engine: 'auto', maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1, chat: true } as const;
+    await expect(runInProcess({ ...request, options })).rejects.toThrow('a llama with a head for labels or scores writes no text');
+  });
+
   test('is evaluated as during training', async () => {
     const request: JobRequest = { kind: 'evaluate', recipe: recipe(), adapter: join(task.folder, 'first'), context };
     const { value } = await runInProcess(request);

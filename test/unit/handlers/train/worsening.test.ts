@@ -24,6 +24,7 @@ test('a loss that rose is named with a way out', () => {
 
 test.each([
   ['it fell', evaluation(2), evaluation(1.5)],
+  ['it rose by less than is shown', evaluation(0.693_71), evaluation(0.693_72)],
   ['it stayed', evaluation(2), evaluation(2)],
   ['more labels are right', evaluation(0.7, 5), evaluation(0.9, 9)],
   ['nothing was held out', undefined, undefined],
