@@ -58,7 +58,7 @@ export function curvesOfRun(
     },
     learningRate: { curves: [plain('learning_rate', 'learning rate', GREEN)] },
     gradNorm: { curves: smoothed('grad_norm', 'norm before clipping'), logarithmic: isLogarithmic },
-    tokens: { curves: smoothed('tokens_per_second', throughputUnit, GREEN) },
+    tokens: { curves: smoothed('tokens_per_second', `${throughputUnit} per second`, GREEN) },
     memory: memoryChart(memory, plain),
   };
 }
