@@ -107,6 +107,11 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     terminal.say('info', `estimated by a model of the compiler's buffers; for the card's own compiler (234 MB), run: ${command}`);
     return undefined;
   }
+  const modeled = `${byteSize(found.totalBytes)} of ${byteSize(usableCardBytes(card))}`;
+  terminal.say(
+    'info',
+    `by a model of the compiler's buffers: ${modeled}; for the exact memory, the step is compiled (--no-compile skips this)`,
+  );
   const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
   // Sums over processes happen outside of a program; those over devices are compiled with it.
   const own = { ...recipe, processes: 1 };

@@ -31,7 +31,7 @@ export interface CardResult extends CompiledPass {
   readonly compiler: string;
 }
 
-const REPORT_MS = 2000;
+const REPORT_MS = 10_000;
 
 /** Runs the job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
 export async function cardJob({ recipe, model, card, recompute }: Request, { job, context }: JobScope): Promise<CardResult> {
