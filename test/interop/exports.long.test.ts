@@ -50,6 +50,8 @@ const DECODERS = [
   'exaone4',
   'seed_oss',
   'apertus',
+  'gpt_neox',
+  'gpt_neox_sequential',
   'arcee',
   'ernie4_5',
   'hunyuan',

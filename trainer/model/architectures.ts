@@ -3,7 +3,7 @@ import { namesOf } from '../catalog/entries.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
 import { labelKeys } from './family/common-keys.ts';
-import { type DecoderNames, gemmaBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
+import { type DecoderNames, gemmaBareNames, gptNeoXBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
 import { decoder } from './family/decoder/decoder.ts';
 import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder/decoder-families.ts';
 import { withScoreHead } from './family/decoder/score-head.ts';
@@ -22,7 +22,7 @@ import { timmKeys } from './family/image/timm-params.ts';
 import { vit } from './family/image/vit.ts';
 import { type VitForm, vitConfig, vitKeys } from './family/image/vit-config.ts';
 import { type AlbertForm, albertConfig, albertKeys } from './family/text/albert-config.ts';
-import { bert } from './family/text/bert.ts';
+import { type BertConfig, bert } from './family/text/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/text/bert-config.ts';
 import { deberta } from './family/text/deberta.ts';
 import { debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
@@ -74,7 +74,7 @@ interface ScoredParams {
 /** @throws ModelConfigError */
 function scored({ architecture, config, options, hasHead }: ScoredParams): AnyModel {
   const read = decoderConfig(architecture, config);
-  return withScoreHead(decoder(read), { architecture, json: config, options, hasHead, padId: read.paddingRow });
+  return withScoreHead(decoder(read), { architecture, json: config, options, hasHead, padId: read.padId });
 }
 
 /** A decoder whose file has a head for whole texts. */
@@ -87,23 +87,20 @@ const scoredDecoderOf = (architecture: DecoderArchitecture): ArchitectureEntry =
 const textPartOf = (architecture: TextPartArchitecture) =>
   entryOf(textPartKeys(architecture), config => textPart(architecture, config), decoder);
 
-const bertLike = (architecture: string, form: BertForm) =>
-  entryOf(bertKeys, (config, options) => bertConfig(architecture, form, config, options), bert);
+/** Encoders with BERT's blocks. */
+const bertsOf =
+  <Form>(keys: KeyTable, read: (architecture: string, form: Form, config: ConfigJson, options: ModelOptions) => BertConfig) =>
+  (architecture: string, form: Form): ArchitectureEntry =>
+    entryOf(keys, (config, options) => read(architecture, form, config, options), bert);
+
+const bertLike = bertsOf<BertForm>(bertKeys, bertConfig);
+const distilBertLike = bertsOf<TextForm>(distilBertKeys, distilBertConfig);
+const electraLike = bertsOf<TextForm>(electraKeys, electraConfig);
+const albertLike = bertsOf<AlbertForm>(albertKeys, albertConfig);
+const mpnetLike = bertsOf<TextForm>(mpnetKeys, mpnetConfig);
 
 const debertaLike = (architecture: string, form: TextForm) =>
   entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
-
-const distilBertLike = (architecture: string, form: TextForm) =>
-  entryOf(distilBertKeys, (config, options) => distilBertConfig(architecture, form, config, options), bert);
-
-const electraLike = (architecture: string, form: TextForm) =>
-  entryOf(electraKeys, (config, options) => electraConfig(architecture, form, config, options), bert);
-
-const albertLike = (architecture: string, form: AlbertForm) =>
-  entryOf(albertKeys, (config, options) => albertConfig(architecture, form, config, options), bert);
-
-const mpnetLike = (architecture: string, form: TextForm) =>
-  entryOf(mpnetKeys, (config, options) => mpnetConfig(architecture, form, config, options), bert);
 
 const modernBertLike = (architecture: string, form: ModernBertForm) =>
   entryOf(modernBertKeys, (config, options) => modernBertConfig(architecture, form, config, options), modernBert);
@@ -184,6 +181,8 @@ export const architectures = {
   NemotronHForCausalLM: decoderOf('NemotronHForCausalLM'),
   Mistral4ForCausalLM: decoderOf('Mistral4ForCausalLM'),
   FalconH1ForCausalLM: decoderOf('FalconH1ForCausalLM'),
+  GPTNeoXModel: bareDecoderOf('GPTNeoXForCausalLM', gptNeoXBareNames),
+  GPTNeoXForCausalLM: decoderOf('GPTNeoXForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
   Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
   GptOssForCausalLM: decoderOf('GptOssForCausalLM'),
@@ -215,6 +214,7 @@ export const architectures = {
   Exaone4ForSequenceClassification: scoredDecoderOf('Exaone4ForCausalLM'),
   SeedOssForSequenceClassification: scoredDecoderOf('SeedOssForCausalLM'),
   HunYuanDenseV1ForSequenceClassification: scoredDecoderOf('HunYuanDenseV1ForCausalLM'),
+  GPTNeoXForSequenceClassification: scoredDecoderOf('GPTNeoXForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),

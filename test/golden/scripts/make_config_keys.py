@@ -12,6 +12,7 @@ from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeFo
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
@@ -79,6 +80,7 @@ FAMILIES = dict(
     exaone4=(Exaone4ForCausalLM, Exaone4Config, dict(**decoder, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     seed_oss=(SeedOssForCausalLM, SeedOssConfig, dict(**decoder, head_dim=8)),
     apertus=(ApertusForCausalLM, ApertusConfig, decoder),
+    gpt_neox=(GPTNeoXForCausalLM, GPTNeoXConfig, {key: value for key, value in decoder.items() if key != 'num_key_value_heads'}),
     arcee=(ArceeForCausalLM, ArceeConfig, decoder),
     ernie4_5=(Ernie4_5ForCausalLM, Ernie4_5Config, dict(**decoder, head_dim=8)),
     ernie4_5_moe=(Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig, dict(**decoder, moe_intermediate_size=16, moe_num_experts=4, moe_k=2)),
@@ -144,6 +146,7 @@ OLDER = dict(
     deepseek_v3=['num_local_experts', 'ep_size', 'aux_loss_alpha', 'seq_aux', 'moe_layer_freq', 'topk_method', 'scoring_func', 'index_topk', 'index_n_heads', 'index_head_dim'],
     glm4_moe_lite=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'first_k_dense_replace', 'topk_method', 'scoring_func'],
     mistral4=['num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'topk_method', 'scoring_func'],
+    gpt_neox=['head_dim', 'num_key_value_heads', 'rms_norm_eps', 'rotary_pct', 'rotary_emb_base', 'classifier_dropout'],
     apertus=['qk_norm', 'post_norm', 'mlp_bias', 'hidden_dropout'],
     ernie4_5_moe=['head_dim', 'num_local_experts', 'moe_capacity', 'moe_gate', 'moe_use_aux_free', 'num_nextn_predict_layers'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],

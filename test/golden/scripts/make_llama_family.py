@@ -10,6 +10,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
@@ -174,6 +175,12 @@ make('seed_oss_tied', SeedOssForCausalLM, SeedOssConfig(**{**small, 'head_dim': 
 # The whole head is rotated in neighboring pairs, with biases in all layers of a block.
 make('ernie4_5', Ernie4_5ForCausalLM, Ernie4_5Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, use_bias=True), 591, 12)
 # MLPs without gates, whose activation has numbers of its own; norms of heads.
+neox = {key: value for key, value in small.items() if key not in ('num_key_value_heads', 'rms_norm_eps')}
+# Attention and MLP read the input of the block, and a quarter of each head of 16 features turns.
+make('gpt_neox', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'hidden_size': 64}, layer_norm_eps=1e-5), 641, 12)
+# One after the other, half of each head turns at another base, without biases of attention; a tied head.
+make('gpt_neox_sequential', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'tie_word_embeddings': True}, use_parallel_residual=False, rotary_pct=0.5, rotary_emb_base=500.0,
+     attention_bias=False, hidden_act='gelu_new'), 651, 12)
 make('apertus', ApertusForCausalLM, ApertusConfig(**small, rope_parameters=LLAMA3), 631, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)

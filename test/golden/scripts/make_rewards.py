@@ -1,5 +1,5 @@
 """Golden folders of decoders with a head for whole texts, and losses, gradients and four training steps of TRL's RewardTrainer.
-Deterministic (fixed seeds, 1 thread). Writes ../llama_score, ../qwen3_score and ../rewards.json.
+Deterministic (fixed seeds, 1 thread). Writes ../llama_score, ../qwen3_score, ../gpt_neox_score and ../rewards.json.
 run: OMP_NUM_THREADS=1 python make_rewards.py      (torch, transformers, peft, trl)"""
 import json, os
 import torch, transformers, trl
@@ -76,6 +76,9 @@ def make(model):
 make_folder('llama_score', transformers.LlamaForSequenceClassification, transformers.LlamaConfig(**SIZES, num_labels=1), torch.tensor([0.5, -1.0, 2.0]), 701)
 make_folder('qwen3_score', transformers.Qwen3ForSequenceClassification,
             transformers.Qwen3Config(**SIZES, num_labels=3, head_dim=8, problem_type='single_label_classification'), torch.tensor([2, 0, 1]), 711)
+NEOX = {key: value for key, value in SIZES.items() if key != 'num_key_value_heads'}
+make_folder('gpt_neox_score', transformers.GPTNeoXForSequenceClassification,
+            transformers.GPTNeoXConfig(**NEOX, rotary_pct=0.5, num_labels=3, problem_type='single_label_classification'), torch.tensor([0, 2, 1]), 721)
 table = dict(plain=({}, {}), margins=({}, dict(margins=True)),
              centered=(dict(center_rewards_coefficient=0.02), dict(margins=True, center_rewards_coefficient=0.02)))
 cases = {name: found(*each) for name, each in table.items()}

@@ -43,6 +43,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^DeepseekV3/, 'deepseek_v3'],
   [/^Mistral4/, 'mistral4'],
   [/^Apertus/, 'apertus'],
+  [/^GPTNeoX/, 'gpt_neox'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

@@ -187,6 +187,39 @@ test('the keys of a published Arcee are known, and its MLPs have no gate', () =>
   expect(names).toEqual(['model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj']);
 });
 
+describe('GPT-NeoX', () => {
+  const published = {
+    ...{ architectures: ['GPTNeoXForCausalLM'], bos_token_id: 0, eos_token_id: 0, hidden_act: 'gelu', hidden_size: 512 },
+    ...{ initializer_range: 0.02, intermediate_size: 2048, layer_norm_eps: 1e-5, max_position_embeddings: 2048, model_type: 'gpt_neox' },
+    ...{ num_attention_heads: 8, num_hidden_layers: 6, rotary_emb_base: 10000, rotary_pct: 0.25, tie_word_embeddings: false },
+    ...{ torch_dtype: 'float16', transformers_version: '4.24.0', use_cache: true, use_parallel_residual: true, vocab_size: 50304 },
+  };
+  const read = (changes: ConfigJson) => decoderConfig('GPTNeoXForCausalLM', { ...published, ...changes });
+
+  test('the keys of a published Pythia are known, and a quarter of each head turns', () => {
+    expect(unknownConfigKeys(published)).toEqual([]);
+    expect(read({})).toMatchObject({ sideBySide: true, positions: { 0: { theta: 10000, features: 16 } } });
+    expect(read({ rotary_pct: null, rotary_emb_base: 500 })).toMatchObject({ positions: { 0: { theta: 500, features: 16 } } });
+    expect(read({ rope_parameters: { rope_type: 'default', rope_theta: 700, partial_rotary_factor: 0.5 } })).toMatchObject({
+      positions: { 0: { theta: 700, features: 32 } },
+    });
+  });
+
+  test('padding is trained as any other row, and is no last token of a text', () => {
+    expect(read({ pad_token_id: 1 })).toMatchObject({ padId: 1, paddingRow: undefined });
+  });
+
+  test.each<[ConfigJson, RegExp]>([
+    [{ rope_theta: 500 }, /rope_theta 500 is not supported; supported is 10000/],
+    [{ partial_rotary_factor: 1 }, /partial_rotary_factor 1 is not supported; supported is 0.25/],
+    [{ head_dim: 32 }, /head_dim 32 is not supported; supported is 64/],
+    [{ rotary_pct: 0.3 }, /partial_rotary_factor 0.3 of a head of 64 features rotates 19/],
+    [{ sliding_window: 5 }, /sliding_window 5 is not supported/],
+  ])('%j is refused', (changes, message) => {
+    expect(() => read(changes)).toThrow(message);
+  });
+});
+
 test('the keys of a published Apertus are known, and only its own activation is computed', () => {
   const rope = { factor: 8, high_freq_factor: 4, low_freq_factor: 1, original_max_position_embeddings: 8192, rope_type: 'llama3' };
   const published = {

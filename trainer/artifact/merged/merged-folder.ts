@@ -21,6 +21,7 @@ import { VOCABULARY_FILES } from '../../format/tokenizer/tokenizer-files.ts';
 import type { WeightFiles } from '../../format/weight-files.ts';
 import { isOfModule } from '../../hub/module-weights.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
+import { HEADS } from '../../hub/tied-head.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
@@ -297,7 +298,7 @@ async function tensorBytes(placed: Placed, params: MergedParams, merged: WeightS
 }
 
 const tiedTo = (name: string, model: AnyModel): string | undefined =>
-  model.kind === 'causal' && name === 'lm_head.weight' && model.head.weight.name !== name ? model.head.weight.name : undefined;
+  model.kind === 'causal' && HEADS.has(name) && model.head.weight.name !== name ? model.head.weight.name : undefined;
 
 const hasShards = (weights: TensorSource): weights is WeightFiles => 'shards' in weights;
 

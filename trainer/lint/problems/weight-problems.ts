@@ -12,7 +12,7 @@ type DimensionKeys = readonly [rows: string, columns: string];
 
 /** The keys that determine the dimensions of a tensor, by the end of its name. For other names, the value decides. */
 const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
-  [/(?:embed_tokens|lm_head|word_embeddings)\.weight$/, ['vocab_size', 'hidden_size']],
+  [/(?:embed_tokens|embed_in|lm_head|embed_out|word_embeddings)\.weight$/, ['vocab_size', 'hidden_size']],
   [/position_embeddings\.weight$/, ['max_position_embeddings', 'hidden_size']],
   [/token_type_embeddings\.weight$/, ['type_vocab_size', 'hidden_size']],
   [/q_proj\.(?:weight|bias)$/, ['num_attention_heads', 'hidden_size']],
@@ -71,7 +71,7 @@ function keyOf(config: ModelConfig, name: string, axis: number, wanted: number |
 }
 
 function missingKey(name: string): string {
-  if (name.startsWith('lm_head')) return 'tie_word_embeddings';
+  if (/^(lm_head|embed_out)/.test(name)) return 'tie_word_embeddings';
   if (name.endsWith('_proj.bias')) return 'attention_bias';
   return blockOf(name) === undefined ? 'architectures' : 'num_hidden_layers';
 }

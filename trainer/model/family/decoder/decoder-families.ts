@@ -24,6 +24,7 @@ import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
 import { glm, glm4 } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
+import { gptNeoX } from './families/gpt-neox.ts';
 import { gptOss } from './families/gpt-oss.ts';
 import { granite, graniteHybrid } from './families/granite.ts';
 import { graniteSwa } from './families/granite-swa.ts';
@@ -93,6 +94,7 @@ const families = {
   Cohere2ForCausalLM: cohere2,
   NemotronHForCausalLM: nemotronH,
   FalconH1ForCausalLM: falconH1,
+  GPTNeoXForCausalLM: gptNeoX,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -121,6 +123,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     [...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...ownProblems(own, json), ...rope.problems],
     architecture,
   );
+  const padId = paddingRow(c.pad_token_id, c.vocab_size);
   const { biases, windows, innerNorms, cap, scale = headDim ** -0.5 } = own;
   return {
     family: described.family,
@@ -140,6 +143,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       sinks: own.sinks ?? false,
       gated: own.gated,
       normsValues: own.normsValues ?? false,
+      joinsByHead: own.joinsByHead ?? false,
       rotatesNeighbors: own.rotatesNeighbors ?? false,
       isBidirectional: own.isBidirectional ?? false,
       inputMultiplier: own.inputMultiplier ?? 1,
@@ -164,12 +168,14 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     sideBySide: own.sideBySide ?? false,
     embeddingMultiplier: { factor: 1, rounded: false },
     residualMultiplier: 1,
+    embeddingDropout: own.embeddingDropout ?? 0,
     residualDropout: own.residualDropout ?? 0,
     logitMultiplier: 1,
     ...own.multipliers,
     logitCap: own.logitCap,
     tied: own.tied ?? c.tie_word_embeddings,
-    paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
+    padId,
+    paddingRow: own.trainsPadding ? undefined : padId,
   };
 }
 

@@ -11,7 +11,7 @@ import { withinDistance } from '../../layer/attention/local-mask.ts';
 import { type Positions, rescaleLength, ropeFrequencies, ropeFrequenciesAt } from '../../layer/positions/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../../module-specs.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { KeyValues, RotaryInput } from './blocks/attention.ts';
 import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
@@ -21,15 +21,16 @@ import { stateShape } from './blocks/delta.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
-import { normed } from './blocks/norms.ts';
+import { normed, normOf } from './blocks/norms.ts';
 import { withWindow } from './blocks/window.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
   const { vocabularySize, hiddenSize, names, tied } = config;
   const blocks = Array.from({ length: config.blocks }, (_, layer) => blockOf(config, layer));
   const embedding = embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow);
-  const finalNorm = normSpec(names.finalNorm, -1, hiddenSize, config.norms.offset);
-  const head = tied ? embedding : linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
+  const finalNorm = normOf(config, names.finalNorm, -1);
+  const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
+  const head = tied ? embedding : { ...ownHead, ...(names.headInMemory !== undefined && { inMemory: names.headInMemory }) };
   const blockInputs = layerInputs(config);
   const modules = [
     embedding,
@@ -95,8 +96,9 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const ids = graph.reshape(inputs.ids, [batch * tokens]);
-  let x = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
-  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, x);
+  const embedded = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
+  let x = tracer.dropout(embedded, config.embeddingDropout);
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
     const mask = elementAt(masks, layer);

@@ -9,7 +9,7 @@ import type { TokenInputs } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
-import { products, withSections } from './products.ts';
+import { products, productsByHead, withSections } from './products.ts';
 
 export interface AttentionBlock {
   readonly shape: AttentionShape;
@@ -36,6 +36,8 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
   const makesHeads = (name: string, out: number, rows = headDim, biased = biases.qkv) =>
     withHeads(attends(name, out, hiddenSize, biased), { rows });
+  const joined = (module: ModuleSpec) =>
+    attention.joinsByHead ? module : withSections(module, { q_proj: queries, k_proj: keys, v_proj: keys });
   const headNorm = (name: string, width: number) =>
     innerNorms ? normSpec(name, layer, innerNorms === 'whole' ? width : headDim, norms.offset) : undefined;
   return {
@@ -46,7 +48,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
         ? sizesOf(attention, shape).map((size, i) =>
             makesHeads(elementAt([own.q, own.k, own.v], i), size, i === 0 ? perQuery * headDim : headDim),
           )
-        : [withSections(makesHeads(own.qkv, queries + 2 * keys), { q_proj: queries, k_proj: keys, v_proj: keys })],
+        : [joined(makesHeads(own.qkv, queries + 2 * keys, attention.joinsByHead ? 3 * headDim : headDim))],
     qNorm: headNorm(own.qNorm, queries),
     kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,
     sinks: attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
@@ -119,7 +121,9 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
     if (innerNorms !== 'rotated heads') return rotated(byHead(normed(product, norm, count), count));
     return graph.reshape(normed(rotated(byHead(product, count)), norm, count), [batch, count, tokens, headDim]);
   };
-  const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
+  const [makeQ, makeK, makeV] = config.attention.joinsByHead
+    ? productsByHead(tracer, block.qkv, x, heads)
+    : products(tracer, block.qkv, x, sizesOf(config.attention, block.shape));
   const product = required(makeQ, 'the queries')();
   // The queries of each head, followed by its gates.
   const part = (i: number): Node => {

@@ -3,7 +3,7 @@
 import type { Node } from '../../../../graph/graph.ts';
 import { elementAt, required } from '../../../../narrow.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
-import { type ModuleSpec, normSpec, type ParameterSpec } from '../../../module-specs.ts';
+import type { ModuleSpec, ParameterSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './added-experts.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './attention.ts';
@@ -15,7 +15,7 @@ import { type LatentBlock, latentBlock, latentModules, traceLatent } from './lat
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
 import { type MambaBlock, mambaBlock, mambaModules, traceMamba } from './mamba.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
-import { normed } from './norms.ts';
+import { normed, normOf } from './norms.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
@@ -44,9 +44,9 @@ export interface Block {
 }
 
 export function blockOf(config: DecoderConfig, layer: number): Block {
-  const { names, hiddenSize, norms, parts } = config;
+  const { names, parts } = config;
   const own = names.block(layer);
-  const norm = (name: string | undefined) => (name === undefined ? undefined : normSpec(name, layer, hiddenSize, norms.offset));
+  const norm = (name: string | undefined) => (name === undefined ? undefined : normOf(config, name, layer));
   const [mixes, feeds] = [parts?.[layer] !== 'mlp', parts?.[layer] !== 'mixer'];
   return {
     beforeAttention: mixes ? norm(own.norms.beforeAttention) : undefined,
@@ -128,8 +128,9 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const [first, ...others] = mixers.map(mixer => mix(tracer, mixer, read, params));
   const mixed = first && others.reduce((sum, y) => graph.add(sum, y), first);
   const middle = mixed ? added(x, normed(tracer, config, block.afterAttention, mixed)) : x;
+  const fedBySide = () => (block.beforeMlp ? normed(tracer, config, block.beforeMlp, x) : read);
   const feeding = (own: Mlp | ExpertBlock): Node => {
-    const ofMlp = feed(tracer, config, own, config.sideBySide ? read : normed(tracer, config, block.beforeMlp, middle));
+    const ofMlp = feed(tracer, config, own, config.sideBySide ? fedBySide() : normed(tracer, config, block.beforeMlp, middle));
     const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
     return added(middle, normed(tracer, config, block.afterMlp, ofBoth));
   };

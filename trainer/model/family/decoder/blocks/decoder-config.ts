@@ -41,14 +41,19 @@ export interface DecoderConfig {
   readonly scalesBlocks: boolean;
   /** How each block rotates its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
-  /** RMS norms, or with `centered` layer norms without a shift; `offset` is added to their weights. A norm exists if `names` has it. */
-  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1; readonly centered?: true };
-  /** True if attention and MLP read the same norm, and both outputs are added to the block's input. */
+  /**
+   * RMS norms, or with `centered` layer norms, which have a shift if they are `shifted`; `offset` is added to their weights. A norm exists if
+   * `names` has it.
+   */
+  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1; readonly centered?: true; readonly shifted?: true };
+  /** True if attention and MLP read the block's input, each by its norm or both by one, and both outputs are added to the input. */
   readonly sideBySide: boolean;
   /** Multiplies embeddings; `rounded`: the factor is rounded to the type of products. */
   readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
   /** Multiplies the outputs of attention and MLP before they are added to the stream. */
   readonly residualMultiplier: number;
+  /** Dropout of the embeddings, in training. */
+  readonly embeddingDropout: number;
   /** Dropout of the outputs of attention and MLP, in training. */
   readonly residualDropout: number;
   /** Multiplies the logits. */
@@ -57,6 +62,8 @@ export interface DecoderConfig {
   readonly logitCap: number | undefined;
   /** True if the head is the embedding. */
   readonly tied: boolean;
+  /** The token that pads texts. */
+  readonly padId: number | undefined;
   /** The embedding row of padding, which gets no gradient. */
   readonly paddingRow: number | undefined;
   readonly remark?: string;
@@ -69,6 +76,8 @@ export interface DecoderAttention {
   readonly biases: { readonly qkv: boolean; readonly output: boolean };
   /** The norms of queries and keys: per head or over all heads of a token before rotation, or per head after rotation. */
   readonly innerNorms: 'heads' | 'whole' | 'rotated heads' | undefined;
+  /** True if the rows of queries, keys and values follow each other head by head, in families with one matrix for them. */
+  readonly joinsByHead: boolean;
   /** True if neighboring features are rotated in pairs, instead of features from the two halves of a head. */
   readonly rotatesNeighbors: boolean;
   /** True if values are normalized per head, by a norm without a weight. */

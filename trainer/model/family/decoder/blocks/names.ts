@@ -4,6 +4,8 @@ export interface DecoderNames {
   readonly embedding: string;
   readonly finalNorm: string;
   readonly head: string;
+  /** The name of the head in memory in Transformers 5, if files use another. */
+  readonly headInMemory?: string;
   /** The modules that compute the inputs of all blocks. */
   readonly layerInputs: { readonly table: string; readonly projection: string; readonly norm: string };
   readonly block: (layer: number) => BlockNames;
@@ -240,6 +242,30 @@ export const falconNames: DecoderNames = {
     return { ...own, gate: `${mlp}.gate_proj`, up: `${mlp}.up_proj`, down: `${mlp}.down_proj` };
   },
 };
+
+/** GPT-NeoX's names, with queries, keys and values in one matrix. @param prefix of all names but the head's, with its dot */
+const neoxNames = (prefix: string): DecoderNames => ({
+  ...llamaNames,
+  embedding: `${prefix}embed_in`,
+  finalNorm: `${prefix}final_layer_norm`,
+  head: 'embed_out',
+  headInMemory: 'lm_head',
+  block: layer => {
+    const at = `${prefix}layers.${layer}`;
+    const { gate: _, ...own } = llamaNames.block(layer);
+    return {
+      ...own,
+      at,
+      qkv: `${at}.attention.query_key_value`,
+      o: `${at}.attention.dense`,
+      up: `${at}.mlp.dense_h_to_4h`,
+      down: `${at}.mlp.dense_4h_to_h`,
+      norms: { beforeAttention: `${at}.input_layernorm`, beforeMlp: `${at}.post_attention_layernorm` },
+    };
+  },
+});
+export const gptNeoXNames = neoxNames('gpt_neox.');
+export const gptNeoXBareNames = neoxNames('');
 
 /** Phi-3's names, with queries, keys and values in one matrix, and gate and up in another. */
 export const phi3Names: DecoderNames = {

@@ -1,9 +1,12 @@
 /** The norms of a decoder's hidden states. */
 
 import type { Node } from '../../../../graph/graph.ts';
-import type { ModuleSpec } from '../../../module-specs.ts';
+import { layerNormSpec, type ModuleSpec, normSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
+
+export const normOf = ({ norms, hiddenSize }: DecoderConfig, name: string, layer: number): ModuleSpec =>
+  norms.shifted ? layerNormSpec(name, layer, hiddenSize) : normSpec(name, layer, hiddenSize, norms.offset);
 
 /** x [rows, hidden] → the same shape; unchanged if there is no such norm. */
 export function normed(tracer: Tracer, { norms: { centered, epsilon } }: DecoderConfig, module: ModuleSpec | undefined, x: Node): Node {

@@ -1,7 +1,8 @@
 /** Layers of a decoder that some families store separately, and others as one layer with all rows. */
 
 import type { Node } from '../../../../graph/graph.ts';
-import { elementAt } from '../../../../narrow.ts';
+import { dimensions } from '../../../../graph/types.ts';
+import { atLeast, elementAt } from '../../../../narrow.ts';
 import type { ModuleSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 
@@ -17,6 +18,17 @@ export function products(tracer: Tracer, modules: readonly ModuleSpec[], x: Node
     if (only && modules.length < sizes.length) return part(only, sumOf(sizes.slice(0, i)), size);
     return tracer.linear(elementAt(modules, i), x);
   });
+}
+
+/** Queries, keys and values of the product of one layer whose rows have them head by head, each [rows, heads · headDim]. */
+export function productsByHead(tracer: Tracer, modules: readonly ModuleSpec[], x: Node, heads: number): readonly (() => Node)[] {
+  const { graph } = tracer;
+  const [rows, width] = dimensions(x.shape, 2);
+  const [module] = atLeast(modules, 1);
+  const product = tracer.linear(module, x);
+  const headDim = (product.shape[1] as number) / (3 * heads);
+  const byHead = graph.reshape(product, [rows, heads, 3 * headDim]);
+  return [0, 1, 2].map(i => () => graph.reshape(graph.sliceAxis(byHead, 2, i * headDim, headDim), [rows, width]));
 }
 
 const sumOf = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);

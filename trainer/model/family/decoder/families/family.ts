@@ -23,6 +23,7 @@ export interface Own
         | 'normsValues'
         | 'rotatesNeighbors'
         | 'isBidirectional'
+        | 'joinsByHead'
         | 'inputMultiplier'
         | 'outputMultiplier'
       >
@@ -36,7 +37,10 @@ export interface Own
   readonly mlpMultipliers?: MlpMultipliers;
   /** The intermediate size of each block's MLP, for families whose blocks differ in it. */
   readonly intermediateSizes?: readonly number[];
+  readonly embeddingDropout?: number;
   readonly residualDropout?: number;
+  /** True if the embedding's row of padding is trained as any other. */
+  readonly trainsPadding?: boolean;
   readonly activation?: string;
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
