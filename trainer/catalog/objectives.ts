@@ -289,6 +289,12 @@ export const labelsWords = (task: string | undefined): boolean => entryOf(object
 /** True if a model tuned for this task answers a text: by a text, by the labels of its words, or by similar texts. */
 export const answersText = (task: string | undefined): boolean => writesText(task) || labelsWords(task) || comparesTexts(task);
 
+/** True if a model tuned for this task gives a single text one label or several. */
+export const labelsTexts = (task: string | undefined): boolean => {
+  const { target, reads } = entryOf(objectiveCatalog, task) ?? {};
+  return reads === 'texts' && (target === 'label' || target === 'labels');
+};
+
 /** True if a model tuned for this task can be tried out: on a text, or on the answers of a sample. */
 export const canBeTried = (task: string | undefined): boolean => answersText(task) || comparesAnswers(task);
 

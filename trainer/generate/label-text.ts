@@ -1,22 +1,16 @@
 /** Labels the words of a text: entities with their positions, from a token classification model. */
 import { modelOfAdapter } from '../adapter/adapter.ts';
-import { adaptedModel } from '../adapter/apply-adapter.ts';
-import { readAdapter, tunedModel } from '../adapter/read-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
 import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
 import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
 import { createWordEncoder } from '../data/tagged/word-encoder.ts';
-import type { Engine, Session } from '../engine/engine.ts';
-import { Graph } from '../graph/graph.ts';
-import { assemble } from '../graph/program.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
-import type { Attachment } from '../method/method.ts';
-import { declareClassifierBatch } from '../model/classifier-batch.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
-import { Tracer } from '../model/tracer.ts';
+import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { likeliestLabel } from '../train/metrics.ts';
-import { loadVariables, storedWeights } from '../train/variables.ts';
 import { GenerateError } from './decoder.ts';
+import { withTextLogits } from './text-logits.ts';
 
 /** A labeled span of the text. */
 export interface TextEntity {
@@ -47,14 +41,8 @@ export interface LabeledWords {
 /** Maximum tokens per part: longer texts are read in parts, so that the program stays small. */
 const MAX_TOKENS = 512;
 
-/** The signature of the program. */
-const LABEL = 'label';
-
 /** True if a model labels words: a run or an export of token classification. */
-export async function labelsWords({ folder, adapterPath }: Pick<LabelTextParams, 'folder' | 'adapterPath'>): Promise<boolean> {
-  const model = await tunedModel(folder.config, adapterPath);
-  return model.kind === 'classifier' && model.problem === 'token_label';
-}
+export const labelsWords = (model: AnyModel): boolean => model.kind === 'classifier' && model.problem === 'token_label';
 
 /** Formats a text with its entities, such as `[George Washington](PER) slept`. */
 export const annotated = (text: string, entities: readonly TextEntity[]): string => {
@@ -77,25 +65,16 @@ export async function labelText({ engine, folder, adapterPath, text, onLoad }: L
       throw new GenerateError(
         `the model is a ${model.family} that does not label words: name a run of token_classification, or its export`,
       );
-    const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
     const encoder = createWordEncoder(await folder.loadTokenizer());
     const longest = Math.min(model.input.maxPositions, MAX_TOKENS);
     const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
     if (parts.length === 0) return { entities: [], tokens: 0 };
     const tokens = Math.max(...parts.map(({ ids }) => ids.length));
-    const session = await engine.compile({ ...labelProgram(model, attachment, tokens), places: attachment.hosted });
-    try {
-      await loadVariables(session, {
-        model: storedWeights(model, weights, attachment, onLoad),
-        attachment,
-        start,
-      });
+    return await withTextLogits({ engine, folder, model, adapter, tokens, onLoad }, async logitsOf => {
       const entities: TextEntity[] = [];
-      for (const part of parts) entities.push(...(await labelPart(session, model, part, tokens)));
+      for (const part of parts) entities.push(...labelPart(model, part, await logitsOf(part.ids)));
       return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };
-    } finally {
-      await session.dispose();
-    }
+    });
   } finally {
     await adapter?.close();
   }
@@ -130,25 +109,7 @@ function partsOf(
   return parts;
 }
 
-/** Signature `label`: from the feeds of one text of up to `tokens` tokens to `logits` [tokens, labels]. */
-function labelProgram(model: ClassifierModel, { linearHook }: Attachment, tokens: number) {
-  const graph = new Graph();
-  const tracer = new Tracer({ graph, linearHook });
-  const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch: 1, tokens }));
-  return assemble({ [LABEL]: { graph, outputs: { logits }, effects: [] } });
-}
-
-async function labelPart(
-  session: Session,
-  { labels, input }: ClassifierModel,
-  { words, ids, firstTokens }: Part,
-  tokens: number,
-): Promise<TextEntity[]> {
-  if (input.kind !== 'tokens') return [];
-  const feeds: Record<string, HostArray> = { ids: new Int32Array(tokens).fill(input.padId), seen: new Float32Array(tokens) };
-  feeds.ids?.set(ids);
-  feeds.seen?.fill(1, 0, ids.length);
-  const { logits } = await session.run(LABEL, input.tokenTypes > 1 ? { ...feeds, types: new Int32Array(tokens) } : feeds);
+function labelPart({ labels }: ClassifierModel, { words, firstTokens }: Part, logits: HostArray | undefined): TextEntity[] {
   const found = Array.from(firstTokens, token => {
     if (token < 0 || !logits) return { tag: OUTSIDE, score: 1 };
     const { place, probability: score } = likeliestLabel(logits, token, labels.length);

@@ -1,13 +1,15 @@
 /** The jobs 'generate' and 'export', which use a trained model. */
 import path from 'node:path';
+import { tunedModel } from '../adapter/read-adapter.ts';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
+import { classifiesTexts, classifyText, labelLines } from '../generate/classify-text.ts';
 import { generateText } from '../generate/generate-text.ts';
 import { annotated, labelsWords, labelText } from '../generate/label-text.ts';
 import { TextVectors, type TextVectorsParams } from '../generate/text-vectors.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
+import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
 import { requireBase } from '../run/require-base.ts';
 import { compareAnswers, comparedLines } from './compared-answers.ts';
@@ -32,20 +34,9 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const folder = await openModelFolder(scope, request);
   try {
     const onLoad = loadProgress(job);
-    if (await labelsWords({ folder, adapterPath })) {
-      const begin = performance.now();
-      const { entities, tokens } = await labelText({ engine, folder, adapterPath, text: prompt, onLoad });
-      const text = annotated(prompt, entities);
-      job.emit({ type: 'text', chunk: text });
-      return {
-        ...noTokens,
-        text,
-        entities,
-        promptTokens: tokens,
-        promptSeconds: (performance.now() - begin) / 1000,
-        engine: engine.description.summary,
-      };
-    }
+    const model = await tunedModel(folder.config, adapterPath);
+    if (labelsWords(model) || classifiesTexts(model))
+      return await labeledAnswer(model, { engine, folder, adapterPath, onLoad }, prompt, job);
     const embedder = await embedderFor(folder, request);
     if (embedder) return await nearestAnswer(embedder, { engine, folder, adapterPath, onLoad }, request, job);
     const generated = await generateText({
@@ -64,6 +55,27 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   } finally {
     await folder.weights.close();
   }
+}
+
+/** The labels of the prompt's words, or of the whole prompt. */
+async function labeledAnswer(model: AnyModel, opening: TextVectorsParams, prompt: string, job: Job): Promise<GenerateResult> {
+  const begin = performance.now();
+  const params = { ...opening, text: prompt };
+  const found = labelsWords(model) ? await labelText(params) : await classifyText(params);
+  const { tokens } = found;
+  if ('isCut' in found && found.isCut)
+    job.log('warning', `the text has more than the ${tokens} tokens that the model reads: the rest does not count`);
+  const labeled = 'labels' in found ? { labels: found.labels } : { entities: found.entities };
+  const text = labeled.labels ? labelLines(labeled.labels) : annotated(prompt, labeled.entities);
+  job.emit({ type: 'text', chunk: text });
+  return {
+    ...noTokens,
+    ...labeled,
+    text,
+    promptTokens: tokens,
+    promptSeconds: (performance.now() - begin) / 1000,
+    engine: opening.engine.description.summary,
+  };
 }
 
 async function comparedAnswer(request: Request<'generate'> & { readonly sample: number }, scope: JobScope): Promise<GenerateResult> {

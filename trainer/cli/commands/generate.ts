@@ -19,7 +19,7 @@ interface Options extends Omit<GenerateOptions, 'chat'> {
 export const addGenerate: AddCommand = (program, surroundings) => {
   const command = program
     .command('generate')
-    .description('generate text from a prompt (--prompt or stdin)')
+    .description('generate text from a prompt (--prompt or stdin), or the labels or nearest texts if the model gives those')
     .argument('<model>', 'a run folder, a model folder, a .gguf file or a name on the hub')
     .option('--prompt <text>', 'the prompt; read from stdin if omitted')
     .option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to apply to the model')
@@ -57,7 +57,7 @@ async function generate(context: CommandContext, model: string, options: Options
   } as const;
   const value = await runWorker({ request, terminal, threads: 0 });
   terminal.stream('\n');
-  const isWritten = value.entities === undefined && value.nearest === undefined;
+  const isWritten = [value.entities, value.labels, value.nearest].every(found => found === undefined);
   if (isWritten && value.ids.length === 0) terminal.say('info', 'The model ended its answer at once.');
   return { value: { ok: true, ...value } };
 }

@@ -45,5 +45,5 @@ export function worsening(before: Evaluation | undefined, after: Evaluation | un
   const [from, to] = [compact(before.loss), compact(after.loss)];
   if (from === to) return undefined;
   if (before.labels && after.labels && after.labels.accuracy > before.labels.accuracy) return undefined;
-  return `the held-out loss rose from ${from} to ${to}: ` + 'lower learning_rate (rowtune find-lr suggests one), or train for fewer epochs';
+  return `the held-out loss rose from ${from} to ${to}: lower learning_rate (rowtune find-lr suggests one), or train for fewer epochs`;
 }
