@@ -32,6 +32,7 @@ const ofPeft: Readonly<Record<string, readonly string[]>> = {
 const DECODERS = [
   'qwen3',
   'qwen3_5',
+  'olmo_hybrid',
   'gemma2',
   'gemma3',
   'gemma4',

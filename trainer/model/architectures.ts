@@ -158,6 +158,7 @@ export const architectures = {
   SmolLM3ForCausalLM: decoderOf('SmolLM3ForCausalLM'),
   Olmo2ForCausalLM: decoderOf('Olmo2ForCausalLM'),
   Olmo3ForCausalLM: decoderOf('Olmo3ForCausalLM'),
+  OlmoHybridForCausalLM: decoderOf('OlmoHybridForCausalLM'),
   OlmoeForCausalLM: decoderOf('OlmoeForCausalLM'),
   GraniteForCausalLM: decoderOf('GraniteForCausalLM'),
   GraniteSWAForCausalLM: decoderOf('GraniteSWAForCausalLM'),

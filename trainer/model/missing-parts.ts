@@ -31,7 +31,7 @@ const decoders: readonly Missing[] = [
   },
   {
     needs: 'linear attention with a recurrent state',
-    names: /^(KimiLinear|MiniMax|RetNet|OlmoHybrid)/,
+    names: /^(KimiLinear|MiniMax|RetNet)/,
     keys: ['linear_num_key_heads'],
     nearest: 'Qwen3_5',
   },

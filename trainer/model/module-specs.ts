@@ -173,6 +173,20 @@ export const linearSpec = (name: string, place: Place, out: number, width: numbe
 /** Returns the module with the size of its heads. */
 export const withHeads = <Spec extends ModuleSpec>(module: Spec, head: HeadSize): Spec => ({ ...module, head });
 
+/**
+ * Returns the module with other forms that files may use for its weight: the rows of one or several tensors, one after the other.
+ * @param forms the number of rows of each tensor, by its name without `.weight`
+ */
+export const inParts = (module: ModuleSpec, ...forms: readonly Readonly<Record<string, number>>[]): ModuleSpec => ({
+  ...module,
+  weight: { ...module.weight, stack: { experts: 1, forms: forms.map(runsOf) } },
+});
+
+const runsOf = (tensors: Readonly<Record<string, number>>): StoredForm => ({
+  kind: 'runs',
+  parts: Object.entries(tensors).map(([name, rows]) => ({ name: `${name}.weight`, begin: 0, rows })),
+});
+
 export interface ExpertSizes {
   readonly experts: number;
   readonly out: number;

@@ -14,19 +14,19 @@ const isStacked = (spec: ParameterSpec): spec is Stacked => spec.stack !== undef
 interface Sizes {
   readonly experts: number;
   readonly rows: number;
-  /** Number of columns; 1 for a bias. */
+  /** Number of elements per row; 1 for a bias. */
   readonly width: number;
 }
 
 function sizesOf({ shape, stack: { experts } }: Stacked): Sizes {
-  const [all = 1, width = 1] = shape;
-  return { experts, rows: all / experts, width };
+  const [all = 1, ...rest] = shape;
+  return { experts, rows: all / experts, width: elementCount(rest) };
 }
 
 /** The tensors of a form, with their shapes. */
 function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; readonly shape: readonly number[] }[] {
   const { experts, rows, width } = sizesOf(spec);
-  const rest = spec.shape.length > 1 ? [width] : [];
+  const rest = spec.shape.slice(1);
   switch (form.kind) {
     case 'separate':
       return form.names.map(name => ({ name, shape: [rows, ...rest] }));
@@ -52,7 +52,9 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
 /** The form in which a file stores a parameter; undefined if it stores the parameter as the model uses it, or not at all. */
 function formIn(spec: ParameterSpec, tensors: Tensors): StoredForm | undefined {
   if (!isStacked(spec) || tensors.get(spec.name)?.shape.join() === spec.shape.join()) return undefined;
-  return spec.stack.forms.find(form => tensorsOf(spec, form).some(({ name }) => tensors.has(name)));
+  const { forms } = spec.stack;
+  const fits = (form: StoredForm) => tensorsOf(spec, form).every(({ name, shape }) => tensors.get(name)?.shape.join() === shape.join());
+  return forms.find(fits) ?? forms.find(form => tensorsOf(spec, form).some(({ name }) => tensors.has(name)));
 }
 
 /** Every mismatch, as a sentence, of the tensors that replace a parameter; undefined if a file stores it unchanged, or not at all. */
@@ -226,7 +228,7 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
     const held = formIn(spec, tensors);
     if (!held || !isStacked(spec)) continue;
     // Transformers stores the whole parameter as one tensor.
-    if (held.kind === 'runs') {
+    if (isForeign && held.kind === 'runs') {
       wholes.push({ name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) });
       continue;
     }

@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 # Norms per head; the same as distances from 1, with windows; blocks that read keys and values of others, with an input for each; and rows
 # of queries, keys and values (or gate and up) in one layer; a multiplier before and after every layer.
-FOLDERS = ['qwen3', 'qwen3_5', 'lfm2', 'cohere2', 'falcon_h1', 'gemma3', 'gemma4', 'phi3']
+FOLDERS = ['qwen3', 'qwen3_5', 'olmo_hybrid', 'lfm2', 'cohere2', 'falcon_h1', 'gemma3', 'gemma4', 'phi3']
 # Tokens of each sample, and the number at its start that are not targets.
 LENGTHS, PROMPTS = [11, 4, 7, 9], [5, 1, 3, 2]
 
@@ -32,8 +32,8 @@ def batch_of(indices, vocabulary):
     return {name: torch.tensor(values) for name, values in rows.items()}
 
 
-# A norm that multiplies by a gate after it, which does not belong to it.
-GATED = 'Qwen3_5RMSNormGated'
+# Norms that multiply by a gate after them, which does not belong to them.
+GATED = ('Qwen3_5RMSNormGated', 'OlmoHybridRMSNormGated')
 
 
 def normed(module, x):
@@ -49,7 +49,7 @@ def scores_of(name):
         def hook(module, args, out):
             if not is_watching[0]:
                 return
-            read = args[0] if isinstance(module, torch.nn.Linear) else normed(module, args[0]) if type(module).__name__ == GATED else out
+            read = args[0] if isinstance(module, torch.nn.Linear) else normed(module, args[0]) if type(module).__name__ in GATED else out
             square = read.detach().double().square().flatten(0, -2).sum(0)
             if isinstance(module, torch.nn.Embedding):
                 square = torch.bincount(args[0].flatten(), minlength=vocabulary).double()

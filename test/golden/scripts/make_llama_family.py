@@ -6,6 +6,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from file_names import file_names
+from safetensors.torch import load_file, save_file
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
@@ -13,6 +14,7 @@ from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
+from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
@@ -30,7 +32,22 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note='float32, eval mode; every parameter jittered by 0.05*randn so biases and norms matter')
 
 
-def make(name, model_class, config, seed, tokens):
+def as_published(path, sizes):
+    """Rewrites a file of OLMo Hybrid as Ai2 publishes it: parts of convolutions by the sizes of queries, keys and values, and norms by the kind of block."""
+    held, kept = load_file(path), {}
+    for name, values in held.items():
+        at = name.split('linear_attn.')[0]
+        if name.endswith('q_conv1d.weight'):
+            whole = torch.cat([held[f'{at}linear_attn.{part}_conv1d.weight'] for part in 'qkv'])
+            kept.update({f'{at}linear_attn.{part}_conv1d.weight': values.clone() for part, values in zip('qkv', whole.split(sizes))})
+        elif name.endswith('feedforward_layer_norm.weight') and name.replace('feedforward', 'attention') not in held:
+            kept[name.replace('feedforward_layer_norm', 'post_attention_layernorm')] = values
+        elif '_conv1d' not in name:
+            kept[name] = values
+    save_file(kept, path, metadata=dict(format='pt'))
+
+
+def make(name, model_class, config, seed, tokens, published=None):
     """Saves a jittered random model with its results for a padded batch of two."""
     if ONLY and name not in ONLY:
         return
@@ -56,6 +73,9 @@ def make(name, model_class, config, seed, tokens):
     labels[0, 1:4] = -100
     folder = os.path.join(OUT, name)
     model.save_pretrained(folder)
+    if published:
+        as_published(os.path.join(folder, 'model.safetensors'), published)
+        model = model_class.from_pretrained(folder, dtype=torch.float32).eval()
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
     # For a model that also takes images: under the current names.
@@ -95,6 +115,16 @@ make('qwen3_5', Qwen3_5ForCausalLM, Qwen3_5TextConfig(**{**delta, 'tie_word_embe
 towers = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_size=4, out_hidden_size=32, num_position_embeddings=16)
 make('qwen3_5_images', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_config={**delta, 'linear_num_value_heads': 2, 'attention_bias': True}, vision_config=towers,
      image_token_id=60, video_token_id=61, vision_start_token_id=62, vision_end_token_id=63), 411, 20)
+
+# Norms before the parts of blocks with a state, and after those of blocks with attention; states of more than one chunk with negative
+# eigenvalues and without positions, as Ai2 publishes them; then two value heads per key head, positions, biases, and rates of at most 1, as
+# Transformers saves them.
+hybrid = {**{k: v for k, v in small.items() if k != 'num_hidden_layers'}, 'max_position_embeddings': 128, 'rms_norm_eps': 1e-3}
+make('olmo_hybrid', OlmoHybridForCausalLM, OlmoHybridConfig(**hybrid, num_hidden_layers=3, layer_types=['linear_attention', 'full_attention', 'linear_attention'],
+     linear_num_key_heads=4, linear_num_value_heads=4, linear_key_head_dim=4, linear_value_head_dim=8, rope_theta=None), 641, 72, published=[16, 16, 32])
+make('olmo_hybrid_saved', OlmoHybridForCausalLM, OlmoHybridConfig(**{**hybrid, 'tie_word_embeddings': True}, num_hidden_layers=2, layer_types=['full_attention', 'linear_attention'],
+     linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=3, linear_allow_neg_eigval=False,
+     attention_bias=True), 651, 20)
 
 # Soft caps that take effect, a scale other than the head's; then neither, with a window longer than the sequence.
 gemma = dict(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, attn_implementation='eager')

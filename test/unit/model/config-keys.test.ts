@@ -62,6 +62,10 @@ const needed: Readonly<Record<string, object>> = {
   glm4_moe_lite: { num_key_value_heads: 4 },
   mistral4: { num_key_value_heads: 4 },
   qwen3_5: { layer_types: ['linear_attention', 'full_attention'] },
+  olmo_hybrid: {
+    ...{ num_key_value_heads: null, layer_types: ['linear_attention', 'full_attention'] },
+    ...{ linear_num_key_heads: null, linear_num_value_heads: null, linear_key_head_dim: null, linear_value_head_dim: null },
+  },
   qwen3_5_moe: { layer_types: ['linear_attention', 'full_attention'] },
   qwen3_next: { layer_types: ['linear_attention', 'full_attention'] },
   gemma3: { num_key_value_heads: 2 },

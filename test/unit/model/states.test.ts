@@ -45,7 +45,7 @@ async function statesOf({ folder, model, tokens, inputsOf, feeds }: Passed): Pro
 }
 
 // A recurrence with a convolution, a convolution alone, and a recurrence whose convolution has a bias.
-describe.each(['qwen3_5', 'lfm2', 'granite4_mamba'])('%s', name => {
+describe.each(['qwen3_5', 'olmo_hybrid_saved', 'lfm2', 'granite4_mamba'])('%s', name => {
   const folder = join(import.meta.dirname, '..', '..', 'golden', name);
   const model = causalModel(readRecord(join(folder, 'config.json')));
 

@@ -36,7 +36,7 @@ describe('published configs', () => {
       shared: { intermediateSize: 512 },
       layers: Array(4).fill(true),
     });
-    expect(delta).toMatchObject({ layers: [true, true, true, false], isByHead: true });
+    expect(delta).toMatchObject({ layers: [true, true, true, false], storage: 'by head' });
     expect(positions[3]).toMatchObject({ features: 64, theta: 1e7 });
   });
 

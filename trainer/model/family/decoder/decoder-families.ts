@@ -37,6 +37,7 @@ import { mistral4 } from './families/mistral4.ts';
 import { mixtral } from './families/mixtral.ts';
 import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
+import { olmoHybrid } from './families/olmo-hybrid.ts';
 import { olmoe } from './families/olmoe.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
@@ -65,6 +66,7 @@ const families = {
   SmolLM3ForCausalLM: smollm3,
   Olmo2ForCausalLM: olmo2,
   Olmo3ForCausalLM: olmo3,
+  OlmoHybridForCausalLM: olmoHybrid,
   OlmoeForCausalLM: olmoe,
   Phi3ForCausalLM: phi3,
   MinistralForCausalLM: ministral,
@@ -127,7 +129,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
   const { biases, windows, innerNorms, cap, scale = headDim ** -0.5 } = own;
   return {
     family: described.family,
-    names: names ?? described.names ?? llamaNames,
+    names: names ?? own.names ?? described.names ?? llamaNames,
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     blocks: c.num_hidden_layers,

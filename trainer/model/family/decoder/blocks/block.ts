@@ -3,7 +3,7 @@
 import type { Node } from '../../../../graph/graph.ts';
 import { elementAt, required } from '../../../../narrow.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
-import type { ModuleSpec, ParameterSpec } from '../../../module-specs.ts';
+import { inParts, type ModuleSpec, type ParameterSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './added-experts.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './attention.ts';
@@ -15,6 +15,7 @@ import { type LatentBlock, latentBlock, latentModules, traceLatent } from './lat
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
 import { type MambaBlock, mambaBlock, mambaModules, traceMamba } from './mamba.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
+import type { BlockNames } from './names.ts';
 import { normed, normOf } from './norms.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
@@ -46,16 +47,21 @@ export interface Block {
 export function blockOf(config: DecoderConfig, layer: number): Block {
   const { names, parts } = config;
   const own = names.block(layer);
-  const norm = (name: string | undefined) => (name === undefined ? undefined : normOf(config, name, layer));
+  const norm = (place: keyof BlockNames['norms']): ModuleSpec | undefined => {
+    const [name, other] = [own.norms[place], own.otherNorms?.[place]];
+    if (name === undefined) return undefined;
+    const spec = normOf(config, name, layer);
+    return other === undefined ? spec : inParts(spec, { [other]: config.hiddenSize });
+  };
   const [mixes, feeds] = [parts?.[layer] !== 'mlp', parts?.[layer] !== 'mixer'];
   return {
-    beforeAttention: mixes ? norm(own.norms.beforeAttention) : undefined,
+    beforeAttention: mixes ? norm('beforeAttention') : undefined,
     mixers: mixersOf(config, layer),
-    afterAttention: norm(own.norms.afterAttention),
-    beforeMlp: feeds ? norm(own.norms.beforeMlp) : undefined,
+    afterAttention: norm('afterAttention'),
+    beforeMlp: feeds ? norm('beforeMlp') : undefined,
     mlp: feeds ? feedOf(config, layer) : undefined,
     added: addedExperts(config, layer),
-    afterMlp: norm(own.norms.afterMlp),
+    afterMlp: norm('afterMlp'),
     input: blockInput(config, layer),
     scale: config.scalesBlocks ? { name: own.scale, shape: [1], buffer: true } : undefined,
   };
@@ -146,14 +152,13 @@ function mix(tracer: Tracer, mixer: Mixer, x: Node, params: BlockParams): Node {
     const latent = required(config.latent, 'the description of latent attention');
     return traceLatent(tracer, x, { ...params, latent, block: mixer });
   }
-  const { epsilon } = config.norms;
   if (isMamba(mixer)) {
     const mamba = required(config.mamba, 'the description of Mamba');
-    return traceMamba(tracer, x, { ...params, mamba, block: mixer, epsilon });
+    return traceMamba(tracer, x, { ...params, mamba, block: mixer, epsilon: config.norms.epsilon });
   }
   if (isDelta(mixer)) {
     const delta = required(config.delta, 'the description of the recurrent state');
-    return traceDelta(tracer, x, { ...params, delta, block: mixer, epsilon });
+    return traceDelta(tracer, x, { ...params, delta, block: mixer });
   }
   const { graph } = tracer;
   const { inputMultiplier, outputMultiplier } = config.attention;

@@ -1,4 +1,7 @@
-/** The products that a delta net computes from its input: four layers (Qwen3.5), or two with one run of rows per key head (Qwen3-Next). */
+/**
+ * The products that a delta net computes from its input: four layers (Qwen3.5), two with one run of rows per key head (Qwen3-Next), or six
+ * (OLMo Hybrid).
+ */
 
 import type { Node } from '../../../../graph/graph.ts';
 import { linearSpec, type ModuleSpec, type RowRun, type Stack, withHeads } from '../../../module-specs.ts';
@@ -11,15 +14,20 @@ export interface DeltaHeads {
   readonly heads: number;
   readonly keyDim: number;
   readonly valueDim: number;
-  /** Set if all rows that belong to one key head are contiguous. */
-  readonly isByHead?: true;
+  /**
+   * How the products are stored.
+   * - joined: queries, keys and values in one matrix
+   * - by head: all rows that belong to one key head are contiguous
+   * - apart: one matrix each
+   */
+  readonly storage: 'joined' | 'by head' | 'apart';
 }
 
 export type DeltaProducts =
   | {
       readonly kind: 'separate';
-      /** Queries, keys and values in one matrix. */
-      readonly qkv: ModuleSpec;
+      /** Queries, keys and values: three layers, or one with all rows. */
+      readonly qkv: readonly ModuleSpec[];
       /** The gate of the output. */
       readonly gate: ModuleSpec;
       /** How much each head writes, and how fast it forgets. */
@@ -50,11 +58,11 @@ const sizesOf = ({ keyHeads, heads, keyDim, valueDim }: DeltaHeads): Sizes => ({
 
 /** @param path the name of the delta net */
 export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: number, path: string): DeltaProducts {
-  const { keyHeads, heads, keyDim, valueDim, isByHead } = delta;
+  const { keyHeads, heads, keyDim, valueDim, storage } = delta;
   const { keys, values, shared } = sizesOf(delta);
   const linear = (name: string, rows: number): ModuleSpec =>
     linearSpec(`${path}.${name}`, { part: 'attention', layer }, rows, hiddenSize, false);
-  if (isByHead) {
+  if (storage === 'by head') {
     const wide = shared * valueDim;
     const rows = 2 * keyDim + 2 * wide;
     const whole = withHeads(linear('in_proj_qkvz', keyHeads * rows), { rows });
@@ -73,10 +81,23 @@ export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: numb
       rateDecay: withHeads(linear('in_proj_ba', 2 * heads), { rows: 2 * shared }),
     };
   }
+  if (storage === 'apart') {
+    return {
+      kind: 'separate',
+      qkv: [
+        withHeads(linear('q_proj', keys), { rows: keyDim }),
+        withHeads(linear('k_proj', keys), { rows: keyDim }),
+        withHeads(linear('v_proj', values), { rows: valueDim }),
+      ],
+      gate: withHeads(linear('g_proj', values), { rows: valueDim }),
+      rate: linear('b_proj', heads),
+      decay: linear('a_proj', heads),
+    };
+  }
   const qkv = withSections(linear('in_proj_qkv', 2 * keys + values), { q_proj: keys, k_proj: keys, v_proj: values });
   return {
     kind: 'separate',
-    qkv: keyDim === valueDim ? withHeads(qkv, { rows: keyDim }) : qkv,
+    qkv: [keyDim === valueDim ? withHeads(qkv, { rows: keyDim }) : qkv],
     gate: withHeads(linear('in_proj_z', values), { rows: valueDim }),
     rate: linear('in_proj_b', heads),
     decay: linear('in_proj_a', heads),
@@ -85,7 +106,7 @@ export function deltaProducts(delta: DeltaHeads, hiddenSize: number, layer: numb
 
 /** The modules in the order of the forward pass. */
 export const deltaProductModules = (products: DeltaProducts): ModuleSpec[] =>
-  products.kind === 'separate' ? [products.qkv, products.gate, products.rate, products.decay] : [products.qkvGate, products.rateDecay];
+  products.kind === 'separate' ? [...products.qkv, products.gate, products.rate, products.decay] : [products.qkvGate, products.rateDecay];
 
 export interface DeltaParts {
   /** Queries, keys and values of all heads, [tokens, channels]. */
@@ -103,7 +124,8 @@ export function traceDeltaProducts(tracer: Tracer, products: DeltaProducts, delt
   const { graph } = tracer;
   if (products.kind === 'separate') {
     const { qkv, gate, rate, decay } = products;
-    return { qkv: tracer.linear(qkv, x), gate: tracer.linear(gate, x), rate: tracer.linear(rate, x), decay: tracer.linear(decay, x) };
+    const parts = qkv.map(module => tracer.linear(module, x));
+    return { qkv: graph.concat(parts, 1), gate: tracer.linear(gate, x), rate: tracer.linear(rate, x), decay: tracer.linear(decay, x) };
   }
   const { keyHeads, keyDim, valueDim } = delta;
   const { shared } = sizesOf(delta);

@@ -1,4 +1,7 @@
-/** The token mixer with a recurrent state: the gated delta net of Qwen3.5 and Qwen3-Next (Yang et al. 2024, "Gated Delta Networks"). */
+/**
+ * The token mixer with a recurrent state: the gated delta net of Qwen3.5, Qwen3-Next and OLMo Hybrid (Yang et al. 2024, "Gated Delta
+ * Networks").
+ */
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { lastOf } from '../../../../narrow.ts';
@@ -7,7 +10,7 @@ import { rmsNorm } from '../../../layer/norm.ts';
 import { causalConvolution, lastTokens } from '../../../layer/recurrent/causal-convolution.ts';
 import { deltaRule } from '../../../layer/recurrent/delta-rule.ts';
 import type { StateShape } from '../../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
+import { inParts, linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import {
   type DeltaHeads,
@@ -26,6 +29,10 @@ export interface DecoderDelta extends DeltaHeads {
   readonly width: number;
   /** The activation after the convolution. */
   readonly activation: string;
+  /** The maximum rate; beyond 1, a token may reverse what the state holds at its key (negative eigenvalues). */
+  readonly maxRate: 1 | 2;
+  /** Epsilon of the norm of the output, added to the mean square. */
+  readonly epsilon: number;
 }
 
 export interface DeltaBlock {
@@ -47,16 +54,29 @@ export const stateShape = (delta: DecoderDelta): StateShape => ({
 
 /** @param at the name of the block */
 export function deltaBlock(delta: DecoderDelta, hiddenSize: number, layer: number, at: string): DeltaBlock {
-  const { heads, valueDim, width } = delta;
+  const { heads, valueDim, width, storage } = delta;
   const path = `${at}.linear_attn`;
+  const kernel = mixerKernel(path, 'conv1d', layer, { channels: channelsOf(delta), width });
+  const names = storage === 'apart' ? { norm: 'o_norm', o: 'o_proj' } : { norm: 'norm', o: 'out_proj' };
   return {
     products: deltaProducts(delta, hiddenSize, layer, path),
     decayScale: mixerParameter(path, 'A_log', layer, [heads]),
     decayBias: mixerParameter(path, 'dt_bias', layer, [heads]),
-    convolution: mixerKernel(path, 'conv1d', layer, { channels: channelsOf(delta), width }),
-    norm: normSpec(`${path}.norm`, layer, valueDim),
-    o: withHeads(linearSpec(`${path}.out_proj`, { part: 'attention', layer }, hiddenSize, heads * valueDim, false), { columns: valueDim }),
+    convolution: storage === 'apart' ? inParts(kernel, ...kernelForms(delta, path)) : kernel,
+    norm: normSpec(`${path}.${names.norm}`, layer, valueDim),
+    o: withHeads(linearSpec(`${path}.${names.o}`, { part: 'attention', layer }, hiddenSize, heads * valueDim, false), {
+      columns: valueDim,
+    }),
   };
+}
+
+/** The forms of the kernel in files: those of queries, keys and values; Transformers 5.24 writes three of one size under these names. */
+function kernelForms(delta: DecoderDelta, path: string): Readonly<Record<string, number>>[] {
+  const { keyHeads, heads, keyDim, valueDim } = delta;
+  const named = (q: number, k: number, v: number) => ({ [`${path}.q_conv1d`]: q, [`${path}.k_conv1d`]: k, [`${path}.v_conv1d`]: v });
+  const [channels, keys] = [channelsOf(delta), keyHeads * keyDim];
+  const third = Math.ceil(channels / 3);
+  return [named(keys, keys, heads * valueDim), named(third, third, channels - 2 * third)];
 }
 
 /** The modules in the order of the forward pass. */
@@ -67,8 +87,6 @@ export const deltaModules = ({ products, convolution, decayScale, decayBias, nor
 export interface TraceDeltaParams extends MixerParams {
   readonly delta: DecoderDelta;
   readonly block: DeltaBlock;
-  /** Epsilon of the norm, added to the mean square. */
-  readonly epsilon: number;
 }
 
 /** Added to the squared norm that queries and keys are divided by, as in Transformers. */
@@ -77,7 +95,7 @@ const LENGTH_EPSILON = 1e-6;
 /** x [batch · tokens, hidden] → the same shape. */
 export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): Node {
   const { graph } = tracer;
-  const { delta, block, layer, inputs, batch, tokens, epsilon } = params;
+  const { delta, block, layer, inputs, batch, tokens } = params;
   const { keyHeads, heads, keyDim, valueDim } = delta;
   const { states } = inputs;
   const { qkv, gate, ...controls } = traceDeltaProducts(tracer, block.products, delta, presentOf(tracer, x, params));
@@ -104,7 +122,7 @@ export function traceDelta(tracer: Tracer, x: Node, params: TraceDeltaParams): N
   }
   const rows = batch * tokens * heads;
   const byHead = graph.reshape(graph.transpose(rule.y, [0, 2, 1, 3]), [rows, valueDim]);
-  const gated = swiglu(graph, graph.reshape(gate, [rows, valueDim]), tracer.rmsNorm(block.norm, byHead, epsilon));
+  const gated = swiglu(graph, graph.reshape(gate, [rows, valueDim]), tracer.rmsNorm(block.norm, byHead, delta.epsilon));
   return tracer.linear(block.o, graph.reshape(gated, [batch * tokens, heads * valueDim]));
 }
 
@@ -115,8 +133,8 @@ function scaledTo(graph: Graph, x: Node, length: number): Node {
 }
 
 /**
- * How much of its state each head keeps and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b), [batch, heads,
- * tokens].
+ * How much of its state each head keeps and writes at each token: decay −e^(A_log) · softplus(a + dt_bias), rate σ(b) · its maximum,
+ * [batch, heads, tokens].
  */
 function stateControls(
   tracer: Tracer,
@@ -125,7 +143,7 @@ function stateControls(
 ): { decay: Node; rate: Node } {
   const { graph } = tracer;
   const speed = graph.neg(graph.exp(tracer.parameter(block.decayScale.weight)));
-  const rate = graph.sigmoid(products.rate);
+  const rate = graph.mul(graph.sigmoid(products.rate), delta.maxRate);
   const decay = graph.mul(softplus(graph, graph.add(products.decay, tracer.parameter(block.decayBias.weight))), speed);
   const isRead = states && graph.reshape(isReadOf(graph, states.counts, tokens), [batch, 1, tokens]);
   const byHead = (y: Node): Node => {

@@ -3,7 +3,7 @@
 import type { Node } from '../../../../graph/graph.ts';
 import { atLeast, elementAt } from '../../../../narrow.ts';
 import { activationOf, gatedActivation } from '../../../layer/activation.ts';
-import { linearSpec, type ModuleSpec, type Place, type RowRun, type Stack } from '../../../module-specs.ts';
+import { inParts, linearSpec, type ModuleSpec, type Place } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { BlockNames } from './names.ts';
 import { products, withSections } from './products.ts';
@@ -44,9 +44,8 @@ export function mlpOf(
   const place: Place = { part: 'mlp', layer };
   const feeds = (name: string, rows: number): ModuleSpec => linearSpec(name, place, rows, hiddenSize, biased);
   const apart = [...(names.gate === undefined ? [] : [names.gate]), names.up];
-  const parts = apart.map((name): RowRun => ({ name: `${name}.weight`, begin: 0, rows: inner }));
-  const stack: Stack = { experts: 1, forms: [{ kind: 'runs', parts }] };
-  const both = (module: ModuleSpec): ModuleSpec => (names.isApartInGguf ? { ...module, weight: { ...module.weight, stack } } : module);
+  const both = (module: ModuleSpec): ModuleSpec =>
+    names.isApartInGguf ? inParts(module, Object.fromEntries(apart.map(name => [name, inner]))) : module;
   return {
     inner,
     isGated: names.gateUp !== undefined || names.gate !== undefined,

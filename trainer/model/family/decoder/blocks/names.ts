@@ -46,6 +46,8 @@ export interface BlockNames {
     readonly beforeMlp?: string;
     readonly afterMlp?: string;
   };
+  /** Other names that files may give these norms. */
+  readonly otherNorms?: BlockNames['norms'];
 }
 
 /** The names of Hugging Face's decoders, which differ in their norms. @param prefix of all names but the head's, with its dot */
@@ -109,6 +111,16 @@ export const llamaBareNames = withNorms(before, '');
 export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_PART}.`) ? `model${name.slice(TEXT_PART.length)}` : name);
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
+
+/** OLMo Hybrid's names, whose norms stand before the parts of blocks with a state, and after those of blocks with attention. */
+export const olmoHybridNames = (hasState: readonly boolean[]): DecoderNames => ({
+  ...olmoNames,
+  block: layer => {
+    const own = (hasState[layer] ? llamaNames : olmoNames).block(layer);
+    const [first, second] = [`${own.at}.attention_layer_norm`, `${own.at}.feedforward_layer_norm`];
+    return { ...own, otherNorms: hasState[layer] ? { beforeAttention: first, beforeMlp: second } : { afterAttention: second } };
+  },
+});
 
 /** Llama's names without those of gates. */
 export const arceeNames: DecoderNames = {

@@ -29,6 +29,8 @@ export interface Own
       >
     >,
     Partial<Pick<DecoderConfig, 'parts' | 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
+  /** The names, for families in which they depend on the config. */
+  readonly names?: DecoderNames;
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
   /** The heads of each block, for families whose blocks differ in them. */

@@ -80,7 +80,7 @@ export const qwen3Next = familyOf({
     const { delta, problems, ...blocks } = qwen35Blocks(c);
     return {
       ...blocks,
-      delta: { ...delta, isByHead: true },
+      delta: { ...delta, storage: 'by head' },
       experts: { ...mixtureOf(c), sumsToOne: c.norm_topk_prob, layers: mixtureLayers(c) },
       problems: [...problems, ...mixtureLayerProblems(c)],
     };

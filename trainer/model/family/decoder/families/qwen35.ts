@@ -55,6 +55,9 @@ function qwen35Delta(c: Config): DecoderDelta {
     valueDim: c.linear_value_head_dim,
     width: c.linear_conv_kernel_dim,
     activation: c.hidden_act,
+    storage: 'joined',
+    maxRate: 1,
+    epsilon: c.rms_norm_eps,
   };
 }
 

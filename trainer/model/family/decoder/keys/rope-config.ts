@@ -95,6 +95,12 @@ const numberOf = (value: unknown): number | undefined => (typeof value === 'numb
 export const partialRotaryFactor = (config: ConfigJson): number =>
   numberOf(ropeOf(config)[1].partial_rotary_factor) ?? numberOf(config.partial_rotary_factor) ?? 1;
 
+/** False if the config gives null in place of a base, which means positions without rotation in some families. */
+export function hasRopeBase(config: ConfigJson): boolean {
+  const { rope_theta: own } = ropeOf(config)[1];
+  return (own === undefined ? config.rope_theta : own) !== null;
+}
+
 const DEFAULT_THETA = 10000;
 const PLAIN: RopeScaling = { type: 'default' };
 
