@@ -54,7 +54,7 @@ const entryOf = <Read extends object>(
 const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
   const read = (config: ConfigJson) => decoderConfig(architecture, config);
   const build: ArchitectureEntry['build'] = (config, options) =>
-    options.problem === 'regression' ? scored({ architecture, config, options, hasHead: false }) : decoder(read(config));
+    options.problem === 'regression' ? scored(architecture, false, config, options) : decoder(read(config));
   return { keys: decoderKeysOf(architecture), read, build, withoutHead: config => decoder(read(config)) };
 };
 
@@ -64,15 +64,8 @@ const bareDecoderOf = (architecture: DecoderArchitecture, names: DecoderNames): 
   return { keys: decoderKeysOf(architecture), read, build: config => ({ ...decoder(read(config)), hasNoHead: true }) };
 };
 
-interface ScoredParams {
-  readonly architecture: DecoderArchitecture;
-  readonly config: ConfigJson;
-  readonly options: ModelOptions;
-  readonly hasHead: boolean;
-}
-
 /** @throws ModelConfigError */
-function scored({ architecture, config, options, hasHead }: ScoredParams): AnyModel {
+function scored(architecture: DecoderArchitecture, hasHead: boolean, config: ConfigJson, options: ModelOptions): AnyModel {
   const read = decoderConfig(architecture, config);
   return withScoreHead(decoder(read), { architecture, json: config, options, hasHead, padId: read.padId });
 }
@@ -81,7 +74,7 @@ function scored({ architecture, config, options, hasHead }: ScoredParams): AnyMo
 const scoredDecoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => ({
   keys: { ...decoderKeysOf(architecture), ...labelKeys },
   read: config => decoderConfig(architecture, config),
-  build: (config, options) => scored({ architecture, config, options, hasHead: true }),
+  build: (config, options) => scored(architecture, true, config, options),
 });
 
 const textPartOf = (architecture: TextPartArchitecture) =>
@@ -184,6 +177,8 @@ export const architectures = {
   FalconH1ForCausalLM: decoderOf('FalconH1ForCausalLM'),
   GPTNeoXModel: bareDecoderOf('GPTNeoXForCausalLM', gptNeoXBareNames),
   GPTNeoXForCausalLM: decoderOf('GPTNeoXForCausalLM'),
+  YoutuForCausalLM: decoderOf('YoutuForCausalLM'),
+  AfmoeForCausalLM: decoderOf('AfmoeForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
   Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
   GptOssForCausalLM: decoderOf('GptOssForCausalLM'),

@@ -1,5 +1,5 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, OLMoE, Granite 4
-and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, AFMoE, OLMoE,
+Granite 4 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
 packed here according to the format's definition; Transformers computes with the values that these blocks represent.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -8,6 +8,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
+from transformers import AfmoeConfig, AfmoeForCausalLM
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
                           GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
@@ -87,12 +88,12 @@ def make(name, model_class, config, seed, tokens, mxfp4=False, published=False):
             # States that last from chunk to chunk; those of a new model are forgotten within a few tokens.
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
-            p.add_((0.5 if re.search(r'((mlp|mixer)\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj|block_sparse_moe\.router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            p.add_((0.5 if re.search(r'((mlp|mixer)\.(gate|router|shared_expert_gate)|feed_forward\.gate|router\.proj|router\.gate|block_sparse_moe\.router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
                 packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
                 p.copy_(stands_for.transpose(1, 2))
-        # Biases that are added to the experts' scores for the choice of experts.
-        for n, p in model.named_buffers():
+        # Biases that are added to the experts' scores for the choice of experts; AFMoE's are parameters that are not trained.
+        for n, p in [*model.named_buffers(), *((n, p) for n, p in model.named_parameters() if not p.requires_grad)]:
             if n.endswith(('expert_bias', 'e_score_correction_bias')):
                 p.add_(0.3 * torch.randn(p.shape, generator=generator))
     ids = torch.randint(3, config.get_text_config().vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
@@ -187,6 +188,14 @@ if __name__ == '__main__':
     # Experts that a softmax scores, with a bias, after a plain block, next to two that compute every token.
     make('ernie4_5_moe', Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, intermediate_size=40,
          moe_intermediate_size=16, moe_num_experts=6, moe_k=2, moe_num_shared_experts=2), 611, 12)
+    # Gates on every feature of attention, norms before and after all parts, windows in the blocks that rotate, scaled embeddings, and experts that
+    # sigmoids with a bias choose, after a plain block, next to two that compute every token.
+    make('afmoe', AfmoeForCausalLM, AfmoeConfig(**{**small, 'num_hidden_layers': 3}, head_dim=12, intermediate_size=40, moe_intermediate_size=16, num_experts=6,
+         num_experts_per_tok=2, num_shared_experts=2, num_dense_layers=1, route_scale=1.7, sliding_window=5, mup_enabled=True,
+         layer_types=['sliding_attention', 'full_attention', 'sliding_attention']), 661, 16)
+    # Biases, embeddings as they are, which are the head too, and experts in all blocks.
+    make('afmoe_tied', AfmoeForCausalLM, AfmoeConfig(**{**small, 'tie_word_embeddings': True}, head_dim=8, intermediate_size=40, moe_intermediate_size=16, num_experts=4,
+         num_experts_per_tok=1, num_shared_experts=1, num_dense_layers=0, global_attn_every_n_layers=2, attention_bias=True), 671, 12)
     # Weights that do not sum to 1, and norms over all queries, or keys, together.
     make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)
     # Mamba-2, and an MLP for every token next to the experts.

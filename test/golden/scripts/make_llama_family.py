@@ -15,6 +15,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
+from transformers import YoutuConfig, YoutuForCausalLM
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
@@ -212,6 +213,13 @@ make('gpt_neox', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'hidden_size': 64}
 make('gpt_neox_sequential', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'tie_word_embeddings': True}, use_parallel_residual=False, rotary_pct=0.5, rotary_emb_base=500.0,
      attention_bias=False, hidden_act='gelu_new'), 651, 12)
 make('apertus', ApertusForCausalLM, ApertusConfig(**small, rope_parameters=LLAMA3), 631, 12)
+# Latent attention in front of plain MLPs: queries from a latent vector with biases, heads with narrower values, yarn that scales the scores; then
+# queries from the states, and rotation in halves.
+youtu = {**small, 'num_key_value_heads': 4, 'kv_lora_rank': 12}
+make('youtu', YoutuForCausalLM, YoutuConfig(**youtu, q_lora_rank=20, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6, attention_bias=True, rope_parameters=dict(
+     rope_type='yarn', rope_theta=10000.0, factor=4.0, mscale=1.0, mscale_all_dim=0.7, original_max_position_embeddings=16)), 681, 24)
+make('youtu_tied', YoutuForCausalLM, YoutuConfig(**{**youtu, 'tie_word_embeddings': True}, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=16,
+     rope_interleave=False), 691, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)
 # Norms after the rotation, whose weight differs between the two features of a pair; a stretched base, and dynamic scaling.

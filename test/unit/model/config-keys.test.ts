@@ -62,6 +62,8 @@ const needed: Readonly<Record<string, object>> = {
   glm4_moe_lite: { num_key_value_heads: 4 },
   mistral4: { num_key_value_heads: 4 },
   qwen3_5: { layer_types: ['linear_attention', 'full_attention'] },
+  youtu: { num_key_value_heads: 4 },
+  afmoe: { num_key_value_heads: null, head_dim: 8 },
   olmo_hybrid: {
     ...{ num_key_value_heads: null, layer_types: ['linear_attention', 'full_attention'] },
     ...{ linear_num_key_heads: null, linear_num_value_heads: null, linear_key_head_dim: null, linear_value_head_dim: null },

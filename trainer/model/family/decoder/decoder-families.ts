@@ -12,6 +12,7 @@ import type { ConfigProblem } from '../../model-spec.ts';
 import { paddingRow } from '../common-keys.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, llamaNames } from './blocks/names.ts';
+import { afmoe } from './families/afmoe.ts';
 import { apertus } from './families/apertus.ts';
 import { arcee } from './families/arcee.ts';
 import { cohere2 } from './families/cohere2.ts';
@@ -46,6 +47,7 @@ import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
 import { seedOss } from './families/seed-oss.ts';
 import { smollm3 } from './families/smollm3.ts';
+import { youtu } from './families/youtu.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
 import { expertProblems } from './keys/expert-keys.ts';
 import { everywhere, type Windows } from './keys/layers.ts';
@@ -68,6 +70,7 @@ const families = {
   Olmo3ForCausalLM: olmo3,
   OlmoHybridForCausalLM: olmoHybrid,
   OlmoeForCausalLM: olmoe,
+  AfmoeForCausalLM: afmoe,
   Phi3ForCausalLM: phi3,
   MinistralForCausalLM: ministral,
   Ministral3ForCausalLM: ministral3,
@@ -86,6 +89,7 @@ const families = {
   Glm4MoeForCausalLM: glm4Moe,
   Glm4MoeLiteForCausalLM: glm4MoeLite,
   DeepseekV3ForCausalLM: deepseekV3,
+  YoutuForCausalLM: youtu,
   Exaone4ForCausalLM: exaone4,
   SeedOssForCausalLM: seedOss,
   ApertusForCausalLM: apertus,

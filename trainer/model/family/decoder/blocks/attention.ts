@@ -20,8 +20,8 @@ export interface AttentionBlock {
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;
   readonly sinks: ModuleSpec | undefined;
-  /** One gate for each head. */
-  readonly headGates: ModuleSpec | undefined;
+  /** Gates from a layer of their own: one for each head, or for each of its features. */
+  readonly gates: ModuleSpec | undefined;
   readonly o: ModuleSpec;
 }
 
@@ -32,6 +32,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
   const own = names.block(layer);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
   const perQuery = attention.gated === 'features' ? 2 : 1;
+  const gateRows = attention.gated === 'heads' ? 1 : attention.gated === 'features apart' ? headDim : 0;
   const attends = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
   const makesHeads = (name: string, out: number, rows = headDim, biased = biases.qkv) =>
@@ -52,7 +53,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     qNorm: headNorm(own.qNorm, queries),
     kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,
     sinks: attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
-    headGates: attention.gated === 'heads' ? makesHeads(own.headGates, heads, 1, false) : undefined,
+    gates: gateRows > 0 ? makesHeads(own.gates, heads * gateRows, gateRows, false) : undefined,
     o: withHeads(attends(own.o, hiddenSize, queries, biases.output), { columns: headDim }),
   };
 }
@@ -66,12 +67,12 @@ function sizesOf({ heads, gated }: Pick<DecoderAttention, 'heads' | 'gated'>, sh
 }
 
 /** The modules in the order of the forward pass. */
-export const attentionModules = ({ qkv, qNorm, kNorm, sinks, headGates, o }: AttentionBlock): readonly (ModuleSpec | undefined)[] => [
+export const attentionModules = ({ qkv, qNorm, kNorm, sinks, gates, o }: AttentionBlock): readonly (ModuleSpec | undefined)[] => [
   ...qkv,
   qNorm,
   kNorm,
   sinks,
-  headGates,
+  gates,
   o,
 ];
 
@@ -153,8 +154,8 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
   });
   const attended = graph.transpose(out, [0, 2, 1, 3]);
   const byFeature = (y: Node): Node => graph.reshape(y, [batch * tokens, heads * headDim]);
-  if (block.headGates) {
-    const gates = graph.reshape(graph.sigmoid(tracer.linear(block.headGates, x)), [batch, tokens, heads, 1]);
+  if (block.gates) {
+    const gates = graph.reshape(graph.sigmoid(tracer.linear(block.gates, x)), [batch, tokens, heads, gated === 'heads' ? 1 : headDim]);
     return tracer.linear(block.o, byFeature(graph.mul(attended, gates)));
   }
   return tracer.linear(block.o, gated ? graph.mul(byFeature(attended), graph.sigmoid(part(1))) : byFeature(attended));

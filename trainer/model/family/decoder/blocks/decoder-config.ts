@@ -92,10 +92,12 @@ export interface DecoderAttention {
   /** True if each head has one score in addition to those of keys, which takes a share of the probabilities. */
   readonly sinks: boolean;
   /**
-   * Sigmoid gates on the outputs of the heads: one for each feature, whose rows follow the head's queries, or one for each head, from a layer
-   * of their own.
+   * Sigmoid gates on the outputs of the heads.
+   * - features: one for each feature, whose rows follow the head's queries
+   * - features apart: one for each feature, from a layer of their own
+   * - heads: one for each head, from a layer of their own
    */
-  readonly gated: 'features' | 'heads' | undefined;
+  readonly gated: 'features' | 'features apart' | 'heads' | undefined;
   /** Dropout of the probabilities, in training. */
   readonly dropout: number;
   /** True if a query also attends to later keys; with a window, only to those within it. */

@@ -38,6 +38,9 @@ export const qwenExperts: ExpertNames = {
   down: named('mlp', 'down_proj', downOf),
 };
 
+/** AFMoE's, with the router in a module of its own. */
+export const afmoeExperts: ExpertNames = { ...qwenExperts, router: 'mlp.router.gate' };
+
 export const lfm2Experts: ExpertNames = {
   router: 'feed_forward.gate',
   inner: [

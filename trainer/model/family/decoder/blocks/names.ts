@@ -21,8 +21,8 @@ export interface BlockNames {
   readonly qkv?: string;
   readonly o: string;
   readonly sinks: string;
-  /** One gate for each head. */
-  readonly headGates: string;
+  /** Gates of heads, or of their features, from a layer of their own. */
+  readonly gates: string;
   /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
@@ -69,7 +69,7 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model.'): DecoderNames 
       v: `${at}.self_attn.v_proj`,
       o: `${at}.self_attn.o_proj`,
       sinks: `${at}.self_attn.sinks`,
-      headGates: `${at}.self_attn.gate_proj`,
+      gates: `${at}.self_attn.gate_proj`,
       qNorm: `${at}.self_attn.q_norm`,
       kNorm: `${at}.self_attn.k_norm`,
       gate: `${at}.mlp.gate_proj`,
@@ -111,6 +111,14 @@ export const llamaBareNames = withNorms(before, '');
 export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_PART}.`) ? `model${name.slice(TEXT_PART.length)}` : name);
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
+
+/** AFMoE's names, with norms before and after attention and MLP. */
+export const afmoeNames = withNorms({
+  beforeAttention: 'input_layernorm',
+  afterAttention: 'post_attention_layernorm',
+  beforeMlp: 'pre_mlp_layernorm',
+  afterMlp: 'post_mlp_layernorm',
+});
 
 /** OLMo Hybrid's names, whose norms stand before the parts of blocks with a state, and after those of blocks with attention. */
 export const olmoHybridNames = (hasState: readonly boolean[]): DecoderNames => ({

@@ -34,17 +34,18 @@ export const latentKeys = {
 } as const satisfies KeyTable;
 
 /** Transformers uses the head size as the size of the part that rotates, which positions are computed for. */
-const ropeDimDefault =
+export const ropeDimDefault =
   (usual: number) =>
   ({ qk_rope_head_dim: given }: Readonly<Record<string, unknown>>) => ({ head_dim: given ?? usual });
 
-type Config = ConfigValues<typeof latentKeys> & Parameters<typeof groupedExperts>[0];
+type Latent = ConfigValues<typeof latentKeys>;
+type Config = Latent & Parameters<typeof groupedExperts>[0];
 
 /**
  * Blocks of latent attention.
  * @param heads the key whose value `head_dim` must have, and that value
  */
-export const latentBlocks = (c: Config, experts: DecoderExperts, [headKey, headDim]: readonly [key: string, value: number]): Own => {
+export const latentBlocks = (c: Latent, [headKey, headDim]: readonly [key: string, value: number]) => {
   const { qk_nope_head_dim: nopeDim, qk_rope_head_dim: ropeDim, v_head_dim: valueDim } = c;
   const heads = c.num_attention_heads;
   return {
@@ -54,7 +55,6 @@ export const latentBlocks = (c: Config, experts: DecoderExperts, [headKey, headD
     latent: { queryRank: c.q_lora_rank ?? undefined, rank: c.kv_lora_rank, nopeDim, ropeDim, valueDim },
     scale: (nopeDim + ropeDim) ** -0.5 * yarnScores(c),
     rotatesNeighbors: c.rope_interleave ?? false,
-    experts,
     problems: [
       ...(c.num_key_value_heads === heads || c.num_key_value_heads === null
         ? []
@@ -67,14 +67,19 @@ export const latentBlocks = (c: Config, experts: DecoderExperts, [headKey, headD
       ...(c.head_dim === headDim
         ? []
         : [contradiction('head_dim', `head_dim ${c.head_dim} is not ${headKey} ${headDim}, which it stands for in this family`)]),
-      ...groupProblems(c),
     ],
-  };
+  } satisfies Own;
 };
+
+/** Latent attention with experts in groups. @param heads see `latentBlocks` */
+export function latentMixture(c: Config, experts: DecoderExperts, heads: readonly [key: string, value: number]) {
+  const blocks = latentBlocks(c, heads);
+  return { ...blocks, experts, problems: [...blocks.problems, ...groupProblems(c)] };
+}
 
 /** @param layers for each block, whether it has experts */
 const deepseekBlocks = (c: Config, layers: readonly boolean[]): Own =>
-  latentBlocks(c, groupedExperts(c, layers), ['qk_rope_head_dim', c.qk_rope_head_dim]);
+  latentMixture(c, groupedExperts(c, layers), ['qk_rope_head_dim', c.qk_rope_head_dim]);
 
 const deepseekV3Keys = {
   ...latentKeys,

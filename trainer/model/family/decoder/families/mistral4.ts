@@ -6,7 +6,7 @@ import { size } from '../../common-keys.ts';
 import { headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { afterPlain, groupedExpertKeys, plainBlocks, scoredExperts } from '../keys/grouped-experts.ts';
 import { partialRotaryFactor, ropeUnlessGiven } from '../keys/rope-config.ts';
-import { features, latentBlocks, latentKeys } from './deepseek.ts';
+import { features, latentKeys, latentMixture } from './deepseek.ts';
 import { familyOf } from './family.ts';
 import { mistralYarn } from './mistral.ts';
 
@@ -46,10 +46,10 @@ export const mistral4 = familyOf({
   },
   own: c => {
     const headDim = c.qk_nope_head_dim + c.qk_rope_head_dim;
-    const blocks = latentBlocks(c, scoredExperts(c, 'softmax', afterPlain(c, c.first_k_dense_replace)), ['qk_head_dim', headDim]);
+    const blocks = latentMixture(c, scoredExperts(c, 'softmax', afterPlain(c, c.first_k_dense_replace)), ['qk_head_dim', headDim]);
     const share = partialRotaryFactor(c);
     const message = `partial_rotary_factor ${share} of a head of ${headDim} features is not qk_rope_head_dim ${c.qk_rope_head_dim}`;
     const isWhole = Math.floor(headDim * share) === c.qk_rope_head_dim;
-    return { ...blocks, problems: [...(blocks.problems ?? []), ...(isWhole ? [] : [contradiction('partial_rotary_factor', message)])] };
+    return { ...blocks, problems: [...blocks.problems, ...(isWhole ? [] : [contradiction('partial_rotary_factor', message)])] };
   },
 });
