@@ -48,7 +48,7 @@ export async function resultOf(params: RunParams, parts: Finish): Promise<TrainR
     trainable: coverage.trainable,
     trainableShare: coverage.share,
     secondsPerStep: median(outcome.stepSeconds),
-    tokensPerSecond: outcome.tokensPerSecond,
+    tokensPerSecond: median(outcome.stepRates) ?? 0,
     throughputUnit: objectiveCatalog[recipe.task].unit,
     takesGguf: await takesGguf(base),
     memory: base.engine.description.device === 'cpu' ? memory.split() : null,

@@ -48,7 +48,8 @@ export interface LoopOutcome {
   readonly evaluation: Evaluation | undefined;
   /** Durations of this process's updates in seconds, in order. */
   readonly stepSeconds: readonly number[];
-  readonly tokensPerSecond: number;
+  /** Tokens or images per second of each of these updates. */
+  readonly stepRates: readonly number[];
   readonly finished: boolean;
   readonly choosesAgain: boolean;
   /** Whether the run finished before its last update because of `early_stopping_patience`. */
@@ -100,11 +101,11 @@ class TrainLoop {
   private readonly rankMeter: RankMeter | undefined;
   private readonly choiceAfter: number;
   private readonly stepSeconds: number[] = [];
+  private readonly stepRates: number[] = [];
   private state: TrainerState;
   private savedStep = -1;
   private checkpoint: string | undefined;
   private evaluation: Evaluation | undefined;
-  private tokens = 0;
   /** The update after the awaited one, if the session runs ahead. */
   private ahead: Promise<BegunStep> | undefined;
 
@@ -163,7 +164,6 @@ class TrainLoop {
     const finished = !stop && (stoppedEarly || this.state.step >= totalSteps);
     if (this.savedStep === this.state.step) await this.prune();
     else if (stop === undefined || stop.save) await this.save();
-    const seconds = this.stepSeconds.reduce((sum, one) => sum + one, 0);
     return {
       ...this.place,
       totalSteps,
@@ -171,7 +171,7 @@ class TrainLoop {
       best: this.state.best,
       evaluation: this.evaluation,
       stepSeconds: this.stepSeconds,
-      tokensPerSecond: seconds > 0 ? this.tokens / seconds : 0,
+      stepRates: this.stepRates,
       finished,
       choosesAgain: !stop && !finished && this.state.choiceDue === true,
       stoppedEarly: finished && stoppedEarly,
@@ -193,7 +193,7 @@ class TrainLoop {
     const seconds = (performance.now() - started) / 1000;
     this.stepSeconds.push(seconds);
     this.rankMeter?.end(seconds);
-    this.tokens += result.tokens;
+    this.stepRates.push(result.tokens / seconds);
     this.evaluation = undefined;
     checkLoss(result, step, { maxRatio: prepared.recipe.max_loss_ratio, state });
     const { window } = state;

@@ -25,7 +25,7 @@ export interface TrainResult {
   readonly trainableShare: number;
   /** The median over the updates of this process. */
   readonly secondsPerStep: number | null;
-  /** Throughput per second in units of `throughputUnit`; summaries of older runs count tokens. */
+  /** Throughput per second in units of `throughputUnit`, the median over the same updates; summaries of older runs count tokens. */
   readonly tokensPerSecond: number;
   readonly throughputUnit?: 'tokens' | 'images';
   /** Whether the whole model can be written to GGUF; missing in older summaries. */

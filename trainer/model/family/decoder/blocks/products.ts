@@ -26,7 +26,8 @@ export function productsByHead(tracer: Tracer, modules: readonly ModuleSpec[], x
   const [rows, width] = dimensions(x.shape, 2);
   const [module] = atLeast(modules, 1);
   const product = tracer.linear(module, x);
-  const headDim = (product.shape[1] as number) / (3 * heads);
+  const [, columns] = dimensions(product.shape, 2);
+  const headDim = columns / (3 * heads);
   const byHead = graph.reshape(product, [rows, heads, 3 * headDim]);
   return [0, 1, 2].map(i => () => graph.reshape(graph.sliceAxis(byHead, 2, i * headDim, headDim), [rows, width]));
 }
