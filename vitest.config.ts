@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { workerEnvironment } from './trainer/engine/tensorflow/environment.ts';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
 
@@ -68,6 +69,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     setupFiles: ['test/support/set-up.ts'],
+    // As in a worker; TensorFlow reads it when it is loaded.
+    env: { TF_ENABLE_ONEDNN_OPTS: workerEnvironment({ threads: 1 }).TF_ENABLE_ONEDNN_OPTS },
     // Tensors and graphs die young: with the 1 to 16 MB of Node, collecting them takes a tenth of a training's time.
     execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=64'],
     sequence: { sequencer: LongFirst },
