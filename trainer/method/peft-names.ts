@@ -52,30 +52,34 @@ const RENAMINGS: readonly Renaming[] = [
       ...MLP,
     ],
   },
-  {
-    inFile: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
-    inMemory: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
-    fileLayers: 'layers',
-    memoryLayers: 'layers',
-    names: [['self_attn.gate_proj', 'self_attn.g_proj']],
-  },
 ];
+
+/** LFM3's gates. AFMoE's have the same name in files, and keep it in memory, so the model decides (`ModuleSpec.inMemory`). */
+const GATES: Renaming = {
+  inFile: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
+  inMemory: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
+  fileLayers: 'layers',
+  memoryLayers: 'layers',
+  names: [['self_attn.gate_proj', 'self_attn.g_proj']],
+};
 
 /** The name of Nemotron-H's decoder in files. In memory it is `model`, the name of other decoders too, so the parts after it decide. */
 const BACKBONE = 'backbone';
 const ofBackbone = (decoder: string): RegExp =>
   new RegExp(`(?<=^|\\.)${decoder}(?=\\.(?:layers\\.\\d+\\.(?:mixer|norm)(?:\\.|$)|norm_f(?:\\.|$)|embeddings(?:$|\\.weight$|\\.lora_)))`);
 
-/** The name in memory of a module or of one of its tensors, with any prefix. */
-export const nameInMemory = (name: string): string =>
-  RENAMINGS.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name).replace(
-    ofBackbone(BACKBONE),
-    'model',
-  );
+const inMemoryBy = (renamings: readonly Renaming[], name: string): string =>
+  renamings.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name);
+
+/** The name in memory of a module or of one of its tensors, with any prefix, unless the module has one of its own (`ModuleSpec.inMemory`). */
+export const nameInMemory = (name: string): string => inMemoryBy(RENAMINGS, name).replace(ofBackbone(BACKBONE), 'model');
+
+/** The names that a module may have in an adapter, by its name in files. */
+export const possibleNames = (name: string): readonly string[] => [name, nameInMemory(name), inMemoryBy([GATES], name)];
 
 /** The name in files of a module or of one of its tensors, with any prefix. */
 export const nameInFile = (name: string): string =>
-  RENAMINGS.reduce(
+  [...RENAMINGS, GATES].reduce(
     (now, { inMemory, fileLayers, names }) =>
       renamed(
         now,

@@ -214,8 +214,8 @@ make('gpt_neox_sequential', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'tie_wo
      attention_bias=False, hidden_act='gelu_new'), 651, 12)
 make('apertus', ApertusForCausalLM, ApertusConfig(**small, rope_parameters=LLAMA3), 631, 12)
 # Latent attention in front of plain MLPs: queries from a latent vector with biases, heads with narrower values, yarn that scales the scores; then
-# queries from the states, and rotation in halves.
-youtu = {**small, 'num_key_value_heads': 4, 'kv_lora_rank': 12}
+# queries from the states, and rotation in halves. No padding, whose row Transformers sets to 0 when it loads a file.
+youtu = {**small, 'num_key_value_heads': 4, 'kv_lora_rank': 12, 'pad_token_id': None}
 make('youtu', YoutuForCausalLM, YoutuConfig(**youtu, q_lora_rank=20, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6, attention_bias=True, rope_parameters=dict(
      rope_type='yarn', rope_theta=10000.0, factor=4.0, mscale=1.0, mscale_all_dim=0.7, original_max_position_embeddings=16)), 681, 24)
 make('youtu_tied', YoutuForCausalLM, YoutuConfig(**{**youtu, 'tie_word_embeddings': True}, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=16,

@@ -12,17 +12,22 @@ import { withHead } from '../merged/classifier-form.ts';
 export type NameInMemory = (name: string) => string;
 
 export function namesInMemory(model: AnyModel, config: ModelConfig): NameInMemory {
+  const apart = model.modules.filter(({ inMemory }) => inMemory !== undefined);
+  const nameOf = (name: string): string => {
+    const module = apart.find(({ name: own }) => name === own || name.startsWith(`${own}.`));
+    return module?.inMemory === undefined ? nameInMemory(name) : module.inMemory + name.slice(module.name.length);
+  };
   if (model.kind === 'classifier' && model.pooling) {
     const prefix = basePrefix(model);
-    return name => nameInMemory(name.startsWith(prefix) ? name.slice(prefix.length) : name);
+    return name => nameOf(name.startsWith(prefix) ? name.slice(prefix.length) : name);
   }
   const { names } = withHead(model, config) ?? {};
   const [renamed] = [...(names ?? [])].filter(([own, name]) => own !== name);
-  if (names === undefined || renamed === undefined) return nameInMemory;
+  if (names === undefined || renamed === undefined) return nameOf;
   const prefix = renamed[1].slice(0, -renamed[0].length);
   const kept = new Set(model.modules.filter(({ weight }) => names.get(weight.name) === weight.name).map(({ name }) => name));
   const isKept = (name: string): boolean => kept.has(name) || [...kept].some(module => name.startsWith(`${module}.`));
-  return name => nameInMemory(isKept(name) ? name : prefix + name);
+  return name => nameOf(isKept(name) ? name : prefix + name);
 }
 
 /** Keys of adapter_config.json whose values are lists or records of module or parameter names. */

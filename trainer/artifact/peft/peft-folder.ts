@@ -111,7 +111,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
       if (!form.takesParameters) return [`${name} (a parameter of the model in memory, which PEFT tunes by LoRA alone)`];
       if (biased) return [`${name} (a parameter, next to which PEFT has no biases, and that of ${biased.name} was trained)`];
     }
-    if (whole.includes(name) && (isExperts(module) || module.inMemory !== undefined))
+    if (whole.includes(name) && (isExperts(module) || (module.part === 'router' && module.inMemory !== undefined)))
       return [`${name} (trained whole, and Transformers holds it in another form in memory)`];
     if (elements.has(name) && !form.takesElements) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))

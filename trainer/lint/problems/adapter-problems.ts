@@ -4,7 +4,7 @@ import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../adapter/rea
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import { parameterInMemory } from '../../method/peft-form.ts';
-import { nameInFile, nameInMemory, withoutBase } from '../../method/peft-names.ts';
+import { nameInFile, nameInMemory, possibleNames, withoutBase } from '../../method/peft-names.ts';
 import { moduleNames } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { isExperts } from '../../model/module-specs.ts';
@@ -88,7 +88,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
   // A class with a head has the name of the model without one before its names.
   const isShorter = (name: string, target: string): boolean => name === withoutBase(nameInFile(target));
   const named = (target: string) =>
-    model.modules.filter(({ name }) => isOf(name, target) || isOf(nameInMemory(name), target) || isShorter(name, target));
+    model.modules.filter(({ name }) => possibleNames(name).some(each => isOf(each, target)) || isShorter(name, target));
   const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)
     ? targets.map((target, i) => [['target_modules', i], target] as const)
     : [];

@@ -1,7 +1,7 @@
 /** Reads the factors of a PEFT adapter: their ranks and scales. */
 import { linearPattern, PatternError } from '../../protocol/text/linear-pattern.ts';
 import type { FromPeft, PeftConfig, PeftFile } from '../peft-form.ts';
-import { nameInMemory } from '../peft-names.ts';
+import { possibleNames } from '../peft-names.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { fitToModel } from './experts-from-peft.ts';
 import { convertedFactors } from './grouped-factors.ts';
@@ -65,6 +65,6 @@ function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, p
 }
 
 function patternValue(patterns: readonly ModulePattern[], module: string): number | undefined {
-  const names = [module, nameInMemory(module), `${module}.weight`];
+  const names = [...possibleNames(module), `${module}.weight`];
   return patterns.find(({ matches }) => names.some(matches))?.value;
 }

@@ -39,6 +39,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     withHeads(attends(name, out, hiddenSize, biased), { rows });
   const joined = (module: ModuleSpec) =>
     attention.joinsByHead ? module : withSections(module, { q_proj: queries, k_proj: keys, v_proj: keys });
+  const inMemory = own.gatesInMemory === undefined ? {} : { inMemory: own.gatesInMemory };
   const headNorm = (name: string, width: number) =>
     innerNorms ? normSpec(name, layer, innerNorms === 'whole' ? width : headDim, norms.offset) : undefined;
   return {
@@ -53,7 +54,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     qNorm: headNorm(own.qNorm, queries),
     kNorm: keysFrom === undefined ? headNorm(own.kNorm, keys) : undefined,
     sinks: attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
-    gates: gateRows > 0 ? makesHeads(own.gates, heads * gateRows, gateRows, false) : undefined,
+    gates: gateRows > 0 ? { ...makesHeads(own.gates, heads * gateRows, gateRows, false), ...inMemory } : undefined,
     o: withHeads(attends(own.o, hiddenSize, queries, biases.output), { columns: headDim }),
   };
 }

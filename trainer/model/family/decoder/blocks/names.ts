@@ -23,6 +23,8 @@ export interface BlockNames {
   readonly sinks: string;
   /** Gates of heads, or of their features, from a layer of their own. */
   readonly gates: string;
+  /** Their name in memory in Transformers 5, if files use another. */
+  readonly gatesInMemory?: string;
   /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
@@ -185,6 +187,7 @@ export const lfm3Names: DecoderNames = {
       o,
       qNorm,
       kNorm,
+      gatesInMemory: `${at}.self_attn.g_proj`,
       norms: { ...own.norms, afterAttention: `${at}.post_operator_norm`, afterMlp: `${at}.post_ffn_norm` },
     };
   },
