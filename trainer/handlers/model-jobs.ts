@@ -34,11 +34,11 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const folder = await openModelFolder(scope, request);
   try {
     const onLoad = loadProgress(job);
+    const embedder = await embedderFor(folder, request);
+    if (embedder) return await nearestAnswer(embedder, { engine, folder, adapterPath, onLoad }, request, job);
     const model = await tunedModel(folder.config, adapterPath);
     if (labelsWords(model) || classifiesTexts(model))
       return await labeledAnswer(model, { engine, folder, adapterPath, onLoad }, prompt, job);
-    const embedder = await embedderFor(folder, request);
-    if (embedder) return await nearestAnswer(embedder, { engine, folder, adapterPath, onLoad }, request, job);
     const generated = await generateText({
       engine,
       folder,
