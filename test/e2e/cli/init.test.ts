@@ -11,7 +11,8 @@ const TEMPLATE = '{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% end
 const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
   withFolder(async folder => {
     for (const name of ['llama', 'qwen3_5', 'gemma4', 'bert', 'vit'])
-      await cp(path.join(golden, name), path.join(folder, 'models', name), { recursive: true });
+      for (const part of name === 'vit' ? [name] : [name, 'tiny-tokenizer'])
+        await cp(path.join(golden, part), path.join(folder, 'models', name), { recursive: true });
     await writeFile(path.join(folder, 'models/llama/chat_template.jinja'), TEMPLATE);
     await writeFile(path.join(folder, 'faq.csv'), `question,answer\n${'Why?,So.\n'.repeat(20)}`);
     await writeFile(path.join(folder, 'pairs.jsonl'), '{"prompt":"Q","chosen":"yes","rejected":"no"}\n'.repeat(20));
