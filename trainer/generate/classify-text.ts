@@ -4,6 +4,7 @@ import { readAdapter } from '../adapter/read-adapter.ts';
 import { createSegmentEncoder } from '../data/example/segment-encoder.ts';
 import { type AnyModel, type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { table } from '../protocol/text/format.ts';
+import { sigmoid } from '../train/metrics.ts';
 import { GenerateError } from './decoder.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
@@ -59,8 +60,6 @@ export async function classifyText({ adapterPath, text, ...params }: ClassifyTex
     await adapter?.close();
   }
 }
-
-const sigmoid = (score: number): number => 1 / (1 + Math.exp(-score));
 
 function softmax(scores: readonly number[]): number[] {
   const top = Math.max(...scores);

@@ -56,8 +56,8 @@ const RENAMINGS: readonly Renaming[] = [
 
 /** LFM3's gates. AFMoE's have the same name in files, and keep it in memory, so the model decides (`ModuleSpec.inMemory`). */
 const GATES: Renaming = {
-  inFile: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
-  inMemory: /((?:^|\.)model\.)layers\.(\d+)\.(.+)$/,
+  inFile: /((?:^|\.)(?:model\.)?)layers\.(\d+)\.(.+)$/,
+  inMemory: /((?:^|\.)(?:model\.)?)layers\.(\d+)\.(.+)$/,
   fileLayers: 'layers',
   memoryLayers: 'layers',
   names: [['self_attn.gate_proj', 'self_attn.g_proj']],

@@ -32,6 +32,9 @@ export function matthews(counts: Confusion): number {
   return ratio(cross, Math.sqrt(spread(truth) * spread(guess)));
 }
 
+/** The probability that a logit stands for. */
+export const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit));
+
 /** The index of the largest of `count` logits in row `row`, and its softmax probability; −1 if the logits are not numbers. */
 export function likeliestLabel(
   logits: ArrayLike<number> | undefined,

@@ -55,3 +55,19 @@ test.each([
   expect([...read.tensors.keys()]).toEqual([`${own}.lora_A.weight`, `${whole}.weight`]);
   expect([...(await read.readFloat32(`${own}.lora_A.weight`))]).toEqual([`${theirs}.lora_A.weight`.length]);
 });
+
+test.each([
+  ['lfm3', {}, /^model\.layers\.\d+\.self_attn\.g_proj$/],
+  ['lfm3', VECTORS, /^layers\.\d+\.self_attn\.g_proj$/],
+  ['afmoe', {}, /^model\.layers\.\d+\.self_attn\.gate_proj$/],
+] as const)('gates of attention of %s have the name that the model has in memory', (family, options, theirs) => {
+  const config = readRecord(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'));
+  const model = loadModel(config, options);
+  const inMemory = namesInMemory(model, config);
+  const gates = model.modules.filter(({ name }) => name.endsWith('self_attn.gate_proj'));
+  expect(gates.length).toBeGreaterThan(0);
+  for (const { name } of gates) {
+    expect(inMemory(name)).toMatch(theirs);
+    expect(inMemory(`${name}.lora_A.weight`)).toBe(`${inMemory(name)}.lora_A.weight`);
+  }
+});

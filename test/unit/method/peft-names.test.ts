@@ -41,4 +41,6 @@ test('gates of attention have the name that the model says, because families dif
   expect(possibleNames(gates)).toEqual([gates, gates, 'model.layers.2.self_attn.g_proj']);
   expect(nameInFile('model.layers.2.self_attn.g_proj')).toBe(gates);
   expect(nameInMemory(gates)).toBe(gates);
+  // An adapter of a model without a head has no name before the layers.
+  expect(nameInFile('layers.2.self_attn.g_proj')).toBe('layers.2.self_attn.gate_proj');
 });

@@ -13,21 +13,22 @@ export type NameInMemory = (name: string) => string;
 
 export function namesInMemory(model: AnyModel, config: ModelConfig): NameInMemory {
   const apart = model.modules.filter(({ inMemory }) => inMemory !== undefined);
-  const nameOf = (name: string): string => {
+  const ownName = (name: string): string => {
     const module = apart.find(({ name: own }) => name === own || name.startsWith(`${own}.`));
-    return module?.inMemory === undefined ? nameInMemory(name) : module.inMemory + name.slice(module.name.length);
+    return module?.inMemory === undefined ? name : module.inMemory + name.slice(module.name.length);
   };
   if (model.kind === 'classifier' && model.pooling) {
     const prefix = basePrefix(model);
-    return name => nameOf(name.startsWith(prefix) ? name.slice(prefix.length) : name);
+    const isShorter = (name: string): boolean => name.startsWith(prefix);
+    return name => nameInMemory(isShorter(name) ? ownName(name).slice(prefix.length) : ownName(name));
   }
   const { names } = withHead(model, config) ?? {};
   const [renamed] = [...(names ?? [])].filter(([own, name]) => own !== name);
-  if (names === undefined || renamed === undefined) return nameOf;
+  if (names === undefined || renamed === undefined) return name => nameInMemory(ownName(name));
   const prefix = renamed[1].slice(0, -renamed[0].length);
   const kept = new Set(model.modules.filter(({ weight }) => names.get(weight.name) === weight.name).map(({ name }) => name));
   const isKept = (name: string): boolean => kept.has(name) || [...kept].some(module => name.startsWith(`${module}.`));
-  return name => nameOf(isKept(name) ? name : prefix + name);
+  return name => nameInMemory(isKept(name) ? name : prefix + ownName(name));
 }
 
 /** Keys of adapter_config.json whose values are lists or records of module or parameter names. */

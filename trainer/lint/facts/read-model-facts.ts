@@ -30,7 +30,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       if (readsTexts(model)) await checkTemplate(file);
       const vectors = await vectorFacts(file, headers);
       const vocabulary = await readVocabulary(file, config);
-      const noTokenizer = readsTexts(model) ? await tokenizerProblem(headers) : undefined;
+      const noTokenizer = vocabulary === undefined && readsTexts(model) ? await tokenizerProblem(headers) : undefined;
       return {
         kind: 'ready',
         path: file,

@@ -46,8 +46,6 @@ interface Target {
   readonly isParameter: boolean;
 }
 
-const inMemory = ({ name, inMemory: other = name }: ModuleSpec): string => other;
-
 const targetOf = ({ model }: ToPeftParams, { module, rank }: Factors): Target =>
   isParameterTarget(model, module)
     ? { target: parameterInMemory(module), rank, isParameter: true }
@@ -102,8 +100,7 @@ function usedFactors(module: ModuleSpec, trained: number, rows: Int32Array = new
 function factorTensors(params: ToPeftParams, part: Factors, hasBias: boolean): PeftTensor[] {
   const { adapter, weights } = params;
   const { module, rank, rows } = part;
-  const { weight, kind } = module;
-  const name = inMemory(module);
+  const { name, weight, kind } = module;
   const [out = 0, ...rest] = weight.shape;
   if (kind === 'embedding') {
     const [a, b] = [`${name}.lora_embedding_A`, `${name}.lora_embedding_B`];

@@ -31,17 +31,17 @@ function rankOf({ description, tensors }: TrainedParts, { name, weight: { shape 
   return count / ((shape[0] ?? 0) + (shape[1] ?? 0));
 }
 
-function elementTensors(weights: WeightSource, adapter: TrainedParts, { name, weight, inMemory = name }: ModuleSpec): PeftTensor[] {
+function elementTensors(weights: WeightSource, adapter: TrainedParts, { name, weight }: ModuleSpec): PeftTensor[] {
   const elements = adapter.description.elements.get(name);
   const count = elements?.length ?? adapter.tensors.get(`${name}.${CHANGES}`)?.shape[0] ?? 0;
   return [
     {
-      name: `${inMemory}.${CHANGES}`,
+      name: `${name}.${CHANGES}`,
       shape: [count],
       values: async () => (elements ? changesOf(weights, adapter, weight.name, elements) : adapter.readFloat32(`${name}.${CHANGES}`)),
     },
     {
-      name: `${inMemory}.${PLACES}`,
+      name: `${name}.${PLACES}`,
       shape: [2, count],
       isIndex: true,
       values: async () => (elements ? placesOf(elements, weight.shape[1] ?? 1) : adapter.readFloat32(`${name}.${PLACES}`)),

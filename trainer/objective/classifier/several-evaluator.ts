@@ -4,6 +4,7 @@ import type { Batch, BatchSource } from '../../data/batch/batches.ts';
 import { entityScores } from '../../data/tagged/entities.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Evaluation, Evaluator, Tally } from '../../job/evaluate.ts';
+import { sigmoid } from '../../train/metrics.ts';
 
 export interface SeveralEvaluatorParams {
   /** The labels by index. */
@@ -37,7 +38,7 @@ class SeveralTally implements Tally {
     for (const [row, index] of sampleIndices.entries()) {
       const names = this.names[index] ?? [];
       this.truth.push(this.labels.map(name => names.includes(name)));
-      this.probabilities.push(this.labels.map((_, label) => 1 / (1 + Math.exp(-(logits?.[row * count + label] ?? Number.NaN)))));
+      this.probabilities.push(this.labels.map((_, label) => sigmoid(logits?.[row * count + label] ?? Number.NaN)));
       for (let label = 0; label < count; label++) this.losses += losses?.[row * count + label] ?? Number.NaN;
     }
   }
