@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
 import { artifactCatalog, formatsFor, typesOf } from '../../trainer/catalog/artifacts.ts';
-import { comparesAnswers, comparesTexts, labelsWords, type ObjectiveName, writesText } from '../../trainer/catalog/objectives.ts';
+import { comparesAnswers, comparesTexts, givesLabels, type ObjectiveName, writesText } from '../../trainer/catalog/objectives.ts';
 import type { Recipe } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import { byteSize } from '../../trainer/protocol/text/format.ts';
@@ -179,7 +179,7 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
     adapter: item.runDir,
     baseDir: item.runDir,
     label: item.label,
-    labelsWords: labelsWords(task),
+    givesLabels: givesLabels(task),
     comparesTexts: comparesTexts(task),
     comparesAnswers: comparesAnswers(task),
     scoresOnly: comparesAnswers(task) && !writesText(task),

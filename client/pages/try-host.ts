@@ -17,7 +17,7 @@ import {
 } from '../../trainer/protocol/view/try.ts';
 import type { ConnectPage } from './page-services.ts';
 import { createConversation } from './try-conversation.ts';
-import { comparedSchema, entitiesSchema, nearestSchema } from './try-result.ts';
+import { comparedSchema, entitiesSchema, labelsSchema, nearestSchema } from './try-result.ts';
 
 const answerSchema: z.ZodType<TryAnswer> = z.object({
   side: z.enum(['base', 'tuned']),
@@ -26,6 +26,7 @@ const answerSchema: z.ZodType<TryAnswer> = z.object({
   state: z.enum(['waiting', 'loading', 'writing', 'done', 'stopped', 'failed']),
   note: z.string().optional(),
   entities: entitiesSchema.optional(),
+  labels: labelsSchema.optional(),
   nearest: nearestSchema.optional(),
   compared: comparedSchema.optional(),
 });
@@ -36,8 +37,8 @@ const stateSchema = z.object({
   revision: z.string().min(1),
   /** The adapter of a run, which is compared with its base. */
   adapter: z.string().refine(path.isAbsolute).optional(),
-  /** True if the adapter labels words; its base has no head that could. */
-  labelsWords: z.boolean().optional(),
+  /** True if the adapter labels texts or their words; its base has no head that could. */
+  givesLabels: z.boolean().optional(),
   /** True if the adapter embeds texts, which are compared with those of the run's data. */
   comparesTexts: z.boolean().optional(),
   /** True if the adapter was tuned on compared or judged answers, so those of samples can be scored. */
@@ -162,11 +163,11 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
   };
 };
 
-/** The models that write an answer. A head that labels words belongs to the adapter, so the base has no answer. */
-function sidesOf({ adapter, labelsWords, scoresOnly }: Source): readonly TrySide[] {
+/** The models that write an answer. A head for labels belongs to the adapter, so the base has no answer. */
+function sidesOf({ adapter, givesLabels, scoresOnly }: Source): readonly TrySide[] {
   if (adapter === undefined) return ['base'];
   if (scoresOnly) return [];
-  return labelsWords ? ['tuned'] : ['base', 'tuned'];
+  return givesLabels ? ['tuned'] : ['base', 'tuned'];
 }
 
 function requestOf(

@@ -8,6 +8,9 @@ import type { TryAnswer } from '../../trainer/protocol/view/try.ts';
 /** Schema of the entities in an answer. */
 export const entitiesSchema = z.array(z.object({ type: z.string(), start: z.number(), end: z.number(), score: z.number() }));
 
+/** Schema of the labels in an answer. */
+export const labelsSchema = z.array(z.object({ label: z.string(), probability: z.number() }));
+
 /** Schema of the nearest texts in an answer. */
 export const nearestSchema = z.array(z.object({ text: z.string(), similarity: z.number() }));
 
@@ -38,9 +41,13 @@ const resultSchema = z.object({
   chat: z.boolean().optional(),
   asTrained: z.boolean().optional(),
   entities: entitiesSchema.optional(),
+  labels: labelsSchema.optional(),
   nearest: nearestSchema.optional(),
   compared: comparedSchema.optional(),
 });
+
+/** Maximum number of labels that the page shows. */
+const SHOWN_LABELS = 20;
 
 export function endOf(job: JobRecord): Partial<TryAnswer> {
   if (job.state === 'failed') return { state: 'failed', note: [job.failure?.message, job.failure?.hint].filter(Boolean).join(' ') };
@@ -53,6 +60,12 @@ export function endOf(job: JobRecord): Partial<TryAnswer> {
       entities: result.entities,
       note: `${result.entities.length} ${result.entities.length === 1 ? 'entity' : 'entities'}`,
     };
+  if (result.labels) {
+    const { text, labels } = result;
+    const count = counted(labels.length, 'label');
+    const note = labels.length > SHOWN_LABELS ? `the ${SHOWN_LABELS} most likely of ${count}` : count;
+    return { state: 'done', text, labels: labels.slice(0, SHOWN_LABELS), note };
+  }
   if (result.compared) {
     const { compared } = result;
     const note = `sample ${compared.index + 1} of ${grouped(compared.count)} of the ${compared.part === 'eval' ? 'held-out' : 'training'} data`;

@@ -3,8 +3,8 @@ import { grouped } from '../../trainer/protocol/text/format.ts';
 import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { csv } from '../shared/csv.ts';
 import { element, fill } from '../shared/element.ts';
-import { createPagedTable, type PagedContent } from '../shared/paged-table.ts';
 import { X_AXES } from '../shared/series/metric-history.ts';
+import { createPagedTable, type PagedContent } from '../shared/table/paged-table.ts';
 import type { ComparedRun } from './compared-run.ts';
 import { metricNames, metricRows, valuesByStep } from './values.ts';
 

@@ -2,6 +2,7 @@
 import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
 import { type DataStatistics, drawnText, type Finding, type PartStatistics, type SamplePlace } from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
+import { type Bar, barTable } from '../shared/table/bar-table.ts';
 import { type DataState, placeName } from './data-state.ts';
 import type { OpenPlace } from './sample-view.ts';
 
@@ -64,58 +65,20 @@ function partElement(part: PartStatistics, open: OpenPlace): HTMLElement {
       : barTable(
           `Lengths in tokens: median ${lengths.median}, 90% up to ${lengths.p90}, longest ${lengths.max}`,
           ['Tokens', 'Samples'],
-          histogram.map(({ from, to, count }) => ({ name: to - from === 1 ? `${from}` : `${from}–${to - 1}`, count })),
+          countBars(histogram.map(({ from, to, count }) => ({ name: to - from === 1 ? `${from}` : `${from}–${to - 1}`, count }))),
         ),
     shapes.length === 0 ? undefined : shapeTable(shapes, padding),
-    labels.length === 0 ? undefined : barTable('Labels', ['Label', 'Count'], labels),
+    labels.length === 0 ? undefined : barTable('Labels', ['Label', 'Count'], countBars(labels)),
     findingElement('Duplicates', part.duplicates, open),
     findingElement('The same input with another answer', part.conflicts, open),
     findingElement('Empty answers', part.emptyAnswers, open),
   );
 }
 
-/** A table with a bar for each number; the bars add no information to the numbers. */
-function barTable(
-  caption: string,
-  [first, second]: readonly [string, string],
-  rows: readonly { readonly name: string; readonly count: number }[],
-): HTMLElement {
-  const most = Math.max(1, ...rows.map(({ count }) => count));
-  return element(
-    'table',
-    { class: 'data bars' },
-    element('caption', {}, caption),
-    element(
-      'thead',
-      {},
-      element(
-        'tr',
-        {},
-        element('th', { scope: 'col' }, first),
-        element('th', { scope: 'col', class: 'number' }, second),
-        element('td', {}),
-      ),
-    ),
-    element(
-      'tbody',
-      {},
-      rows.map(({ name, count }) =>
-        element(
-          'tr',
-          {},
-          element('th', { scope: 'row' }, name),
-          element('td', { class: 'number' }, grouped(count)),
-          element('td', { class: 'drawn', 'aria-hidden': 'true' }, barElement(count / most)),
-        ),
-      ),
-    ),
-  );
-}
-
-function barElement(share: number): HTMLElement {
-  const bar = element('div', { class: 'bar' });
-  bar.style.width = `${100 * share}%`;
-  return bar;
+/** Counts as bars, in proportion to the largest. */
+function countBars(counts: readonly { readonly name: string; readonly count: number }[]): Bar[] {
+  const most = Math.max(1, ...counts.map(({ count }) => count));
+  return counts.map(({ name, count }) => ({ name, text: grouped(count), share: count / most }));
 }
 
 function shapeTable(shapes: PartStatistics['shapes'], padding: number): HTMLElement {

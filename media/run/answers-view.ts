@@ -1,7 +1,7 @@
 /** Answers to held-out prompts, one row per sample: those of the original model next to those of an evaluation. */
 import { counted, grouped } from '../../trainer/protocol/text/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
-import { createTurnButtons } from '../shared/turn-buttons.ts';
+import { createTurnButtons } from '../shared/table/turn-buttons.ts';
 import { type AnswerRow, answerRows } from './answers.ts';
 import type { View } from './view.ts';
 

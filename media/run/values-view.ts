@@ -3,9 +3,9 @@ import { grouped } from '../../trainer/protocol/text/format.ts';
 import { formatOf, labelOf } from '../../trainer/protocol/text/metric-text.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
-import { createPagedTable } from '../shared/paged-table.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import type { MetricHistory } from '../shared/series/metric-history.ts';
+import { createPagedTable } from '../shared/table/paged-table.ts';
 import type { View } from './view.ts';
 
 /** Number of lines per page. */

@@ -1,7 +1,8 @@
 /** One question and its answers, side by side. */
-import { compact } from '../../trainer/protocol/text/format.ts';
-import type { TryAnswer, TryEntity, TryNearText, TryRound } from '../../trainer/protocol/view/try.ts';
+import { compact, percent } from '../../trainer/protocol/text/format.ts';
+import type { TryAnswer, TryEntity, TryLabel, TryNearText, TryRound } from '../../trainer/protocol/view/try.ts';
 import { element, fill, setText } from '../shared/element.ts';
+import { type Bar, barTable } from '../shared/table/bar-table.ts';
 import { comparisonElements } from './comparison-view.ts';
 import { entityPieces } from './entity-pieces.ts';
 import { SIDES } from './try-state.ts';
@@ -51,6 +52,7 @@ function createAnswer(first: TryAnswer, prompt: string) {
     element('summary', {}, 'Reasoning'),
     element('pre', {}, thought),
   );
+  const labelTable = element('div', { hidden: true });
   const list = element('ol', { class: 'nearest', hidden: true });
   const comparison = element('div', { class: 'comparison', hidden: true });
   const title = document.createTextNode(SIDES[first.side]);
@@ -61,14 +63,17 @@ function createAnswer(first: TryAnswer, prompt: string) {
     element('h2', {}, title, ' ', note),
     reasoning,
     content,
+    labelTable,
     list,
     comparison,
   );
-  const update = ({ text: whole, reasoning: before = '', state, note: more, entities, nearest, compared }: TryAnswer): void => {
+  const update = ({ text: whole, reasoning: before = '', state, note: more, entities, labels, nearest, compared }: TryAnswer): void => {
     grow(text, whole);
     grow(thought, before);
     reasoning.hidden = before === '';
     if (entities) fill(content, labeled(prompt, entities));
+    if (labels) fill(labelTable, barTable('Labels of the text', ['Label', 'Probability'], labels.map(labelBar)));
+    labelTable.hidden = labels === undefined;
     if (nearest) fill(list, nearest.map(nearItem));
     list.hidden = nearest === undefined;
     if (compared) {
@@ -77,7 +82,7 @@ function createAnswer(first: TryAnswer, prompt: string) {
       box.setAttribute('aria-label', 'Answers of the sample');
     }
     comparison.hidden = compared === undefined;
-    content.hidden = nearest !== undefined || compared !== undefined;
+    content.hidden = [labels, nearest, compared].some(found => found !== undefined);
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
     // A waiting answer shows what it waits for.
@@ -106,6 +111,8 @@ const labeled = (prompt: string, entities: readonly TryEntity[]): (Node | string
           element('span', { class: 'entity-type' }, entity.type),
         ),
   );
+
+const labelBar = ({ label, probability }: TryLabel): Bar => ({ name: label, text: percent(probability), share: probability });
 
 /** A text of the data with a bar that shows its similarity. */
 function nearItem({ text, similarity }: TryNearText): HTMLElement {

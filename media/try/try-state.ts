@@ -1,5 +1,6 @@
 /** The state of the Try page and how each message of the host changes it. Pure. */
 
+import { percent } from '../../trainer/protocol/text/format.ts';
 import type { TryAnswer, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
 import { verdictOf } from './comparison.ts';
 
@@ -60,18 +61,27 @@ export const subtitleOf = ({ model, sides, comparesAnswers }: TryState): string 
       ? `${nameOf(model)}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
       : nameOf(model);
 
+/** The first sentence of the invitation. A tuned model alone gives labels, because its base has none. */
+const askingFor = (sides: readonly TrySide[]): string =>
+  sides.length > 1
+    ? 'Ask something to compare both models.'
+    : sides[0] === 'tuned'
+      ? 'Enter a text to see its labels.'
+      : 'Ask something to see how the model answers.';
+
 /** The text shown before the first question. */
 export const invitationOf = ({ sides, comparesAnswers }: TryState): string =>
   [
-    ...(sides.length > 0 || !comparesAnswers ? ['Ask something to compare both models.'] : []),
+    ...(sides.length > 0 || !comparesAnswers ? [askingFor(sides)] : []),
     ...(comparesAnswers ? ["Pick a sample of the run's data to see what the model thinks of its answers before and after tuning."] : []),
   ].join(' ');
 
 /** The sentence announced after a message. */
 export function sentenceOf(message: TryToPage): string | undefined {
   if (message.type !== 'answer') return undefined;
-  const { side, state, text, note = '', compared } = message.answer;
+  const { side, state, text, labels, note = '', compared } = message.answer;
   if (compared) return verdictOf(compared);
+  if (labels?.[0]) return `${SIDES[side]}: most likely ${labels[0].label}, ${percent(labels[0].probability)}`;
   if (state === 'done') return `${SIDES[side]} answered: ${text}`;
   return state === 'failed' ? `${SIDES[side]} failed: ${note}` : undefined;
 }

@@ -286,14 +286,17 @@ export const hasHead = (task: string): boolean => {
 /** True if a model tuned for this task labels the words of a text. */
 export const labelsWords = (task: string | undefined): boolean => entryOf(objectiveCatalog, task)?.target === 'tags';
 
-/** True if a model tuned for this task answers a text: by a text, by the labels of its words, or by similar texts. */
-export const answersText = (task: string | undefined): boolean => writesText(task) || labelsWords(task) || comparesTexts(task);
-
 /** True if a model tuned for this task gives a single text one label or several. */
 export const labelsTexts = (task: string | undefined): boolean => {
   const { target, reads } = entryOf(objectiveCatalog, task) ?? {};
   return reads === 'texts' && (target === 'label' || target === 'labels');
 };
+
+/** True if a model tuned for this task answers a text: by a text, by labels, or by similar texts. */
+export const answersText = (task: string | undefined): boolean => writesText(task) || givesLabels(task) || comparesTexts(task);
+
+/** True if a model tuned for this task labels a text or its words. */
+export const givesLabels = (task: string | undefined): boolean => labelsTexts(task) || labelsWords(task);
 
 /** True if a model tuned for this task can be tried out: on a text, or on the answers of a sample. */
 export const canBeTried = (task: string | undefined): boolean => answersText(task) || comparesAnswers(task);

@@ -1,5 +1,5 @@
 /** Ends a training on the command line. */
-import { answersText, labelsTexts, writesText } from '../catalog/objectives.ts';
+import { answersText, writesText } from '../catalog/objectives.ts';
 import { folderName } from '../protocol/run/run-names.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
 import { readRunState } from '../run/run-state.ts';
@@ -19,8 +19,7 @@ export async function finishTraining({ terminal, cwd }: CommandContext, value: u
     const name = folderName(runDir);
     // The folder of a run on another machine does not exist here.
     const task = (await readRunState(runDir).catch(() => undefined))?.task;
-    if (task !== undefined && (answersText(task) || labelsTexts(task)))
-      terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
+    if (task !== undefined && answersText(task)) terminal.say('info', `try it with: rowtune generate ${run} --prompt "…"`);
     terminal.say('info', `export it with: rowtune export ${run} --format merged --output ${shellWord(`${name}-model`)}`);
     if (task !== undefined && writesText(task) && result.takesGguf === true)
       terminal.say('info', `for Ollama and LM Studio: rowtune export ${run} --format gguf --output ${shellWord(`${name}-gguf`)}`);

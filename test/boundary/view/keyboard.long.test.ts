@@ -151,7 +151,7 @@ describe.skipIf(executablePath === undefined)(
 
     test('a question to the model', async () => {
       const page = await open('try', connectTry, { model: 'model', revision: 'main', baseDir: task.folder, label: 'one' });
-      await page.getByText('Ask something to compare both models.').waitFor();
+      await page.getByText('Ask something to see how the model answers.').waitFor();
       await page.keyboard.type('lunch at 3:');
       await page.locator('summary').focus();
       await page.keyboard.press('Enter');

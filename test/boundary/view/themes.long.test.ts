@@ -160,6 +160,11 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
       { text: 'Opening hours', similarity: -0.08 },
     ];
     const near = (['base', 'tuned'] as const).map(side => ({ side, text: '', state: 'done', note: 'nearest texts of the data', nearest }));
+    const labels = [
+      { label: 'billing', probability: 0.914 },
+      { label: 'a problem with the application on a telephone', probability: 0.081 },
+      { label: 'shipping', probability: 0.005 },
+    ];
     const compared = {
       part: 'eval',
       index: 2,
@@ -180,6 +185,7 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
       comparesAnswers: true,
       rounds: [
         { prompt: 'Sample 3', answers: [{ side: 'tuned', text: '', state: 'done', compared }] },
+        { prompt: 'I was charged twice', answers: [{ side: 'tuned', text: '', state: 'done', note: '3 labels', labels }] },
         { prompt: 'What is a row?', answers },
         { prompt: 'I forgot my password', answers: near },
       ],

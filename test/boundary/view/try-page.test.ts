@@ -1,4 +1,4 @@
-/** Tests the Try page in a real browser: picks a sample of a run on preferences, whose answers appear side by side with their scores. */
+/** Tests the Try page in a real browser: the labels of a text, and the answers of a sample, side by side with their scores. */
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectTry } from '../../../client/pages/try-host.ts';
@@ -28,14 +28,14 @@ const compared = {
   ],
 };
 
-/** Creates services with a daemon that scores every sample at once. */
-function scoringServices() {
+/** Creates services with a daemon that answers every request at once. */
+function answeringServices(answer: object) {
   const services = testServices();
   const asked: RequestParams<'generate'>[] = [];
   const daemon = fakeDaemon({
     generate: async params => {
       asked.push(params);
-      const result = { text: '', ids: [], tokensPerSecond: 0, finishReason: 'end', compared };
+      const result = { text: '', ids: [], tokensPerSecond: 0, finishReason: 'end', ...answer };
       const job = jobRecord({ id: params.id, kind: 'generate', state: 'succeeded', title: 'm', result });
       services.store.put(job);
       return job;
@@ -48,7 +48,7 @@ const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'better', a
 
 describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`, () => {
   test('scores the answers of the chosen sample, and has no prompt if the model writes no text', async () => {
-    const services = scoringServices();
+    const services = answeringServices({ compared });
     const { page, errors } = await openWithHost(browser, 'try', { connect: connectTry, state: { ...state, scoresOnly: true }, services });
     const field = page.getByLabel('Sample', { exact: true });
     await page.getByText('tuned to score answers').waitFor();
@@ -66,8 +66,34 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
     await page.close();
   });
 
+  test('shows the labels of a text as a table, without a base model', async () => {
+    const labels = [
+      { label: 'billing', probability: 0.9876 },
+      { label: 'crash', probability: 0.0124 },
+    ];
+    const services = answeringServices({ labels });
+    const { page, errors } = await openWithHost(browser, 'try', {
+      connect: connectTry,
+      state: { ...state, comparesAnswers: false, givesLabels: true },
+      services,
+    });
+    await page.getByText('Enter a text to see its labels.').waitFor();
+    await page.keyboard.type('charged twice');
+    await page.keyboard.press('Control+Enter');
+    const rows = page.getByRole('region', { name: 'Tuned model' }).getByRole('table', { name: 'Labels of the text' }).getByRole('row');
+    await rows.first().waitFor();
+    expect(await rows.allTextContents()).toEqual(['LabelProbability', 'billing98.8%', 'crash1.2%']);
+    const bars = await page.locator('.bar').evaluateAll(found => found.map(({ style }) => style.width));
+    expect([bars, services.asked.map(({ prompt, adapter }) => [prompt, adapter]), errors]).toEqual([
+      ['98.76%', '1.24%'],
+      [['charged twice', state.adapter]],
+      [],
+    ]);
+    await page.close();
+  });
+
   test('has a prompt if the run writes text, and scores answers if the run compares them', async () => {
-    const services = scoringServices();
+    const services = answeringServices({ compared });
     for (const comparesAnswers of [true, false]) {
       const { page, errors } = await openWithHost(browser, 'try', { connect: connectTry, state: { ...state, comparesAnswers }, services });
       await page.getByText('compared with the tuned model').waitFor();

@@ -201,6 +201,19 @@ test('an answer says how its prompt was written', async () => {
   ]);
 });
 
+test('a run that labels texts answers alone, with its most likely labels, which survive a reload', async () => {
+  const page = setUp({ ...state, givesLabels: true });
+  page.receive(ask);
+  await until(() => page.asked.length === 1, 'it is asked');
+  const labels = Array.from({ length: 30 }, (_, i) => ({ label: `topic ${i}`, probability: 1 / (i + 2) }));
+  const [request] = generated(page.asked);
+  page.succeed(request?.id ?? '', { text: 'lines', ids: [], tokensPerSecond: 0, finishReason: 'end', labels });
+  const note = 'the 20 most likely of 30 labels';
+  const answers = [{ side: 'tuned', text: 'lines', state: 'done', note, labels: labels.slice(0, 20) }];
+  expect(page.rounds()[0]?.answers).toEqual(answers);
+  expect(setUp(page.kept.at(-1)).rounds()[0]?.answers).toEqual(answers);
+});
+
 const compared: ComparedSample = {
   part: 'eval',
   index: 1,

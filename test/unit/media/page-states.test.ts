@@ -5,10 +5,10 @@ import { chartNames, chartOf } from '../../../media/compare/curves-of-runs.ts';
 import { curvesOfRun } from '../../../media/run/curves-of-run.ts';
 import { startRun, updateRun } from '../../../media/run/run-state.ts';
 import { evaluationNames } from '../../../media/shared/metric-names.ts';
-import { pageAt, turned } from '../../../media/shared/paging.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import { smoothedText } from '../../../media/shared/series/chart-content.ts';
 import { smoothingText } from '../../../media/shared/series/smooth.ts';
+import { pageAt, turned } from '../../../media/shared/table/paging.ts';
 import { isBusy, sentenceOf, startTry, subtitleOf, updateTry } from '../../../media/try/try-state.ts';
 import type { CompareToPage } from '../../../trainer/protocol/view/compare.ts';
 import type { MemoryPlan, MetricsPatch } from '../../../trainer/protocol/view/run.ts';
@@ -165,6 +165,13 @@ describe('the page of a trial', () => {
   test('an answer is announced with the name of its model', () => {
     expect(sentenceOf({ type: 'answer', answer: answer({ state: 'done', text: 'yes' }) })).toBe('Tuned model answered: yes');
     expect(sentenceOf({ type: 'answer', answer: answer({ state: 'failed', note: 'no memory' }) })).toBe('Tuned model failed: no memory');
+    const labels = [
+      { label: 'billing', probability: 0.876 },
+      { label: 'crash', probability: 0.124 },
+    ];
+    expect(sentenceOf({ type: 'answer', answer: answer({ state: 'done', text: 'x', labels }) })).toBe(
+      'Tuned model: most likely billing, 87.6%',
+    );
     expect(sentenceOf(round)).toBeUndefined();
     expect(subtitleOf(updateTry(startTry, view))).toMatch(/^base, compared with the tuned model/);
   });

@@ -39,6 +39,12 @@ export interface TryEntity {
   readonly score: number;
 }
 
+/** A label of the whole prompt. */
+export interface TryLabel {
+  readonly label: string;
+  readonly probability: number;
+}
+
 /** A text of the run's data. */
 export interface TryNearText {
   readonly text: string;
@@ -57,6 +63,8 @@ export interface TryAnswer {
   readonly note?: string;
   /** The entities that a token classifier found, shown in the prompt in place of `text`. */
   readonly entities?: readonly TryEntity[];
+  /** The labels that a classifier of texts gives the prompt, most likely first, shown in place of `text`. */
+  readonly labels?: readonly TryLabel[];
   /** The texts that an embedding model finds nearest to the prompt, shown in place of `text`. */
   readonly nearest?: readonly TryNearText[];
   /** The answers of a sample with their scores before and after tuning, shown in place of `text`. */

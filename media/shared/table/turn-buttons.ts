@@ -1,5 +1,5 @@
 /** The two buttons that turn the pages of a list. */
-import { element } from './element.ts';
+import { element } from '../element.ts';
 
 export interface TurnButtons {
   readonly elements: readonly HTMLElement[];

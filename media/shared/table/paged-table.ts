@@ -1,6 +1,6 @@
 /** A table of numbers that is shown in pages and follows its newest rows. */
-import { grouped } from '../../trainer/protocol/text/format.ts';
-import { element, fill, setText } from './element.ts';
+import { grouped } from '../../../trainer/protocol/text/format.ts';
+import { element, fill, setText } from '../element.ts';
 import { type FirstRow, pageAt, turned } from './paging.ts';
 import { createTurnButtons } from './turn-buttons.ts';
 
