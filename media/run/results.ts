@@ -1,6 +1,6 @@
 /** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
 import { capitalized, grouped, percent } from '../../trainer/protocol/text/format.ts';
-import { formatOf, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
+import { formatOf, isAccuracy, shortLabelOf } from '../../trainer/protocol/text/metric-text.ts';
 import type { EvaluationView, ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, isBetterLow, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -60,13 +60,16 @@ function resultRow(name: string, before: number | undefined, after: number | und
   const show = (value: number | undefined): string => (value === undefined ? '–' : format(value));
   const change = before === undefined || after === undefined ? undefined : after - before;
   const sign = change === undefined || change === 0 ? '' : change > 0 ? '+' : '−';
-  const isShare = name.endsWith('accuracy');
   return {
     label: capitalized(shortLabelOf(name)),
     before: show(before),
     after: show(after),
     change:
-      change === undefined ? '' : isShare ? `${sign}${(100 * Math.abs(change)).toFixed(1)} points` : `${sign}${format(Math.abs(change))}`,
+      change === undefined
+        ? ''
+        : isAccuracy(name)
+          ? `${sign}${(100 * Math.abs(change)).toFixed(1)} points`
+          : `${sign}${format(Math.abs(change))}`,
     isBetter: change === undefined || change === 0 ? undefined : change < 0 === isBetterLow(name),
   };
 }

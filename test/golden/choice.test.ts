@@ -8,7 +8,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { untouched } from '../../trainer/adapter/apply-adapter.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
-import type { ChoiceTask } from '../../trainer/protocol/recipe/settings/run-settings.ts';
+import type { BenchmarkName } from '../../trainer/catalog/benchmarks.ts';
 import { choiceSet } from '../../trainer/objective/causal/choice-evaluator.ts';
 import { choiceSignature, choiceTraces } from '../../trainer/objective/causal/choice-program.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
@@ -33,7 +33,7 @@ const model = causalModel(folder.config);
 const tokenizer = await folder.loadTokenizer();
 const engine = await openFast();
 
-async function questionsOf(task: ChoiceTask): Promise<ChoiceQuestion[]> {
+async function questionsOf(task: BenchmarkName): Promise<ChoiceQuestion[]> {
   const questions: ChoiceQuestion[] = [];
   for await (const record of readRecords({ files: await listDataFiles([join(here, 'choice', `${task}.jsonl`)]), textSplit: 'file' }))
     questions.push(choiceQuestion(task, record));

@@ -2,8 +2,9 @@
  * Multiple-choice benchmarks with the wording of lm-evaluation-harness 0.4 (EleutherAI, MIT license; its task files are the source of every
  * prompt). Turns a record into contexts with continuations; the model's answer is the most likely continuation.
  */
+
+import type { BenchmarkName } from '../catalog/benchmarks.ts';
 import { isRecord } from '../narrow.ts';
-import type { ChoiceTask } from '../protocol/recipe/settings/run-settings.ts';
 import { DataError, describeValue } from './data-error.ts';
 import { fieldError, requiredText } from './read/record-fields.ts';
 import type { DataRecord } from './types.ts';
@@ -15,9 +16,9 @@ export interface ChoiceQuestion {
 }
 
 /** Returns the question of a record. @throws DataError (file, line, key) for a record that lacks what the task needs */
-export const choiceQuestion = (task: ChoiceTask, record: DataRecord): ChoiceQuestion => readers[task](record);
+export const choiceQuestion = (task: BenchmarkName, record: DataRecord): ChoiceQuestion => readers[task](record);
 
-const readers: Readonly<Record<ChoiceTask, (record: DataRecord) => ChoiceQuestion>> = {
+const readers: Readonly<Record<BenchmarkName, (record: DataRecord) => ChoiceQuestion>> = {
   arc_challenge: arc,
   arc_easy: arc,
   openbookqa: record => lettered(record, requiredText(record, 'question_stem')),

@@ -1,6 +1,7 @@
 /** The benchmarks of a recipe: reads their files and answers their questions. */
 
 import path from 'node:path';
+import type { BenchmarkName } from '../catalog/benchmarks.ts';
 import { namesOf } from '../catalog/entries.ts';
 import type { TokenBatch } from '../data/batch/batches.ts';
 import { type ChoiceQuestion, choiceQuestion } from '../data/choice-tasks.ts';
@@ -14,7 +15,6 @@ import { withTokenizer } from '../job/open-base.ts';
 import { padIdOf } from '../job/pad-id.ts';
 import { type Sharing, sharedBatches } from '../job/shared-batches.ts';
 import type { AnyModel, CausalModel } from '../model/model-spec.ts';
-import type { ChoiceTask } from '../protocol/recipe/settings/run-settings.ts';
 import { counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import { runForEach } from '../train/run-on-each.ts';
@@ -24,7 +24,7 @@ import { choiceSignature } from './causal/choice-program.ts';
 import type { SetUpParams, TaskSetup } from './task-setup.ts';
 
 export interface Benchmark {
-  readonly name: ChoiceTask;
+  readonly name: BenchmarkName;
   readonly set: ChoiceSet;
 }
 

@@ -41,6 +41,14 @@ test('what classes are taken for, quartiles over them, and the hardest', () => {
 test('benchmarks with their mean', () => {
   const one = { accuracy: 0.5, accuracyNorm: 0.25, standardError: 0.1, questions: 4 };
   expect(benchmarkTable({ boolq: one, rte: { ...one, accuracy: 0.7 } })).toContain('mean');
+  const trained = { ...evaluation([5]), measures: { boolq: 0.5, multiple_choice: 0.25, f1: 0.5 } };
+  expect(metricRows(trained)).toEqual(
+    expect.arrayContaining([
+      ['boolq', '50.0%'],
+      ['multiple choice', '25.0%'],
+      ['F1', '0.5'],
+    ]),
+  );
 });
 
 test('a measure has the label and the format that it has on the pages', () => {

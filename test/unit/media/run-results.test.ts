@@ -108,6 +108,15 @@ describe('results', () => {
     expect(results?.labels?.after).toBe(AFTER.labels);
   });
 
+  test('accuracies of benchmarks and of labels are percentages', () => {
+    const columns = { step: [0, 10], eval_loss: [2, 1], eval_arc_easy: [0.5, 0.75], eval_class_accuracy_min: [0.25, 0.5] };
+    const rows = resultsOf(modelOf({ ...lines, columns }))?.rows.slice(1);
+    expect(rows).toMatchObject([
+      { label: 'Arc easy', before: '50.0%', after: '75.0%', change: '+25.0 points' },
+      { label: 'Accuracy of the worst label', before: '25.0%', after: '50.0%', change: '+25.0 points' },
+    ]);
+  });
+
   test('an evaluation file from a later step than the run has reached is ignored', () => {
     const results = resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 15, before: BEFORE, newest: AFTER } }));
     expect(results?.rows[0]).toMatchObject({ before: '2', after: '0.6' });

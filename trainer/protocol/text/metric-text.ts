@@ -1,4 +1,5 @@
 /** Labels and number formats of metrics by their names in metrics.jsonl, for pages and tables of the command line. */
+import { benchmarkNames } from '../../catalog/benchmarks.ts';
 import { byteSize, compact, duration, grouped, percent } from './format.ts';
 
 const LABELS: Readonly<Record<string, string>> = {
@@ -78,10 +79,16 @@ export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^
 /** The label of a held-out metric where the context says that it is held-out. */
 export const shortLabelOf = (name: string): string => labelOf(name).replace(/^Held-out /, '');
 
+const accuracies: ReadonlySet<string> = new Set(benchmarkNames.map(name => `eval_${name}`));
+
+/** True for shares of right answers, which are shown in percent: accuracies, also of labels and of benchmarks. */
+export const isAccuracy = (name: string): boolean =>
+  name.endsWith('accuracy') || name.startsWith(`eval_${BY_CLASS}`) || accuracies.has(name);
+
 /** Returns a function that formats values of this metric. */
 export function formatOf(name: string): (value: number) => string {
   if (name.endsWith('_bytes')) return byteSize;
-  if (name.endsWith('accuracy')) return value => percent(value);
+  if (isAccuracy(name)) return value => percent(value);
   if (name === 'tokens_per_second') return value => (value < 1000 ? compact(value) : grouped(Math.round(value)));
   if (name === 'train_seconds' || name === 'eval_runtime') return duration;
   return compact;

@@ -1,24 +1,11 @@
 /** Settings of the run: logging, evaluation, checkpoints and output. */
 import { answerChecks, REWARD } from '../../../catalog/answer-checks.ts';
+import { benchmarkCatalog } from '../../../catalog/benchmarks.ts';
 import { choicesOf } from '../../../catalog/entries.ts';
 import { trackerCatalog } from '../../../catalog/trackers.ts';
 import type { Given } from '../setting.ts';
 import { defaulted, derived, FAIR_SWEEP, OWN_FOLDER, optional } from '../setting.ts';
 import { choice, filePath, flag, integer, listOf, mapOf, number, stepCount } from '../value-type.ts';
-
-/** Benchmarks, named as in lm-evaluation-harness. */
-const choiceTasks = {
-  arc_challenge: 'AI2 reasoning challenge, challenge set.',
-  arc_easy: 'AI2 reasoning challenge, easy set.',
-  boolq: 'Yes or no questions about a passage.',
-  hellaswag: 'Continuations of everyday scenes.',
-  openbookqa: 'Elementary science questions.',
-  rte: 'Textual entailment.',
-  winogrande: 'Pronoun resolution.',
-  multiple_choice: 'Custom questions: keys question, choices (a list) and answer (a number from 0, or the text).',
-} as const;
-
-export type ChoiceTask = keyof typeof choiceTasks;
 
 const steps = () => stepCount({ min: 1 });
 
@@ -78,7 +65,7 @@ export const runSettings = {
     doc: "Updates between evaluations, with eval_strategy 'steps'; a number below 1 is a share of all updates.",
   }),
   benchmarks: defaulted(
-    mapOf(choiceTasks, filePath(), 'a map from benchmarks to files'),
+    mapOf(benchmarkCatalog, filePath(), 'a map from benchmarks to files'),
     {},
     {
       fixedInSweep: FAIR_SWEEP,
