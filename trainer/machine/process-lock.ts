@@ -56,6 +56,16 @@ export function lockHolder(lock: string): ProcessIdentity | undefined {
   }
 }
 
+/** Removes what holders that ended without releasing a lock left of it. A lock that is held, or being taken, stays. */
+export function removeLeftovers(lock: string): void {
+  try {
+    for (const claim of claimsIn(lock)) if (!isRunning(claim)) rmSync(path.join(lock, claimName(claim)), { force: true });
+    rmdirSync(lock);
+  } catch {
+    // It is in use, or another process has removed it.
+  }
+}
+
 /**
  * Returns true if the folder of a lock is a copy, made while this process held the original. Its claim then names another folder, which
  * contains a different file as the claim. If there is nothing, the folder was moved, or this process knows it by another path, and the

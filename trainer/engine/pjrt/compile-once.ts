@@ -2,11 +2,11 @@
  * Makes the processes of a machine compile a program once: the first takes a lock, and the others wait and read its result from the cache.
  * This only saves work. A process that cannot wait, or has waited too long, compiles by itself. No process waits while it holds a lock.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRunning, isSuspended, type ProcessIdentity } from '../../machine/process-identity.ts';
-import { claimName, type LockOutcome, lockHolder, takeLock } from '../../machine/process-lock.ts';
+import { claimName, type LockOutcome, lockHolder, removeLeftovers, takeLock } from '../../machine/process-lock.ts';
 
 export interface SharedCompilation<T> {
   /** The folder of the lock; each program has its own. */
@@ -92,10 +92,15 @@ function reasonNotToWait(holder: ProcessIdentity, waitedMs: number, { maxMs }: P
   return waitedMs < maxMs ? undefined : `took ${Math.round(maxMs / 60_000)} minutes`;
 }
 
-/** Returns undefined if the cache can't be written: then it can't share programs either. */
+/**
+ * Takes the lock, and removes those of killed processes, because their programs may never be compiled again. Returns undefined if the cache
+ * can't be written: then it can't share programs either.
+ */
 function tryToTake(lock: string): LockOutcome | undefined {
+  const folder = path.dirname(lock);
   try {
-    mkdirSync(path.dirname(lock), { recursive: true });
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(folder)) removeLeftovers(path.join(folder, name));
     return takeLock(lock);
   } catch {
     return undefined;

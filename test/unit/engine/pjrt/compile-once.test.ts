@@ -1,7 +1,8 @@
 /** Tests that the processes of a machine compile a program once, and that none waits for what never comes. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildSync } from 'esbuild';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -131,6 +132,20 @@ describe('a program that another process compiles', () => {
     await until(() => log.length > 0, 'it waits');
     other.child.kill('SIGKILL');
     expect(await result).toEqual(HERE);
+    await expectUnlocked();
+  });
+
+  test('leaves no lock once another program is compiled, and a lock that is held stays', async () => {
+    const killed = await startCompiling('killed');
+    const other = await startCompiling('step');
+    killed.child.kill('SIGKILL');
+    await once(killed.child, 'exit');
+    expect(readdirSync(join(folder, 'compiling'))).toHaveLength(2);
+    expect(await ask('another step').result).toEqual(HERE);
+    const held = basename(cache.lockOf(keyOf('step')));
+    expect(readdirSync(join(folder, 'compiling'))).toEqual([held]);
+    other.child.stdin?.write('keep\n');
+    expect(await allLines(other)).toEqual([`false by ${other.child.pid}`]);
     await expectUnlocked();
   });
 
