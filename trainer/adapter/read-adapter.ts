@@ -9,7 +9,6 @@ import { fileSize } from '../format/model-config.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import type { WeightFiles } from '../format/weight-files.ts';
 import type { ConfigJson } from '../model/config-json.ts';
-import { loadModel } from '../model/load-model.ts';
 import { type AnyModel, classifierProblems } from '../model/model-spec.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { poolingModes } from '../protocol/pooling.ts';
@@ -33,11 +32,17 @@ import { PEFT_CONFIG, readPeft } from './read-peft.ts';
 const MAX_DESCRIPTION_BYTES = 64 * 2 ** 20;
 
 /** The model that the adapter in a folder makes of a base; without a folder, the base. @throws AdapterError, ModelConfigError */
-export async function tunedModel(config: ConfigJson, path: string | undefined): Promise<AnyModel> {
-  if (path === undefined) return loadModel(config);
-  const adapter = await readAdapter(path);
-  await adapter.close();
-  return modelOfAdapter(config, adapter.description);
+export const tunedModel = (config: ConfigJson, path: string | undefined): Promise<AnyModel> =>
+  withAdapter(path, async adapter => modelOfAdapter(config, adapter?.description ?? {}));
+
+/** Opens the adapter in a folder for a function; without a folder, there is none. @throws as `readAdapter` does */
+export async function withAdapter<T>(path: string | undefined, use: (adapter: Adapter | undefined) => Promise<T>): Promise<T> {
+  const adapter = path === undefined ? undefined : await readAdapter(path);
+  try {
+    return await use(adapter);
+  } finally {
+    await adapter?.close();
+  }
 }
 
 /**

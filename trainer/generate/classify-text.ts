@@ -1,11 +1,8 @@
 /** Classifies a text: the probability of each label, from a model with one label or several labels for a text. */
-import { modelOfAdapter } from '../adapter/adapter.ts';
-import { readAdapter } from '../adapter/read-adapter.ts';
 import { createSegmentEncoder } from '../data/example/segment-encoder.ts';
 import { type AnyModel, type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { table } from '../protocol/text/format.ts';
 import { sigmoid } from '../train/metrics.ts';
-import { GenerateError } from './decoder.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
 export interface TextLabel {
@@ -22,12 +19,6 @@ export interface ClassifiedText {
   readonly isCut: boolean;
 }
 
-export interface ClassifyTextParams extends Pick<TextLogitsParams, 'engine' | 'folder' | 'onLoad'> {
-  /** A run, a checkpoint or an exported adapter to apply to the base. */
-  readonly adapterPath?: string | undefined;
-  readonly text: string;
-}
-
 /** Maximum tokens of a text, so that the program stays small. */
 const MAX_TOKENS = 2048;
 
@@ -42,23 +33,16 @@ export const classifiesTexts = (model: AnyModel): model is ClassifierModel =>
 export const labelLines = (labels: readonly TextLabel[]): string =>
   table(labels.map(({ label, probability }) => [probability.toFixed(4), label]));
 
-/** @throws GenerateError if the model does not classify texts; AdapterError if the adapter does not fit */
-export async function classifyText({ adapterPath, text, ...params }: ClassifyTextParams): Promise<ClassifiedText> {
-  const { folder } = params;
-  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-  try {
-    const model = modelOfAdapter(folder.config, adapter?.description ?? {});
-    if (!classifiesTexts(model)) throw new GenerateError(`the model is a ${model.family} that gives a text no label`);
-    const longest = Math.min(inputOf(model, 'tokens').maxPositions, MAX_TOKENS);
-    const { ids, truncated } = createSegmentEncoder(await folder.loadTokenizer()).encode(text, undefined, longest);
-    const logits = await withTextLogits({ ...params, model, adapter, tokens: ids.length }, logitsOf => logitsOf(ids));
-    const scores = Array.from({ length: model.labels.length }, (_, label) => logits?.[label] ?? Number.NaN);
-    const probabilities = model.problem === 'multi_label' ? scores.map(sigmoid) : softmax(scores);
-    const labels = model.labels.map((label, i) => ({ label, probability: probabilities[i] ?? Number.NaN }));
-    return { labels: labels.sort((a, b) => b.probability - a.probability), tokens: ids.length, isCut: truncated };
-  } finally {
-    await adapter?.close();
-  }
+/** Loads a model that classifies texts, classifies the text and releases it. @throws AdapterError if the adapter does not fit */
+export async function classifyText(text: string, params: Omit<TextLogitsParams, 'tokens'>): Promise<ClassifiedText> {
+  const { model, folder } = params;
+  const longest = Math.min(inputOf(model, 'tokens').maxPositions, MAX_TOKENS);
+  const { ids, truncated } = createSegmentEncoder(await folder.loadTokenizer()).encode(text, undefined, longest);
+  const logits = await withTextLogits({ ...params, tokens: ids.length }, logitsOf => logitsOf(ids));
+  const scores = Array.from({ length: model.labels.length }, (_, label) => logits?.[label] ?? Number.NaN);
+  const probabilities = model.problem === 'multi_label' ? scores.map(sigmoid) : softmax(scores);
+  const labels = model.labels.map((label, i) => ({ label, probability: probabilities[i] ?? Number.NaN }));
+  return { labels: labels.sort((a, b) => b.probability - a.probability), tokens: ids.length, isCut: truncated };
 }
 
 function softmax(scores: readonly number[]): number[] {

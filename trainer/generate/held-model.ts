@@ -2,7 +2,7 @@
  * A language model that stays loaded: weights and cache in the engine, for several answers at the same time. The cache grows when needed.
  */
 import { adaptedModel } from '../adapter/apply-adapter.ts';
-import { readAdapter } from '../adapter/read-adapter.ts';
+import { withAdapter } from '../adapter/read-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
@@ -62,15 +62,12 @@ export class HeldModel {
    */
   async load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
     const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.params;
-    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-    try {
+    return withAdapter(adapterPath, async adapter => {
       const tuned = await adaptedModel({ model, weights, adapter, hostFrom: engine.hostFrom });
       const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, ...(onLoad && { onLoad }) });
       this.loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
       return this.loaded.answers;
-    } finally {
-      await adapter?.close();
-    }
+    });
   }
 
   /** Releases the model; only if no work is running. */

@@ -1,16 +1,11 @@
 /** Labels the words of a text: entities with their positions, from a token classification model. */
-import { modelOfAdapter } from '../adapter/adapter.ts';
-import { readAdapter } from '../adapter/read-adapter.ts';
 import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
 import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
 import { createWordEncoder } from '../data/tagged/word-encoder.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
-import type { ModelFolder } from '../hub/open-model.ts';
-import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
+import { type AnyModel, type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { likeliestLabel } from '../train/metrics.ts';
-import { GenerateError } from './decoder.ts';
-import { withTextLogits } from './text-logits.ts';
+import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
 /** A labeled span of the text. */
 export interface TextEntity {
@@ -20,16 +15,6 @@ export interface TextEntity {
   readonly end: number;
   /** The mean probability of the tags of its words. */
   readonly score: number;
-}
-
-export interface LabelTextParams {
-  readonly engine: Engine;
-  /** A base model or a merged export. The caller closes it. */
-  readonly folder: ModelFolder;
-  /** A run, a checkpoint or an exported adapter to apply to the base. */
-  readonly adapterPath?: string;
-  readonly text: string;
-  readonly onLoad?: (done: number, total: number) => void;
 }
 
 export interface LabeledWords {
@@ -42,7 +27,7 @@ export interface LabeledWords {
 const MAX_TOKENS = 512;
 
 /** True if a model labels words: a run or an export of token classification. */
-export const labelsWords = (model: AnyModel): boolean => model.kind === 'classifier' && model.problem === 'token_label';
+export const labelsWords = (model: AnyModel): model is ClassifierModel => model.kind === 'classifier' && model.problem === 'token_label';
 
 /** Formats a text with its entities, such as `[George Washington](PER) slept`. */
 export const annotated = (text: string, entities: readonly TextEntity[]): string => {
@@ -53,31 +38,22 @@ export const annotated = (text: string, entities: readonly TextEntity[]): string
 };
 
 /**
- * Loads the model, labels the text and releases it. A text longer than the model's limit is cut between words, and each part is labeled
+ * Loads a model that labels words, labels the text and releases it. A text longer than the model's limit is cut between words, and each part is labeled
  * separately.
- * @throws GenerateError if the model does not label tokens; AdapterError if the adapter does not fit
+ * @throws AdapterError if the adapter does not fit
  */
-export async function labelText({ engine, folder, adapterPath, text, onLoad }: LabelTextParams): Promise<LabeledWords> {
-  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-  try {
-    const model = modelOfAdapter(folder.config, adapter?.description ?? {});
-    if (model.kind !== 'classifier' || model.problem !== 'token_label' || model.input.kind !== 'tokens')
-      throw new GenerateError(
-        `the model is a ${model.family} that does not label words: name a run of token_classification, or its export`,
-      );
-    const encoder = createWordEncoder(await folder.loadTokenizer());
-    const longest = Math.min(model.input.maxPositions, MAX_TOKENS);
-    const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
-    if (parts.length === 0) return { entities: [], tokens: 0 };
-    const tokens = Math.max(...parts.map(({ ids }) => ids.length));
-    return await withTextLogits({ engine, folder, model, adapter, tokens, onLoad }, async logitsOf => {
-      const entities: TextEntity[] = [];
-      for (const part of parts) entities.push(...labelPart(model, part, await logitsOf(part.ids)));
-      return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };
-    });
-  } finally {
-    await adapter?.close();
-  }
+export async function labelText(text: string, params: Omit<TextLogitsParams, 'tokens'>): Promise<LabeledWords> {
+  const { model, folder } = params;
+  const encoder = createWordEncoder(await folder.loadTokenizer());
+  const longest = Math.min(inputOf(model, 'tokens').maxPositions, MAX_TOKENS);
+  const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
+  if (parts.length === 0) return { entities: [], tokens: 0 };
+  const tokens = Math.max(...parts.map(({ ids }) => ids.length));
+  return await withTextLogits({ ...params, tokens }, async logitsOf => {
+    const entities: TextEntity[] = [];
+    for (const part of parts) entities.push(...labelPart(model, part, await logitsOf(part.ids)));
+    return { entities, tokens: parts.reduce((sum, { ids }) => sum + ids.length, 0) };
+  });
 }
 
 interface Part {

@@ -1,7 +1,6 @@
 /** Computes the vectors of texts with an encoder that stays loaded. */
-import { modelOfAdapter } from '../adapter/adapter.ts';
+import { type Adapter, modelOfAdapter } from '../adapter/adapter.ts';
 import { adaptedModel } from '../adapter/apply-adapter.ts';
-import { readAdapter } from '../adapter/read-adapter.ts';
 import { createSegmentEncoder, type SegmentEncoder } from '../data/example/segment-encoder.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import { poolingIn, sentenceLength } from '../format/sentence-modules.ts';
@@ -22,8 +21,8 @@ export interface TextVectorsParams {
   readonly engine: Engine;
   /** A base model or a merged export. The caller closes it. */
   readonly folder: ModelFolder;
-  /** A run, a checkpoint or an exported adapter to apply to the base. */
-  readonly adapterPath?: string | undefined;
+  /** The adapter to apply to the base. */
+  readonly adapter: Adapter | undefined;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
@@ -36,13 +35,8 @@ const FIRST_TOKENS = 16;
  * The encoder of a folder that computes vectors: a run or an export of embeddings, or an encoder without a head. Undefined for other
  * models.
  */
-export async function embedderOf({
-  folder,
-  adapterPath,
-}: Pick<TextVectorsParams, 'folder' | 'adapterPath'>): Promise<ClassifierModel | undefined> {
+export function embedderOf({ folder, adapter }: Pick<TextVectorsParams, 'folder' | 'adapter'>): ClassifierModel | undefined {
   const { config } = folder;
-  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-  await adapter?.close();
   const pooling = adapter === undefined && folder.ggufPath === undefined ? poolingIn(folder) : undefined;
   const model = pooling ? loadModel(config, { problem: 'embedding', pooling }) : modelOfAdapter(config, adapter?.description ?? {});
   if (model.kind !== 'classifier' || model.encoder === undefined) return undefined;
@@ -78,27 +72,22 @@ export class TextVectors {
   }
 
   /** Loads the weights. @throws AdapterError if the adapter does not fit */
-  static async open(model: ClassifierModel, { engine, folder, adapterPath, onLoad }: TextVectorsParams): Promise<TextVectors> {
-    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+  static async open(model: ClassifierModel, { engine, folder, adapter, onLoad }: TextVectorsParams): Promise<TextVectors> {
+    const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
+    const encoder = createSegmentEncoder(await folder.loadTokenizer());
+    const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
+    const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
     try {
-      const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
-      const encoder = createSegmentEncoder(await folder.loadTokenizer());
-      const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
-      const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
-      try {
-        await loadVariables(session, {
-          model: storedWeights(model, weights, attachment, onLoad),
-          attachment,
-          start,
-        });
-      } catch (error) {
-        await session.dispose();
-        throw error;
-      }
-      return new TextVectors(model, encoder, session, longest);
-    } finally {
-      await adapter?.close();
+      await loadVariables(session, {
+        model: storedWeights(model, weights, attachment, onLoad),
+        attachment,
+        start,
+      });
+    } catch (error) {
+      await session.dispose();
+      throw error;
     }
+    return new TextVectors(model, encoder, session, longest);
   }
 
   /** @throws GenerateError for a text longer than the model's limit */

@@ -1,6 +1,7 @@
 /** The jobs 'generate' and 'export', which use a trained model. */
 import path from 'node:path';
-import { tunedModel } from '../adapter/read-adapter.ts';
+import { modelOfAdapter } from '../adapter/adapter.ts';
+import { withAdapter } from '../adapter/read-adapter.ts';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
 import { classifiesTexts, classifyText, labelLines } from '../generate/classify-text.ts';
 import { generateText } from '../generate/generate-text.ts';
@@ -9,7 +10,7 @@ import { TextVectors, type TextVectorsParams } from '../generate/text-vectors.ts
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
-import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
 import { requireBase } from '../run/require-base.ts';
 import { compareAnswers, comparedLines } from './compared-answers.ts';
@@ -34,11 +35,14 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const folder = await openModelFolder(scope, request);
   try {
     const onLoad = loadProgress(job);
-    const embedder = await embedderFor(folder, request);
-    if (embedder) return await nearestAnswer(embedder, { engine, folder, adapterPath, onLoad }, request, job);
-    const model = await tunedModel(folder.config, adapterPath);
-    if (labelsWords(model) || classifiesTexts(model))
-      return await labeledAnswer(model, { engine, folder, adapterPath, onLoad }, prompt, job);
+    const found = await withAdapter(adapterPath, async adapter => {
+      const opening = { engine, folder, adapter, onLoad };
+      const embedder = await embedderFor(folder, { adapter, promptOf });
+      if (embedder) return nearestAnswer(embedder, opening, request, job);
+      const model = modelOfAdapter(folder.config, adapter?.description ?? {});
+      return labelsWords(model) || classifiesTexts(model) ? labeledAnswer(model, opening, prompt, job) : undefined;
+    });
+    if (found) return found;
     const generated = await generateText({
       engine,
       folder,
@@ -58,10 +62,10 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
 }
 
 /** The labels of the prompt's words, or of the whole prompt. */
-async function labeledAnswer(model: AnyModel, opening: TextVectorsParams, prompt: string, job: Job): Promise<GenerateResult> {
+async function labeledAnswer(model: ClassifierModel, opening: TextVectorsParams, prompt: string, job: Job): Promise<GenerateResult> {
   const begin = performance.now();
-  const params = { ...opening, text: prompt };
-  const found = labelsWords(model) ? await labelText(params) : await classifyText(params);
+  const params = { ...opening, model };
+  const found = labelsWords(model) ? await labelText(prompt, params) : await classifyText(prompt, params);
   const { tokens } = found;
   if ('isCut' in found && found.isCut)
     job.log('warning', `the text has more than the ${tokens} tokens that the model reads: the rest does not count`);

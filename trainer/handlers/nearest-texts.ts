@@ -1,5 +1,7 @@
 /** Finds the texts of a run's data that are nearest to a given text, for trying out an embedding model. */
 import path from 'node:path';
+import type { Adapter } from '../adapter/adapter.ts';
+import { withAdapter } from '../adapter/read-adapter.ts';
 import { comparesTexts } from '../catalog/objectives.ts';
 import { DataProblems } from '../data/data-error.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
@@ -31,10 +33,11 @@ const SHOWN = 10;
  */
 export async function embedderFor(
   folder: ModelFolder,
-  { adapter, promptOf }: { readonly adapter?: string | undefined; readonly promptOf?: string | undefined },
+  { adapter, promptOf }: { readonly adapter: Adapter | undefined; readonly promptOf?: string | undefined },
 ): Promise<ClassifierModel | undefined> {
   const recipe = adapter === undefined && promptOf !== undefined ? await readRunRecipe(promptOf).catch(() => undefined) : undefined;
-  return embedderOf({ folder, adapterPath: comparesTexts(recipe?.task) ? promptOf : adapter });
+  if (!comparesTexts(recipe?.task)) return embedderOf({ folder, adapter });
+  return withAdapter(promptOf, async tuned => embedderOf({ folder, adapter: tuned }));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The job 'serve': loads models and answers requests until it is stopped. */
+import { withAdapter } from '../adapter/read-adapter.ts';
 import { embedderOf, TextVectors } from '../generate/text-vectors.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { withModelFolder } from '../job/open-base.ts';
@@ -28,8 +29,11 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
       const onLoad = loadProgress(job);
       const withFolder: ServedModelParams['withFolder'] = use => withModelFolder(scope, { model, revision }, use);
       await withFolder(async folder => {
-        const embedder = await embedderOf({ folder, adapterPath });
-        if (embedder) embedders.push({ name, vectors: await TextVectors.open(embedder, { engine, folder, adapterPath, onLoad }) });
+        const vectors = await withAdapter(adapterPath, async adapter => {
+          const embedder = embedderOf({ folder, adapter });
+          return embedder && TextVectors.open(embedder, { engine, folder, adapter, onLoad });
+        });
+        if (vectors) embedders.push({ name, vectors });
         else {
           const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, onLoad });
           models.push(opened);

@@ -1,15 +1,13 @@
 /** Opens a recipe's reward model, which scores the answers that an evaluation writes. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { modelOfAdapter } from '../../adapter/adapter.ts';
-import { readAdapter } from '../../adapter/read-adapter.ts';
+import { tunedModel } from '../../adapter/read-adapter.ts';
 import { givesRewards, objectiveCatalog } from '../../catalog/objectives.ts';
 import { answerReader, type TokenizeAnswer } from '../../data/load/load-pairs.ts';
 import type { ChatRenderer } from '../../data/types.ts';
 import type { RecipeScope } from '../../job/job-scope.ts';
 import { type BaseFiles, type ModelName, withModelFolder, withTokenizer } from '../../job/open-base.ts';
 import type { ConfigJson } from '../../model/config-json.ts';
-import { loadModel } from '../../model/load-model.ts';
 import { type ClassifierModel, inputOf, scoresTexts } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
@@ -66,9 +64,7 @@ async function findRewardModel({ context }: RecipeScope, name: string): Promise<
 }
 
 async function modelIn(name: string, config: ConfigJson, adapterPath: string | undefined): Promise<ClassifierModel> {
-  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-  await adapter?.close();
-  const model = adapter ? modelOfAdapter(config, adapter.description) : loadModel(config);
+  const model = await tunedModel(config, adapterPath);
   if (!scoresTexts(model)) throw noRewardModel(name, `is a ${model.family} without a head of one number for a text`);
   return model;
 }

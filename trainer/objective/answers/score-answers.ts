@@ -1,7 +1,7 @@
 /** Scores answers with a reward model, which is in memory only while it scores. */
 import path from 'node:path';
 import { adaptedModel } from '../../adapter/apply-adapter.ts';
-import { readAdapter } from '../../adapter/read-adapter.ts';
+import { withAdapter } from '../../adapter/read-adapter.ts';
 import { REWARD } from '../../catalog/answer-checks.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { freeOrder } from '../../data/batch/batch-settings.ts';
@@ -168,9 +168,8 @@ async function rewardsOf(
   const batchSize = recipe.per_device_eval_batch_size;
   const plan = planTexts(texts, { batchSize, maxLength, ...freeOrder(recipe.seed) });
   job.note('debug', `loading the reward model ${name}`);
-  return withModelFolder(params, folderName, async folder => {
-    const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
-    try {
+  return withModelFolder(params, folderName, folder =>
+    withAdapter(adapterPath, async adapter => {
       const { weights, attachment: added, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: undefined });
       const { storage, hosted } = untouchedIn(model, precision, base.engine.hostFrom);
       const attachment = { ...added, storage, ...(hosted && { hosted }) };
@@ -192,10 +191,8 @@ async function rewardsOf(
         }
         return rewards;
       });
-    } finally {
-      await adapter?.close();
-    }
-  });
+    }),
+  );
 }
 
 /**
