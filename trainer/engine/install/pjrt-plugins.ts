@@ -61,6 +61,8 @@ export interface PjrtPlugin {
    * excluding Triton's kernels.
    */
   readonly orders?: true;
+  /** True if small programs are compiled without LLVM's passes. Machine code of GPUs is always optimized. */
+  readonly skipsPasses?: true;
   /** Required software that is not on PyPI. */
   readonly needs?: string;
 }
@@ -365,6 +367,7 @@ const entries = {
     options: [],
     // Without it, the plugin divides the CPU into four devices.
     dividedBy: 'cpu_device_count',
+    skipsPasses: true,
   },
 } as const satisfies Readonly<Record<string, PjrtPlugin>>;
 

@@ -2,6 +2,7 @@
  * XLA's CompileOptionsProto, encoded by hand: executable_build_options (3) { num_replicas (4), num_partitions (5): 1 } and
  * env_option_overrides (7), a map from the name of a flag to { string_field (1) }, { bool_field (2) } or { int_field (3) }.
  */
+import type { PjrtPlugin } from '../install/pjrt-plugins.ts';
 
 type Flag = string | boolean | number;
 type Flags = Readonly<Record<string, Flag>>;
@@ -18,8 +19,15 @@ const FLAGS = {
   xla_disable_hlo_passes: 'rematerialization',
 } satisfies Flags;
 
-/** The first line of a module with operations whose order of addition may vary: sums by ids, and cuDNN's gradient of attention. */
-export const UNORDERED = '// adds in any order';
+/** The first lines of a module, of those that apply: properties on which the flags depend. */
+export const MARKS = {
+  /** Operations whose order of addition may vary: sums by ids, and cuDNN's gradient of attention. */
+  unordered: '// adds in any order',
+  /** The module computes so few values that optimizing its code takes longer than a run of hundreds of steps gains. */
+  small: '// computes few values',
+} as const;
+
+export type Mark = keyof typeof MARKS;
 
 /**
  * Flags of such modules: XLA uses implementations of these operations that add in a fixed order, and no kernel whose order varies, so a
@@ -31,8 +39,17 @@ const ORDERED: Flags = {
   xla_gpu_experimental_deterministic_ops_triton: 'DETERMINISTIC_OPS_TRITON_MODE_UNCHECKED',
 };
 
+/** Flags of small modules on a processor: LLVM's passes take half of the time to compile them. */
+const UNOPTIMIZED: Flags = { xla_backend_optimization_level: 0 };
+
 /** Flags for a card that is not present: nothing can be tested on it. */
 const CARD_FLAGS: Flags = { ...FLAGS, xla_gpu_autotune_level: 0 };
+
+/** The flags that a plugin has: see `pjrt-plugins.ts`. */
+export type PluginFlags = Pick<PjrtPlugin, 'orders' | 'skipsPasses'>;
+
+/** All plugins that compile for cards can order additions; machine code of a card is always optimized. */
+const CARD_PLUGIN: PluginFlags = { orders: true };
 
 export interface CompiledModule {
   readonly text: string;
@@ -43,12 +60,11 @@ export interface CompiledModule {
 /** Stands for a module in keys that belong to all programs of a device. */
 export const NO_MODULE: CompiledModule = { text: '' };
 
-/** Returns the options. @param orders true if the plugin has the flags that exclude kernels with a varying order of addition */
-export const compileOptions = (module: CompiledModule, { orders = false }: { readonly orders?: boolean | undefined }): Uint8Array =>
-  optionsOf(FLAGS, module, orders);
+/** Returns the options for a plugin. */
+export const compileOptions = (module: CompiledModule, plugin: PluginFlags): Uint8Array => optionsOf(FLAGS, module, plugin);
 
-/** Returns the options for a card. All plugins that compile for cards have those flags. */
-export const cardCompileOptions = (module: CompiledModule): Uint8Array => optionsOf(CARD_FLAGS, module, true);
+/** Returns the options for a card. */
+export const cardCompileOptions = (module: CompiledModule): Uint8Array => optionsOf(CARD_FLAGS, module, CARD_PLUGIN);
 
 export interface CompilerFolders {
   /** NVIDIA's compiler. If omitted, XLA uses the `ptxas` on the path, which may be too old for the card. */
@@ -86,12 +102,15 @@ const buffersIn = (folder: string): Flags => ({
 /** A number below 128 fits in one byte. */
 const MAX_REPLICAS = 127;
 
-function optionsOf(flags: Flags, { text, replicas = 1 }: CompiledModule, orders: boolean): Uint8Array {
+function optionsOf(flags: Flags, { text, replicas = 1 }: CompiledModule, { orders, skipsPasses }: PluginFlags): Uint8Array {
   if (replicas > MAX_REPLICAS) throw new RangeError(`${replicas} devices of one program, more than ${MAX_REPLICAS}`);
-  const all = orders && text.startsWith(UNORDERED) ? { ...flags, ...ORDERED } : flags;
+  const all = { ...flags, ...(orders && hasMark(text, 'unordered') && ORDERED), ...(skipsPasses && hasMark(text, 'small') && UNOPTIMIZED) };
   const overrides = Object.entries(all).flatMap(([name, value]) => override(name, value));
   return Uint8Array.from([...field(3, [0x20, replicas, 0x28, 1]), ...overrides]);
 }
+
+/** Returns true if a module has this mark, before its first line of code. */
+const hasMark = (text: string, mark: Mark): boolean => text.slice(0, text.indexOf('module')).includes(`${MARKS[mark]}\n`);
 
 /** Encodes an entry of the map of flags. */
 const override = (name: string, value: Flag): number[] => field(7, [...field(1, [...Buffer.from(name)]), ...field(2, flagBytes(value))]);

@@ -3,7 +3,7 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import type { Addon, ClientHandle, ExecutableHandle } from './addon.ts';
 import { compileOnce } from './compile-once.ts';
-import { type CompilerFolders, compileOptions, withFolders } from './compile-options.ts';
+import { type CompilerFolders, compileOptions, type PluginFlags, withFolders } from './compile-options.ts';
 import { keepMemory } from './compiled-memory.ts';
 import type { LoweredSignature } from './lower.ts';
 import type { ProgramCache, ProgramKey } from './program-cache.ts';
@@ -28,8 +28,8 @@ export interface CompilerParams {
   readonly cache: ProgramCache;
   readonly target: Pick<ProgramKey, 'plugin' | 'device'>;
   readonly folders?: CompilerFolders;
-  /** True if the plugin can exclude kernels with a varying order of addition. */
-  readonly orders?: boolean | undefined;
+  /** The flags that the plugin has. */
+  readonly plugin: PluginFlags;
   /** Receives one line for the user while a compilation takes long. */
   readonly log: (line: string) => void;
 }
@@ -40,7 +40,7 @@ const KEPT_CHARACTERS = 600;
 const KEPT_MODULE_CHARACTERS = 20_000;
 const REPORT_MS = 5000;
 
-export function openCompiler({ addon, client, cache, target, folders = {}, orders, log }: CompilerParams): Compiler {
+export function openCompiler({ addon, client, cache, target, folders = {}, plugin, log }: CompilerParams): Compiler {
   const counts = { compiled: 0, found: 0 };
 
   async function find(key: ProgramKey): Promise<ExecutableHandle | undefined> {
@@ -87,7 +87,7 @@ export function openCompiler({ addon, client, cache, target, folders = {}, order
     counts,
     compile: async (signature, module, signal) => {
       const { text, replicas } = module;
-      const options = compileOptions({ text, replicas }, { orders });
+      const options = compileOptions({ text, replicas }, plugin);
       if (text.length < KEPT_MODULE_CHARACTERS) return compileNow(signature, module, options);
       const key = { ...target, options, text };
       const { program, found } = await compileOnce({

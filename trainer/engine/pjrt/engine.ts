@@ -70,7 +70,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
       toolkit: cudaToolkit(installed),
       tuned: plugin.tunes ? await tunedFolder(cacheDir, target) : undefined,
     };
-    const compiler = openCompiler({ addon, client, cache, target, folders, orders: plugin.orders, log });
+    const compiler = openCompiler({ addon, client, cache, target, folders, plugin, log });
     const gpu = facts && deviceCard(facts);
     const device: Device = { addon, client, compiler, card: gpu };
     return {

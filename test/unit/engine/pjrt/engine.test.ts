@@ -275,7 +275,14 @@ describeHere('the cache of compiled programs', pjrt => {
 
   /** Returns the gradients, and what the compiler did for them. */
   async function run(device: string) {
-    const compiler = openCompiler({ addon, client, cache: openProgramCache(folder), target: { ...target, device }, log: () => undefined });
+    const compiler = openCompiler({
+      addon,
+      client,
+      cache: openProgramCache(folder),
+      target: { ...target, device },
+      plugin: {},
+      log: () => undefined,
+    });
     const session = new PjrtSession({ addon, client, compiler }, chainProgram('none', blocks));
     await session.load(
       Array.from({ length: blocks }, (_, i) => ({ name: `w${i}`, data: new Float32Array(512 * 16).fill(0.01 * (i + 1)) })),
@@ -304,7 +311,7 @@ describeHere('the cache of compiled programs', pjrt => {
   it('compiles again what the plugin cannot load', async () => {
     const cache = openProgramCache(folder);
     const nonsense = { ...cache, find: () => new Uint8Array(100) };
-    const compiler = openCompiler({ addon, client, cache: nonsense, target, log: () => undefined });
+    const compiler = openCompiler({ addon, client, cache: nonsense, target, plugin: {}, log: () => undefined });
     const { text } = lowerSignature(required(chainProgram('none', blocks).signatures.run, 'run'), chainSpecs(blocks));
     await compiler.compile('run', { text, operationAt: () => undefined });
     expect(compiler.counts).toEqual({ compiled: 1, found: 0 });

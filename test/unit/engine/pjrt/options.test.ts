@@ -11,10 +11,10 @@ import {
   pjrtAddonPath,
   pjrtLibrary,
 } from '../../../../trainer/engine/install/pjrt-folder.ts';
-import { type ClientOption, clientOptions } from '../../../../trainer/engine/install/pjrt-plugins.ts';
+import { type ClientOption, clientOptions, pjrtPlugins, pjrtVariants } from '../../../../trainer/engine/install/pjrt-plugins.ts';
 import type { Addon } from '../../../../trainer/engine/pjrt/addon.ts';
 import { describeCard } from '../../../../trainer/engine/pjrt/card-description.ts';
-import { cardCompileOptions, compileOptions, NO_MODULE, UNORDERED, withFolders } from '../../../../trainer/engine/pjrt/compile-options.ts';
+import { cardCompileOptions, compileOptions, MARKS, NO_MODULE, withFolders } from '../../../../trainer/engine/pjrt/compile-options.ts';
 import { lowerSignature } from '../../../../trainer/engine/pjrt/lower.ts';
 import { required } from '../../../../trainer/narrow.ts';
 import { trainingStep } from '../../../../trainer/plan/memory/counted-passes.ts';
@@ -55,8 +55,8 @@ describe.skipIf(!installed)(`the client of a GPU (skipped without the plugin: ${
 });
 
 /** The module of a small step, with rows or with `more` lines of the recipe. */
-function moduleOf(config: Config, more?: string): string {
-  const plan = cardPlan(config, more);
+function moduleOf(config: Config, more?: string, tokens?: number): string {
+  const plan = cardPlan(config, more, { tokens });
   const { signature, variables } = trainingStep(plan, 'cheap');
   return lowerSignature(signature, new Map(variables.map(spec => [spec.name, spec])), { places: plan.places }).text;
 }
@@ -70,10 +70,25 @@ describe('a module that adds in an order that a device may choose', () => {
     ["attention by cuDNN's kernel", 'llama', 'dtype: bfloat16\nattention: fused\nr: 2\n', true],
   ] as const)('is known by its first line: %s', (_, folder, more, expected) => {
     const text = moduleOf({ ...configOf(folder), ...(folder === 'llama' && { head_dim: 16 }) }, more);
-    expect(text.startsWith(`${UNORDERED}\n`)).toBe(expected);
+    expect(text.startsWith(`${MARKS.unordered}\n`)).toBe(expected);
     const plain = compileOptions({ text }, {});
     expect(plain).toEqual(compileOptions(NO_MODULE, { orders: true }));
     expect(Buffer.from(compileOptions({ text }, { orders: true })).includes('xla_gpu_exclude_nondeterministic_ops')).toBe(expected);
+  });
+});
+
+describe('a module that computes few values', () => {
+  test.each([
+    ['a small model', {}, true],
+    ['a wide model with long samples', { hidden_size: 4096, intermediate_size: 4096 }, false],
+  ])('is marked before its first line, and its code is not optimized for a processor: %s', (_, wide, expected) => {
+    const text = moduleOf({ ...configOf('llama'), ...wide }, 'r: 2\n', 128);
+    expect(text.slice(0, text.indexOf('module')).includes(MARKS.small)).toBe(expected);
+    const has = (options: Uint8Array) => Buffer.from(options).includes('xla_backend_optimization_level');
+    expect(has(compileOptions({ text }, pjrtPlugins['pjrt-cpu']))).toBe(expected);
+    for (const variant of pjrtVariants.filter(each => each !== 'pjrt-cpu'))
+      expect(has(compileOptions({ text }, pjrtPlugins[variant]))).toBe(false);
+    expect(has(cardCompileOptions({ text }))).toBe(false);
   });
 });
 
