@@ -30,8 +30,6 @@ const SAME_LAYERS = ['glm4_moe_lite', 'mistral4', 'youtu', 'youtu_tied', 'ernie4
 interface FamilyFolder {
   readonly folder: string;
   readonly config: Config;
-  /** True if these are layers of another folder's family under other names, as in timm's files. */
-  readonly isRenamed: boolean;
 }
 
 /** Returns the first folder of each family in test/golden, and every timm folder, because those belong to many families. */
@@ -46,7 +44,7 @@ export function families(): readonly FamilyFolder[] {
       const family = architecture ? familyOf(architecture) : folder;
       if (seen.has(family)) return [];
       seen.add(family);
-      return [{ folder, config, isRenamed: architecture === undefined }];
+      return [{ folder, config }];
     });
 }
 
