@@ -272,17 +272,11 @@ describeHere('the cache of compiled programs', pjrt => {
   const folder = path.join(scratch, 'cache');
   const blocks = 12;
   const target = { plugin: 'plugin', device: 'device' };
+  const quiet = { addon, client, plugin: {}, log: () => undefined };
 
   /** Returns the gradients, and what the compiler did for them. */
   async function run(device: string) {
-    const compiler = openCompiler({
-      addon,
-      client,
-      cache: openProgramCache(folder),
-      target: { ...target, device },
-      plugin: {},
-      log: () => undefined,
-    });
+    const compiler = openCompiler({ ...quiet, cache: openProgramCache(folder), target: { ...target, device } });
     const session = new PjrtSession({ addon, client, compiler }, chainProgram('none', blocks));
     await session.load(
       Array.from({ length: blocks }, (_, i) => ({ name: `w${i}`, data: new Float32Array(512 * 16).fill(0.01 * (i + 1)) })),
@@ -311,7 +305,7 @@ describeHere('the cache of compiled programs', pjrt => {
   it('compiles again what the plugin cannot load', async () => {
     const cache = openProgramCache(folder);
     const nonsense = { ...cache, find: () => new Uint8Array(100) };
-    const compiler = openCompiler({ addon, client, cache: nonsense, target, plugin: {}, log: () => undefined });
+    const compiler = openCompiler({ ...quiet, cache: nonsense, target });
     const { text } = lowerSignature(required(chainProgram('none', blocks).signatures.run, 'run'), chainSpecs(blocks));
     await compiler.compile('run', { text, operationAt: () => undefined });
     expect(compiler.counts).toEqual({ compiled: 1, found: 0 });
