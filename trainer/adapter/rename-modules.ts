@@ -1,6 +1,7 @@
 /**
  * Renames the modules of a PEFT adapter to those of a model. PEFT uses the names of the class that was trained: with the prefix of the model
- * without a head (`bert.encoder.layer.0`), or without it if the model without a head was trained by itself.
+ * without a head (`bert.encoder.layer.0`), or without it if the model without a head was trained by itself; and with names of modules in
+ * memory (`ModuleSpec.inMemory`).
  */
 import { basePrefix, withoutBase } from '../method/peft-names.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -10,13 +11,13 @@ import { type Adapter, moduleOf } from './adapter.ts';
 export function underNamesOf(adapter: Adapter, model: Model): Adapter {
   const { description, tensors, peftParameters = new Set() } = adapter;
   const known = new Set(model.modules.map(({ name }) => name));
+  const byMemory = new Map(model.modules.map(({ name, inMemory = name }) => [inMemory, name]));
   const prefix = basePrefix(model);
+  const found = (name: string): string | undefined => byMemory.get(name) ?? (known.has(name) ? name : undefined);
   const ownName = (name: string): string => {
-    if (known.has(name)) return name;
-    if (known.has(withoutBase(name))) return withoutBase(name);
     // Parameters of experts are not modules of the model.
-    const isShort = known.has(prefix + name) || (peftParameters.has(name) && !name.startsWith(prefix));
-    return isShort ? prefix + name : name;
+    const isShort = peftParameters.has(name) && !name.startsWith(prefix);
+    return found(name) ?? found(withoutBase(name)) ?? found(prefix + name) ?? (isShort ? prefix + name : name);
   };
   const renamed = new Map([...description.modules, ...peftParameters].map(name => [name, ownName(name)]));
   if ([...renamed].every(([name, own]) => name === own)) return adapter;

@@ -1,5 +1,5 @@
 /**
- * Names of the layers of ViT, DeiT, DINOv2, Swin, LFM3 and Nemotron-H. Files use those of Transformers 4 or of their authors, which version 5
+ * Names of the layers of ViT, DeiT, DINOv2, Swin and Nemotron-H. Files use those of Transformers 4 or of their authors, which version 5
  * renames when it loads them. PEFT's adapters use the names of the model in memory. Version 5's names are written, and both are read.
  */
 import type { ModuleSpec } from '../model/module-specs.ts';
@@ -54,32 +54,27 @@ const RENAMINGS: readonly Renaming[] = [
   },
 ];
 
-/** LFM3's gates. AFMoE's have the same name in files, and keep it in memory, so the model decides (`ModuleSpec.inMemory`). */
-const GATES: Renaming = {
-  inFile: /((?:^|\.)(?:model\.)?)layers\.(\d+)\.(.+)$/,
-  inMemory: /((?:^|\.)(?:model\.)?)layers\.(\d+)\.(.+)$/,
-  fileLayers: 'layers',
-  memoryLayers: 'layers',
-  names: [['self_attn.gate_proj', 'self_attn.g_proj']],
-};
-
 /** The name of Nemotron-H's decoder in files. In memory it is `model`, the name of other decoders too, so the parts after it decide. */
 const BACKBONE = 'backbone';
 const ofBackbone = (decoder: string): RegExp =>
   new RegExp(`(?<=^|\\.)${decoder}(?=\\.(?:layers\\.\\d+\\.(?:mixer|norm)(?:\\.|$)|norm_f(?:\\.|$)|embeddings(?:$|\\.weight$|\\.lora_)))`);
 
-const inMemoryBy = (renamings: readonly Renaming[], name: string): string =>
-  renamings.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name);
-
 /** The name in memory of a module or of one of its tensors, with any prefix, unless the module has one of its own (`ModuleSpec.inMemory`). */
-export const nameInMemory = (name: string): string => inMemoryBy(RENAMINGS, name).replace(ofBackbone(BACKBONE), 'model');
+export const nameInMemory = (name: string): string =>
+  RENAMINGS.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name).replace(
+    ofBackbone(BACKBONE),
+    'model',
+  );
 
-/** The names that a module may have in an adapter, by its name in files. */
-export const possibleNames = (name: string): readonly string[] => [name, nameInMemory(name), inMemoryBy([GATES], name)];
+/** The names that a module may have in an adapter, by its name in files and its own name in memory, if it has one. */
+export const possibleNames = ({ name, inMemory = name }: Pick<ModuleSpec, 'name' | 'inMemory'>): readonly string[] => [
+  name,
+  nameInMemory(inMemory),
+];
 
-/** The name in files of a module or of one of its tensors, with any prefix. */
+/** The name in files of a module or of one of its tensors, with any prefix, unless the module has one of its own in memory. */
 export const nameInFile = (name: string): string =>
-  [...RENAMINGS, GATES].reduce(
+  RENAMINGS.reduce(
     (now, { inMemory, fileLayers, names }) =>
       renamed(
         now,

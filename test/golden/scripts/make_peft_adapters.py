@@ -1,4 +1,4 @@
-"""PEFT adapters for the tiny Llama, ViT, ResNet, ResNeXt and mixtures of experts, in addition to the plain LoRA and DoRA ones, each with PEFT's logits;
+"""PEFT adapters for the tiny Llama, GPT-NeoX, ViT, ResNet, ResNeXt and mixtures of experts, in addition to the plain LoRA and DoRA ones, each with PEFT's logits;
 for the convolutions, also the loss and the gradients of what is trained, with the labels in the model's golden.json.
 
 Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>; also needs timm)
@@ -122,6 +122,14 @@ for name, (base, modules, parameters, ranks) in experts.items():
     config = LoraConfig(r=2, lora_alpha=6, target_modules=modules, target_parameters=parameters, rank_pattern=ranks, task_type="CAUSAL_LM")
     seen = torch.tensor([[(i * 41 + 5) % 64 for i in range(24)]])
     make(name, base, model, config, {"input_ids": seen}, {"ids": seen[0].tolist()})
+
+# A head that has another name in memory, lm_head, than in the files, embed_out: with factors, and saved whole.
+for name, config in {
+    "gpt_neox_head": LoraConfig(r=3, lora_alpha=6, target_modules=["lm_head", "query_key_value"], rank_pattern={"lm_head": 2}, task_type="CAUSAL_LM"),
+    "gpt_neox_saved_head": LoraConfig(r=2, lora_alpha=6, target_modules=["dense_4h_to_h"], modules_to_save=["lm_head"], task_type="CAUSAL_LM"),
+}.items():
+    model = AutoModelForCausalLM.from_pretrained(golden / "gpt_neox", dtype=torch.float32)
+    make(name, "gpt_neox", model, config, {"input_ids": seen}, {"ids": seen[0].tolist()})
 
 # As PEFT saved it with Transformers 4, where each expert was a layer; PEFT itself reads and converts it.
 folder = golden / "peft" / "mixtral_apart"

@@ -60,7 +60,7 @@ test.each([
   ['lfm3', {}, /^model\.layers\.\d+\.self_attn\.g_proj$/],
   ['lfm3', VECTORS, /^layers\.\d+\.self_attn\.g_proj$/],
   ['afmoe', {}, /^model\.layers\.\d+\.self_attn\.gate_proj$/],
-] as const)('gates of attention of %s have the name that the model has in memory', (family, options, theirs) => {
+] as const)('gates of attention of %s have the name that the model has in memory, and come back', (family, options, theirs) => {
   const config = readRecord(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'));
   const model = loadModel(config, options);
   const inMemory = namesInMemory(model, config);
@@ -69,5 +69,7 @@ test.each([
   for (const { name } of gates) {
     expect(inMemory(name)).toMatch(theirs);
     expect(inMemory(`${name}.lora_A.weight`)).toBe(`${inMemory(name)}.lora_A.weight`);
+    const norm = name.replace('gate_proj', 'q_norm');
+    expect(underNamesOf(adapterOf(inMemory(name), norm), model).description.modules).toEqual([name, norm]);
   }
 });

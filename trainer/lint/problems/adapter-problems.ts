@@ -88,7 +88,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
   // A class with a head has the name of the model without one before its names.
   const isShorter = (name: string, target: string): boolean => name === withoutBase(nameInFile(target));
   const named = (target: string) =>
-    model.modules.filter(({ name }) => possibleNames(name).some(each => isOf(each, target)) || isShorter(name, target));
+    model.modules.filter(module => possibleNames(module).some(each => isOf(each, target)) || isShorter(module.name, target));
   const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)
     ? targets.map((target, i) => [['target_modules', i], target] as const)
     : [];

@@ -21,9 +21,7 @@ export async function fitToModel(
 ): Promise<ReadonlyMap<string, Fitted>> {
   const found = new Map<string, Fitted>();
   for (const name of parameters) {
-    const renamed = model.modules.find(({ inMemory }) => inMemory === name);
     const members = model.modules.filter(isExperts).filter(({ fused }) => targetOf(fused) === name);
-    if (renamed) found.set(name, [moved(adapter, name, renamed.name)]);
     if (members.length > 0) found.set(name, await split(adapter, name, members, problems));
   }
   for (const module of model.modules.filter(isExperts))
@@ -34,15 +32,6 @@ export async function fitToModel(
 const [A, B] = ['lora_A.weight', 'lora_B.weight'] as const;
 
 const rankOf = ({ description }: TrainedParts, name: string): AdapterRank => description.lora.get(name) ?? { r: 1, alpha: 1 };
-
-function moved(adapter: TrainedParts, from: string, to: string): FittedModule {
-  const tensor = (end: string): PeftTensor => ({
-    name: `${to}.${end}`,
-    shape: adapter.tensors.get(`${from}.${end}`)?.shape ?? [],
-    values: () => adapter.readFloat32(`${from}.${end}`),
-  });
-  return { name: to, rank: rankOf(adapter, from), a: tensor(A), b: tensor(B) };
-}
 
 /** Reports factors whose shapes differ from those that the model needs. */
 function checkShapes(adapter: TrainedParts, name: string, needed: Readonly<Record<string, readonly number[]>>, problems: string[]): void {

@@ -65,6 +65,6 @@ function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, p
 }
 
 function patternValue(patterns: readonly ModulePattern[], module: string): number | undefined {
-  const names = [...possibleNames(module), `${module}.weight`];
+  const names = [...possibleNames({ name: module }), `${module}.weight`];
   return patterns.find(({ matches }) => names.some(matches))?.value;
 }

@@ -1,6 +1,6 @@
 /**
- * Tests LoRA of experts in PEFT's form (`target_parameters`): PEFT's adapters are computed here, and ours are written and read back bit for
- * bit.
+ * Tests LoRA of experts in PEFT's form (`target_parameters`), and of a head that has another name in memory: PEFT's adapters are computed
+ * here, and ours are written and read back bit for bit.
  */
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,6 +43,8 @@ describe('adapters that PEFT wrote', () => {
     ['gpt_oss_experts', 'gpt_oss'],
     ['mixtral_down', 'mixtral'],
     ['mixtral_apart', 'mixtral'],
+    ['gpt_neox_head', 'gpt_neox'],
+    ['gpt_neox_saved_head', 'gpt_neox'],
   ])('%s computes what PEFT computes, with its factors apart and merged', async (name, base) => {
     const expected = readJson(
       join(goldenAdapter(name), 'logits.json'),
