@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { namesOf } from '../../trainer/catalog/entries.ts';
-import { classWritesText, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { classWritesText, isOfEnding, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
 import { ggufFamilies } from '../../trainer/format/gguf/families/gguf-families.ts';
 import { type Architecture, architectureOfType, architectures, familyOf, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
@@ -35,7 +35,7 @@ const tasksOf = (family: string): ObjectiveName[] => {
   const trained = [...text, ...own.flatMap(name => headedClass(name, 'single_label') ?? [])];
   return objectiveNames.filter(task => {
     const { embeds, architectures: ending } = objectiveCatalog[task];
-    return (embeds && writes) || trained.some(name => name.endsWith(ending));
+    return (embeds && writes) || trained.some(name => isOfEnding(name, ending));
   });
 };
 

@@ -18,7 +18,7 @@ const isDecoder = (name: string): boolean => {
   const config = join(import.meta.dirname, name, 'config.json');
   // Embedding models have no head that predicts tokens.
   if (existsSync(join(import.meta.dirname, name, MODULES_FILE))) return false;
-  return existsSync(config) && /CausalLM|Gemma\w+ForConditional/.test(readFileSync(config, 'utf8'));
+  return existsSync(config) && /CausalLM|LMHeadModel|Gemma\w+ForConditional/.test(readFileSync(config, 'utf8'));
 };
 const families = readdirSync(import.meta.dirname).filter(isDecoder);
 /** True for the folders that are tested on every engine, one for each kind of cache: keys and values, also of a window, and two kinds of state. */

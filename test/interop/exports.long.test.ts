@@ -54,6 +54,8 @@ const DECODERS = [
   'apertus',
   'gpt_neox',
   'gpt_neox_sequential',
+  'gpt2',
+  'gpt2_bare',
   'arcee',
   'youtu',
   'ernie4_5',
@@ -70,7 +72,7 @@ const DECODERS = [
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);
-  const targets = ['all-linear', '/norm/'];
+  const targets = ['all-linear', '/norm|ln_/'];
   // Some layers with a recurrent state have only two rows.
   const budget = { r: folder.startsWith('qwen3_5') ? 2 : 3 };
   return [

@@ -1,13 +1,15 @@
 /** Renames and reshapes an adapter of PEFT for a model whose weights have another form in the memory of Transformers. */
+import { transpose } from '../method/lora/merge.ts';
 import { methods } from '../method/methods.ts';
 import type { Model } from '../model/model-spec.ts';
+import { isTransposed } from '../model/module-specs.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 import { underNamesOf } from './rename-modules.ts';
 
 /** @throws AdapterError that lists factors with other shapes than the model needs */
 export async function fitAdapter(given: Adapter, model: Model): Promise<Adapter> {
   if (!given.peftParameters) return given;
-  const adapter = underNamesOf(given, model);
+  const adapter = inForm(underNamesOf(given, model), model);
   const { dir, description, tensors, peftParameters = new Set() } = adapter;
   const problems: string[] = [];
   const fitted = await methods[description.method].peft?.fromPeft?.fitToModel?.(adapter, peftParameters, model, problems);
@@ -34,5 +36,25 @@ export async function fitAdapter(given: Adapter, model: Model): Promise<Adapter>
     tensors: new Map([...kept, ...own]),
     readFloat32: name => own.get(name)?.values() ?? adapter.readFloat32(name),
     close: () => adapter.close(),
+  };
+}
+
+/** The adapter with matrices that were trained whole in the model's form, if Transformers has them transposed. */
+function inForm(adapter: Adapter, { modules }: Model): Adapter {
+  const shapes = new Map(
+    modules.flatMap(({ weight }) => {
+      const shape = isTransposed(weight) ? adapter.tensors.get(weight.name)?.shape : undefined;
+      return shape ? [[weight.name, shape.toReversed()] as const] : [];
+    }),
+  );
+  if (shapes.size === 0) return adapter;
+  return {
+    ...adapter,
+    tensors: new Map([...adapter.tensors].map(([name, tensor]) => [name, { ...tensor, shape: shapes.get(name) ?? tensor.shape }])),
+    readFloat32: async name => {
+      const [out] = shapes.get(name) ?? [];
+      const values = await adapter.readFloat32(name);
+      return out === undefined ? values : transpose(values, out);
+    },
   };
 }

@@ -19,8 +19,11 @@ export const PEFT_PREFIX = 'base_model.model.';
 /** The prefix of names that are not in the model. */
 export const PEFT_SHARED_PREFIX = 'base_model.';
 
-/** Switches that change the meaning of the factors; each must be off. */
-export const UNSUPPORTED_SWITCHES = ['fan_in_fan_out', 'layer_replication', 'trainable_token_indices', 'alora_invocation_tokens'] as const;
+/**
+ * Switches that change the meaning of the factors; each must be off. `fan_in_fan_out` does not: PEFT corrects it to what the kind of the layer
+ * requires, and factors have the same form either way.
+ */
+export const UNSUPPORTED_SWITCHES = ['layer_replication', 'trainable_token_indices', 'alora_invocation_tokens'] as const;
 
 /** Initializations for which PEFT derives the first factors from the base's weights each time it loads the adapter. */
 const CHANGES_BASE = /^(pissa|olora|corda|loftq)/i;

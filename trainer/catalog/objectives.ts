@@ -259,11 +259,15 @@ export const givesRewards = (task: string): boolean => {
   return entry?.model === 'classifier' && entry.compares !== undefined;
 };
 
+/** True if a class in Transformers has this ending. The name of GPT-2's class with a head is older than the endings. */
+export const isOfEnding = (architecture: string, ending: string): boolean =>
+  architecture.replace(/LMHeadModel$/, 'ForCausalLM').endsWith(ending);
+
 /** The objective for the first architecture in a config.json. */
 export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>
   objectiveNames.find(name => {
     const entry: ObjectiveEntry = objectiveCatalog[name];
-    return !entry.startsFrom && architecture.endsWith(entry.architectures);
+    return !entry.startsFrom && isOfEnding(architecture, entry.architectures);
   });
 
 /** True if an objective teaches a language model the tokens of texts; also for a missing or misspelled objective. */
@@ -274,8 +278,9 @@ export function learnsTokens(task: unknown): boolean {
 
 /** True if a class in Transformers generates text, judging by its name; classes that also read images are named after their inputs. */
 export const classWritesText = (architecture: string): boolean =>
-  objectiveNames.some(name => objectiveCatalog[name].model === 'causal' && architecture.endsWith(objectiveCatalog[name].architectures)) ||
-  architecture.endsWith('ForConditionalGeneration');
+  objectiveNames.some(
+    name => objectiveCatalog[name].model === 'causal' && isOfEnding(architecture, objectiveCatalog[name].architectures),
+  ) || architecture.endsWith('ForConditionalGeneration');
 
 /** True if its models have a head for labels or a number. */
 export const hasHead = (task: string): boolean => {

@@ -3,9 +3,9 @@ import { namesOf } from '../catalog/entries.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
 import { labelKeys } from './family/common-keys.ts';
-import { type DecoderNames, gemmaBareNames, gptNeoXBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
+import { type DecoderNames, gemmaBareNames, gpt2BareNames, gptNeoXBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
 import { decoder } from './family/decoder/decoder.ts';
-import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder/decoder-families.ts';
+import { type DecoderArchitecture, decoderConfig, decoderKeysOf, isDecoder } from './family/decoder/decoder-families.ts';
 import { withScoreHead } from './family/decoder/score-head.ts';
 import { type TextPartArchitecture, textPart, textPartKeys } from './family/decoder/text-part.ts';
 import { convNext } from './family/image/convnext.ts';
@@ -177,6 +177,8 @@ export const architectures = {
   FalconH1ForCausalLM: decoderOf('FalconH1ForCausalLM'),
   GPTNeoXModel: bareDecoderOf('GPTNeoXForCausalLM', gptNeoXBareNames),
   GPTNeoXForCausalLM: decoderOf('GPTNeoXForCausalLM'),
+  GPT2Model: bareDecoderOf('GPT2LMHeadModel', gpt2BareNames),
+  GPT2LMHeadModel: decoderOf('GPT2LMHeadModel'),
   YoutuForCausalLM: decoderOf('YoutuForCausalLM'),
   AfmoeForCausalLM: decoderOf('AfmoeForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
@@ -211,6 +213,7 @@ export const architectures = {
   SeedOssForSequenceClassification: scoredDecoderOf('SeedOssForCausalLM'),
   HunYuanDenseV1ForSequenceClassification: scoredDecoderOf('HunYuanDenseV1ForCausalLM'),
   GPTNeoXForSequenceClassification: scoredDecoderOf('GPTNeoXForCausalLM'),
+  GPT2ForSequenceClassification: scoredDecoderOf('GPT2LMHeadModel'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),
@@ -316,7 +319,7 @@ export type Architecture = keyof typeof architectures;
  * The family part of a class name ("Llama" of LlamaForCausalLM), shared by Transformers' classes of one family. The text part of Gemma 3
  * has a name of its own.
  */
-export const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text)?(Model|For[A-Z]\w*)$/, '');
+export const familyOf = (architecture: string): string => architecture.replace(/(Wrapper|Text|LMHead)?(Model|For[A-Z]\w*)$/, '');
 
 /**
  * The architecture of a config.json without `architectures`, by `model_type`; such files belong to a model that was published for any task.
@@ -379,7 +382,7 @@ const OF_TEXTS = 'ForSequenceClassification';
 
 /** Returns the class of a decoder's family with a head for whole texts; undefined for other models and for families without one. */
 const scoredClass = (architecture: Architecture): Architecture | undefined =>
-  architecture.endsWith('ForCausalLM')
+  isDecoder(architecture)
     ? namesOf(architectures).find(name => name.endsWith(OF_TEXTS) && familyOf(name) === familyOf(architecture))
     : undefined;
 

@@ -48,7 +48,7 @@ const decoders: readonly Missing[] = [
     names: /^(U?M?T5|Bart|MBart|Marian|Pegasus|Whisper|LED|M2M|Blenderbot|NLLB|SeamlessM4T)/i,
     keys: ['is_encoder_decoder'],
   },
-  { needs: 'learned positions in a decoder', names: /^(GPT2|GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
+  { needs: 'learned positions in a decoder', names: /^(GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
   { needs: 'attention with linear biases', names: /^(Bloom|MPT|Baichuan)/i, keys: ['alibi'] },
   { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTJ|Phi$|StableLm|Persimmon|CodeGen)/i },
   {

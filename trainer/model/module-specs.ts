@@ -115,6 +115,7 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
  * - separate: one tensor per expert
  * - rows: one tensor [experts, every, width], of which each expert takes the rows from `begin` on
  * - transposed: one tensor [experts, width, rows]
+ * - matrix: one tensor [width, rows], even if both are equal, for a parameter that is not a stack
  * - interleaved: two tensors [experts, rows / 2, width] whose rows alternate
  * - runs: each matrix consists of rows from several tensors, one run after the other
  * - mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16], each with a scale
@@ -122,7 +123,7 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 export type StoredForm =
   | { readonly kind: 'separate'; readonly names: readonly string[] }
   | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
-  | { readonly kind: 'transposed'; readonly name: string }
+  | { readonly kind: 'transposed' | 'matrix'; readonly name: string }
   | { readonly kind: 'interleaved'; readonly names: readonly [string, string] }
   | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
@@ -181,6 +182,25 @@ export const inParts = (module: ModuleSpec, ...forms: readonly Readonly<Record<s
   ...module,
   weight: { ...module.weight, stack: { experts: 1, forms: forms.map(runsOf) } },
 });
+
+/**
+ * Returns the module with the names that files may use for its parameters instead. @param name of the module there; if undefined, its own
+ * @param isTransposed whether files store its weight as [in, out], under each name
+ */
+export function underOtherName<Spec extends ModuleSpec>(module: Spec, name: string, isTransposed: boolean): Spec {
+  const formsOf = (spec: ParameterSpec, transposed: boolean): ParameterSpec => {
+    const other = name + spec.name.slice(module.name.length);
+    const forms: readonly StoredForm[] = transposed
+      ? [spec.name, other].map(each => ({ kind: 'matrix', name: each }))
+      : [{ kind: 'runs', parts: [{ name: other, begin: 0, rows: spec.shape[0] as number }] }];
+    return { ...spec, stack: { experts: 1, forms } };
+  };
+  const { weight, bias } = module;
+  return { ...module, weight: formsOf(weight, isTransposed), ...(bias && { bias: formsOf(bias, false) }) };
+}
+
+/** True if files store the matrix as [in, out]. */
+export const isTransposed = ({ stack }: ParameterSpec): boolean => stack?.forms.some(({ kind }) => kind === 'matrix') ?? false;
 
 const runsOf = (tensors: Readonly<Record<string, number>>): StoredForm => ({
   kind: 'runs',

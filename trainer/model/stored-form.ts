@@ -1,13 +1,19 @@
-/** Parameters that files store in a form that differs from the model's: stacks of matrices, one per expert. */
+/** Parameters that files store in a form that differs from the model's: stacks of matrices, one per expert, and transposed matrices. */
 
-import { elementCount, toBfloat16 } from '../graph/types.ts';
+import { dimensions, elementCount, toBfloat16 } from '../graph/types.ts';
 import { elementAt } from '../narrow.ts';
-import type { ParameterSpec, RowRun, Stack, StoredForm } from './module-specs.ts';
+import { isTransposed, type ParameterSpec, type RowRun, type Stack, type StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
 import type { SourceTensor, WeightSource } from './weight-source.ts';
 
 type Stacked = ParameterSpec & { readonly stack: Stack };
 type Tensors = WeightSource['tensors'];
+
+/** A parameter and the form in which a file stores it. */
+interface Held {
+  readonly spec: Stacked;
+  readonly form: StoredForm;
+}
 
 const isStacked = (spec: ParameterSpec): spec is Stacked => spec.stack !== undefined;
 
@@ -34,6 +40,8 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
       return [{ name: form.name, shape: [experts, form.every, ...rest] }];
     case 'transposed':
       return [{ name: form.name, shape: [experts, width, rows] }];
+    case 'matrix':
+      return [{ name: form.name, shape: [width, rows] }];
     case 'interleaved':
       return form.names.map(name => ({ name, shape: [experts, rows / 2, ...rest] }));
     case 'runs':
@@ -51,7 +59,9 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
 
 /** The form in which a file stores a parameter; undefined if it stores the parameter as the model uses it, or not at all. */
 function formIn(spec: ParameterSpec, tensors: Tensors): StoredForm | undefined {
-  if (!isStacked(spec) || tensors.get(spec.name)?.shape.join() === spec.shape.join()) return undefined;
+  if (!isStacked(spec)) return undefined;
+  const own = tensors.get(spec.name);
+  if (own?.isConverted || (!isTransposed(spec) && own?.shape.join() === spec.shape.join())) return undefined;
   const { forms } = spec.stack;
   const fits = (form: StoredForm) => tensorsOf(spec, form).every(({ name, shape }) => tensors.get(name)?.shape.join() === shape.join());
   return forms.find(fits) ?? forms.find(form => tensorsOf(spec, form).some(({ name }) => tensors.has(name)));
@@ -93,18 +103,25 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
     }),
   );
   if (held.size === 0) return source;
+  const whole = async ({ spec, form }: Held): Promise<Float32Array> => {
+    const out = new Float32Array(elementCount(spec.shape));
+    for (let expert = 0; expert < spec.stack.experts; expert++) {
+      const part = await readExpert(spec, form, expert, source);
+      out.set(part, expert * part.length);
+    }
+    return out;
+  };
   return {
     ...source,
     tensors: new Map([...source.tensors, ...[...held].map(([name, found]) => [name, wholeOf(found, source.tensors)] as const)]),
     readFloat32: async (name, memory) => {
       const found = held.get(name);
-      if (!found) return source.readFloat32(name, memory);
-      const out = new Float32Array(elementCount(found.spec.shape));
-      for (let expert = 0; expert < found.spec.stack.experts; expert++) {
-        const part = await readExpert(found.spec, found.form, expert, source);
-        out.set(part, expert * part.length);
-      }
-      return out;
+      return found ? whole(found) : source.readFloat32(name, memory);
+    },
+    readPart: async (name, begin, count) => {
+      const found = held.get(name);
+      if (!found) return (await source.readPart?.(name, begin, count)) ?? (await source.readFloat32(name)).slice(begin, begin + count);
+      return (await whole(found)).slice(begin, begin + count);
     },
     // Rounded the way the whole tensor would be when it is loaded.
     readBfloat16: async (name, memory) => {
@@ -121,9 +138,9 @@ export function withStacks(parameters: readonly ParameterSpec[], source: WeightS
 }
 
 /** The tensor that the tensors of a form add up to. */
-function wholeOf({ spec, form }: { readonly spec: Stacked; readonly form: StoredForm }, tensors: Tensors): SourceTensor {
+function wholeOf({ spec, form }: Held, tensors: Tensors): SourceTensor {
   const byteLength = tensorsOf(spec, form).reduce((sum, { name }) => sum + (tensors.get(name)?.byteLength ?? 0), 0);
-  return { shape: spec.shape, ...(byteLength > 0 && { byteLength }) };
+  return { shape: spec.shape, ...(byteLength > 0 && { byteLength }), isConverted: true };
 }
 
 /** Reads one expert's rows [rows, width]. */
@@ -137,6 +154,7 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
     case 'rows':
       return part(form.name, (expert * form.every + form.begin) * width);
     case 'transposed':
+    case 'matrix':
       return transposed(await part(form.name, expert * rows * width), width, rows);
     case 'interleaved': {
       const half = async (name: string): Promise<Float32Array> => part(name, (expert * rows * width) / 2, rows / 2);
@@ -185,12 +203,12 @@ export interface StoredTensor {
 }
 
 /**
- * The tensors that replace a stack of experts, in the first form whose names are all accepted.
- * @returns undefined for a parameter that is not a stack
+ * The tensors that replace a stack of experts in a GGUF file, in the first form whose names are all accepted.
+ * @returns undefined for a parameter that is not a stack, or a transposed matrix, which GGUF stores as the model uses it
  * @throws Error if no form is accepted
  */
 export function tensorsNamed(spec: ParameterSpec, accepts: (name: string) => boolean): readonly StoredTensor[] | undefined {
-  if (!isStacked(spec)) return undefined;
+  if (!isStacked(spec) || isTransposed(spec)) return undefined;
   const form = spec.stack.forms.find(each => tensorsOf(spec, each).every(({ name }) => accepts(name)));
   if (!form) throw new Error(`no form of ${spec.name} has names that are accepted`);
   return tensorsOf(spec, form).map(({ name, shape }, place) => ({
@@ -203,6 +221,14 @@ export function tensorsNamed(spec: ParameterSpec, accepts: (name: string) => boo
       return out;
     },
   }));
+}
+
+/** The tensor of a file that stores a transposed matrix under the parameter's own name; undefined for other parameters. */
+export function transposedTensor(spec: ParameterSpec): StoredTensor | undefined {
+  if (!isTransposed(spec)) return undefined;
+  const { name } = spec;
+  const [rows, width] = dimensions(spec.shape, 2);
+  return { name, shape: [width, rows], parameters: [name], values: async read => transposed(await read(name), rows, width) };
 }
 
 /** The tensors of a file that store a parameter, and whether they are four-bit blocks. */
@@ -225,7 +251,9 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
     found.set(name, known);
   };
   for (const spec of parameters) {
-    const held = formIn(spec, tensors);
+    const matrix = isForeign ? transposedTensor(spec) : undefined;
+    if (matrix) wholes.push(matrix);
+    const held = matrix ? undefined : formIn(spec, tensors);
     if (!held || !isStacked(spec)) continue;
     // Transformers stores the whole parameter as one tensor.
     if (isForeign && held.kind === 'runs') {
@@ -271,7 +299,7 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
   }
   for (let e = 0; e < experts; e++) {
     const own = values.subarray(e * size, (e + 1) * size);
-    if (form.kind === 'transposed') out.set(transposed(own, rows, width), e * size);
+    if (form.kind === 'transposed' || form.kind === 'matrix') out.set(transposed(own, rows, width), e * size);
     else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
     else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
     else if (form.kind === 'interleaved')

@@ -20,4 +20,6 @@ export interface SourceTensor {
   readonly shape: readonly number[];
   /** The size of the tensor in its file, in bytes, if it is in one. */
   readonly byteLength?: number;
+  /** Set if the tensor is in the form of the model's parameter: it is not transposed, although files of the model have it transposed. */
+  readonly isConverted?: true;
 }

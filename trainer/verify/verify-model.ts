@@ -6,7 +6,7 @@ import type { Node } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { ParameterSpec } from '../model/module-specs.ts';
+import { isTransposed, type ParameterSpec } from '../model/module-specs.ts';
 import { required } from '../narrow.ts';
 import { feedsOfCausal, traceCausal } from './causal-reference.ts';
 import { feedsOfClassifier, traceClassifier } from './classifier-reference.ts';
@@ -62,12 +62,15 @@ function withGradients(all: readonly ParameterSpec[], { graph, logits, loss, see
   const wrt = new Map(parameters.flatMap(({ buffer, node }) => (buffer ? [] : [[node, {}]])));
   const gradients = backward(graph, { seeds, wrt, policy: 'none' });
   const outputs: Record<string, Node> = { logits, loss };
-  for (const { name, node } of parameters) {
+  for (const parameter of parameters) {
+    const { name, node } = parameter;
     const found = gradients.get(node) ?? buffers.get(name);
     if (!found) continue;
     const count = elementCount(found.shape);
     outputs[`norm ${name}`] = graph.sqrt(graph.sumAll(graph.square(found)));
-    outputs[`first ${name}`] = graph.slice(graph.reshape(found, [count]), [0], [Math.min(4, count)]);
+    // The reference has the form of the files.
+    const inFile = isTransposed(parameter) ? graph.transpose(found, [1, 0]) : found;
+    outputs[`first ${name}`] = graph.slice(graph.reshape(inFile, [count]), [0], [Math.min(4, count)]);
   }
   return { graph, outputs, effects: [] };
 }

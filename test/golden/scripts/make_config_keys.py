@@ -12,7 +12,7 @@ from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeFo
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
@@ -84,6 +84,7 @@ FAMILIES = dict(
     seed_oss=(SeedOssForCausalLM, SeedOssConfig, dict(**decoder, head_dim=8)),
     apertus=(ApertusForCausalLM, ApertusConfig, decoder),
     gpt_neox=(GPTNeoXForCausalLM, GPTNeoXConfig, {key: value for key, value in decoder.items() if key != 'num_key_value_heads'}),
+    gpt2=(GPT2LMHeadModel, GPT2Config, dict(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=40, initializer_range=0.2)),
     arcee=(ArceeForCausalLM, ArceeConfig, decoder),
     ernie4_5=(Ernie4_5ForCausalLM, Ernie4_5Config, dict(**decoder, head_dim=8)),
     ernie4_5_moe=(Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig, dict(**decoder, moe_intermediate_size=16, moe_num_experts=4, moe_k=2)),
@@ -152,6 +153,8 @@ OLDER = dict(
     glm4_moe_lite=['head_dim', 'num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'first_k_dense_replace', 'topk_method', 'scoring_func'],
     mistral4=['num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'topk_method', 'scoring_func'],
     gpt_neox=['head_dim', 'num_key_value_heads', 'rms_norm_eps', 'rotary_pct', 'rotary_emb_base', 'classifier_dropout'],
+    gpt2=['n_ctx', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings', 'intermediate_size', 'head_dim', 'num_key_value_heads', 'hidden_act',
+          'layer_norm_eps', 'classifier_dropout', '_num_labels', 'afn', 'predict_special_tokens', 'n_special'],
     apertus=['qk_norm', 'post_norm', 'mlp_bias', 'hidden_dropout'],
     ernie4_5_moe=['head_dim', 'num_local_experts', 'moe_capacity', 'moe_gate', 'moe_use_aux_free', 'num_nextn_predict_layers'],
     olmo_hybrid=['head_dim', 'mlp_bias', 'sliding_window'],
@@ -171,6 +174,7 @@ OLDER = dict(
 )
 # Replacement values of a key, if neither twice the number nor the other boolean is suitable; of a list, one after the other.
 CHANGES = dict(
+    n_embd=[64], n_head=[2], n_inner=[96], n_positions=[80], n_ctx=[80], activation_function=['relu', 'tanh'],
     position_embedding_type=['rope', 'relative_key'], layers_block_type=[['full_attention', 'linear_attention']], block_ff_dim=[96], conv_L_cache=[4], full_attn_idxs=[[0]], block_ffn_dim_multiplier=[2.0],
     mamba_d_ssm=[64], ssm_multipliers=[[0.5, 2.0, 0.4, 0.3, 0.7]], mlp_multipliers=[[0.5, 2.0]],
     mlp_hidden_act=['silu'], mamba_hidden_act=['relu'], n_groups=[1], mamba_n_groups=[1], mamba_d_conv=[3], mamba_dt_min=[0.4], mamba_conv_bias=[False], hybrid_override_pattern=['M*'], hidden_dropout=[0.5],
@@ -224,7 +228,7 @@ def batch(model, config):
         ids[1, 4] = 1
         seen = torch.ones_like(ids)
         seen[1, 12:] = 0
-        labels = ids.clone() if model.__class__.__name__.endswith('CausalLM') else torch.tensor([0, 1])
+        labels = ids.clone() if model.__class__.__name__.endswith(('CausalLM', 'LMHeadModel')) else torch.tensor([0, 1])
         return dict(input_ids=ids, attention_mask=seen, labels=labels)
     config = vars(config).get('vision_config', config)
     side = vars(config).get('image_size', 32)

@@ -5,11 +5,12 @@ import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 from transformers.models.gemma4.modeling_gemma4 import Gemma4RMSNorm
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['qwen3', 'qwen3_5', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'olmo_hybrid', 'granite', 'granite_swa', 'granite4', 'granite4_mamba', 'nemotron_h', 'falcon_h1', 'lfm2', 'lfm3', 'glm4', 'exaone4', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'arcee', 'youtu', 'ernie4_5', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
+FOLDERS = ['qwen3', 'qwen3_5', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'olmo_hybrid', 'granite', 'granite_swa', 'granite4', 'granite4_mamba', 'nemotron_h', 'falcon_h1', 'lfm2', 'lfm3', 'glm4', 'exaone4', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'arcee', 'youtu', 'ernie4_5', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
 # Gradients of keys that several layers read nearly cancel: in float32, PyTorch's are up to 30% off, and AdamW takes a whole step along
 # each.
 DOUBLE = ['gemma4']
@@ -22,7 +23,12 @@ def batch(vocab):
 
 
 def block_linears(model):
-    return {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != 'lm_head'}
+    return {name: m for name, m in model.named_modules() if isinstance(m, (torch.nn.Linear, Conv1D)) and name != 'lm_head'}
+
+
+def sizes(m):
+    """Features in and out of a layer; GPT-2's have weights [in, out]."""
+    return (m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features)
 
 
 def chosen_rows(count):
@@ -82,22 +88,23 @@ def rows(folder):
     for m in linears.values():
         for p in m.parameters():
             p.requires_grad_(True)
-            trained.append(p)
+            trained.append((p, -1 if isinstance(m, Conv1D) else 0))
 
     def mask():
-        for p in trained:
-            kept = torch.zeros(p.shape[0], dtype=torch.bool)
-            kept[chosen_rows(p.shape[0])] = True
-            p.grad[~kept] = 0
-    return losses(model, trained, mask)
+        for p, axis in trained:
+            kept = torch.zeros(p.shape[axis], dtype=torch.bool)
+            kept[chosen_rows(p.shape[axis])] = True
+            p.grad.movedim(axis, 0)[~kept] = 0
+    return losses(model, [p for p, _ in trained], mask)
 
 
 def lora(folder):
     model = open_model(folder).requires_grad_(False)
     trained = []
     for m in block_linears(model).values():
-        a = torch.tensor([[((i * 31 + j * 17) % 23 - 11) / 100 for j in range(m.in_features)] for i in range(RANK)])
-        a, b = torch.nn.Parameter(a), torch.nn.Parameter(torch.zeros(m.out_features, RANK))
+        width, out = sizes(m)
+        a = torch.tensor([[((i * 31 + j * 17) % 23 - 11) / 100 for j in range(width)] for i in range(RANK)])
+        a, b = torch.nn.Parameter(a), torch.nn.Parameter(torch.zeros(out, RANK))
         trained += [a, b]
         m.register_forward_hook(lambda m, x, y, a=a, b=b: y + x[0] @ a.T @ b.T * (ALPHA / RANK))
     return losses(model, trained)

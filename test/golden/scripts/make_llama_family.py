@@ -11,7 +11,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
@@ -48,6 +48,14 @@ def as_published(path, sizes):
     save_file(kept, path, metadata=dict(format='pt'))
 
 
+def without_prefix(path):
+    """Rewrites a file of GPT-2 as OpenAI's are published: without the name of the model without a head, and with the masks of attention."""
+    kept = {name.removeprefix('transformer.'): values for name, values in load_file(path).items()}
+    for name in [name for name in kept if name.endswith('attn.c_attn.weight')]:
+        kept[name.replace('c_attn.weight', 'bias')] = torch.ones(8, 8).tril()[None, None]
+    save_file(kept, path, metadata=dict(format='pt'))
+
+
 def make(name, model_class, config, seed, tokens, published=None):
     """Saves a jittered random model with its results for a padded batch of two."""
     if ONLY and name not in ONLY:
@@ -75,7 +83,7 @@ def make(name, model_class, config, seed, tokens, published=None):
     folder = os.path.join(OUT, name)
     model.save_pretrained(folder)
     if published:
-        as_published(os.path.join(folder, 'model.safetensors'), published)
+        published(os.path.join(folder, 'model.safetensors'))
         model = model_class.from_pretrained(folder, dtype=torch.float32).eval()
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
@@ -122,7 +130,7 @@ make('qwen3_5_images', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_confi
 # Transformers saves them.
 hybrid = {**{k: v for k, v in small.items() if k != 'num_hidden_layers'}, 'max_position_embeddings': 128, 'rms_norm_eps': 1e-3}
 make('olmo_hybrid', OlmoHybridForCausalLM, OlmoHybridConfig(**hybrid, num_hidden_layers=3, layer_types=['linear_attention', 'full_attention', 'linear_attention'],
-     linear_num_key_heads=4, linear_num_value_heads=4, linear_key_head_dim=4, linear_value_head_dim=8, rope_theta=None), 641, 72, published=[16, 16, 32])
+     linear_num_key_heads=4, linear_num_value_heads=4, linear_key_head_dim=4, linear_value_head_dim=8, rope_theta=None), 641, 72, published=lambda path: as_published(path, [16, 16, 32]))
 make('olmo_hybrid_saved', OlmoHybridForCausalLM, OlmoHybridConfig(**{**hybrid, 'tie_word_embeddings': True}, num_hidden_layers=2, layer_types=['full_attention', 'linear_attention'],
      linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=3, linear_allow_neg_eigval=False,
      attention_bias=True), 651, 20)
@@ -212,6 +220,12 @@ make('gpt_neox', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'hidden_size': 64}
 # One after the other, half of each head turns at another base, without biases of attention; a tied head.
 make('gpt_neox_sequential', GPTNeoXForCausalLM, GPTNeoXConfig(**{**neox, 'tie_word_embeddings': True}, use_parallel_residual=False, rotary_pct=0.5, rotary_emb_base=500.0,
      attention_bias=False, hidden_act='gelu_new'), 651, 12)
+# Learned positions, and weights that files store as [in, out]: tied; then untied, with its own width of MLPs and scores that shrink from block to
+# block.
+gpt2 = dict(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2, pad_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+make('gpt2', GPT2LMHeadModel, GPT2Config(**gpt2), 661, 12)
+make('gpt2_bare', GPT2LMHeadModel, GPT2Config(**gpt2, n_inner=48, activation_function='relu', scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False), 671, 12,
+     published=without_prefix)
 make('apertus', ApertusForCausalLM, ApertusConfig(**small, rope_parameters=LLAMA3), 631, 12)
 # Latent attention in front of plain MLPs: queries from a latent vector with biases, heads with narrower values, yarn that scales the scores; then
 # queries from the states, and rotation in halves. No padding, whose row Transformers sets to 0 when it loads a file.

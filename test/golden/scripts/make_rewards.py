@@ -1,5 +1,5 @@
 """Golden folders of decoders with a head for whole texts, and losses, gradients and four training steps of TRL's RewardTrainer.
-Deterministic (fixed seeds, 1 thread). Writes ../llama_score, ../qwen3_score, ../gpt_neox_score and ../rewards.json.
+Deterministic (fixed seeds, 1 thread). Writes ../llama_score, ../qwen3_score, ../gpt_neox_score, ../gpt2_score and ../rewards.json.
 run: OMP_NUM_THREADS=1 python make_rewards.py      (torch, transformers, peft, trl)"""
 import json, os
 import torch, transformers, trl
@@ -79,6 +79,9 @@ make_folder('qwen3_score', transformers.Qwen3ForSequenceClassification,
 NEOX = {key: value for key, value in SIZES.items() if key != 'num_key_value_heads'}
 make_folder('gpt_neox_score', transformers.GPTNeoXForSequenceClassification,
             transformers.GPTNeoXConfig(**NEOX, rotary_pct=0.5, num_labels=3, problem_type='single_label_classification'), torch.tensor([0, 2, 1]), 721)
+GPT2 = dict(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=48, pad_token_id=PAD, eos_token_id=2, bos_token_id=1)
+make_folder('gpt2_score', transformers.GPT2ForSequenceClassification,
+            transformers.GPT2Config(**GPT2, num_labels=3, problem_type='single_label_classification'), torch.tensor([1, 2, 0]), 731)
 table = dict(plain=({}, {}), margins=({}, dict(margins=True)),
              centered=(dict(center_rewards_coefficient=0.02), dict(margins=True, center_rewards_coefficient=0.02)))
 cases = {name: found(*each) for name, each in table.items()}

@@ -47,6 +47,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Mistral4/, 'mistral4'],
   [/^Apertus/, 'apertus'],
   [/^GPTNeoX/, 'gpt_neox'],
+  [/^GPT2/, 'gpt2'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

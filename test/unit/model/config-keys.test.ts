@@ -6,6 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { namesOf } from '../../../trainer/catalog/entries.ts';
+import { classWritesText } from '../../../trainer/catalog/objectives.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { type ArchitectureEntry, architectures } from '../../../trainer/model/architectures.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
@@ -110,7 +111,7 @@ describe.each(Object.entries(fixture.families))('%s', (family, { model, keys }) 
   });
 
   test('no key that changes what is computed is listed as one without effect', () => {
-    const hasNewLayers = !model.endsWith('CausalLM') && family !== 'resnet';
+    const hasNewLayers = !classWritesText(model) && family !== 'resnet';
     const isOther = (key: string) => OF_OTHER_LAYERS[family]?.includes(key);
     const isWrong = ([key, { effects }]: [string, Known]) =>
       effects.some(effect => effect !== 'error' && (effect !== 'start' || hasNewLayers)) &&

@@ -187,6 +187,40 @@ test('the keys of a published Arcee are known, and its MLPs have no gate', () =>
   expect(names).toEqual(['model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj']);
 });
 
+describe('GPT-2', () => {
+  const published = {
+    ...{ activation_function: 'gelu_new', architectures: ['GPT2LMHeadModel'], attn_pdrop: 0.1, bos_token_id: 50256, embd_pdrop: 0.1 },
+    ...{ eos_token_id: 50256, initializer_range: 0.02, layer_norm_epsilon: 1e-5, model_type: 'gpt2', n_ctx: 1024, n_embd: 768 },
+    ...{ n_head: 12, n_layer: 6, n_positions: 1024, resid_pdrop: 0.1, summary_activation: null, summary_first_dropout: 0.1 },
+    ...{ summary_proj_to_labels: true, summary_type: 'cls_index', summary_use_proj: true, vocab_size: 50257 },
+    ...{ task_specific_params: { 'text-generation': { do_sample: true, max_length: 50 } } },
+    ...{ _num_labels: 1, id2label: { 0: 'LABEL_0' }, label2id: { LABEL_0: 0 } },
+  };
+  const read = (changes: ConfigJson) => decoderConfig('GPT2LMHeadModel', { ...published, ...changes });
+
+  test('the keys of a published DistilGPT-2 are known, and its sizes are read', () => {
+    expect(unknownConfigKeys(published)).toEqual([]);
+    expect(read({})).toMatchObject({ hiddenSize: 768, blocks: 6, maxPositions: 1024, tied: true, mlp: { activation: 'gelu_new' } });
+    expect(read({})).toMatchObject({ attention: { heads: 12, scale: 0.125, dividesByLayer: false, dropout: 0.1 }, residualDropout: 0.1 });
+    expect(read({}).mlp.intermediateSizes).toEqual(new Array(6).fill(3072));
+    expect(read({ n_inner: 100 }).mlp.intermediateSizes[0]).toBe(100);
+    expect(read({ scale_attn_weights: false }).attention.scale).toBe(1);
+  });
+
+  test("Transformers' own names of sizes take precedence", () => {
+    expect(read({ hidden_size: 96, num_hidden_layers: 3 })).toMatchObject({ hiddenSize: 96, blocks: 3 });
+  });
+
+  test.each<[ConfigJson, RegExp]>([
+    [{ add_cross_attention: true }, /add_cross_attention true is not supported; supported is false/],
+    [{ n_embd: 770 }, /hidden_size 770 over num_attention_heads 12 gives no even head size/],
+    [{ n_positions: 0 }, /n_positions: Too small/],
+    [{ activation_function: 'other' }, /activation_function "other" is not supported/],
+  ])('%j is refused', (changes, message) => {
+    expect(() => read(changes)).toThrow(message);
+  });
+});
+
 describe('GPT-NeoX', () => {
   const published = {
     ...{ architectures: ['GPTNeoXForCausalLM'], bos_token_id: 0, eos_token_id: 0, hidden_act: 'gelu', hidden_size: 512 },

@@ -31,7 +31,7 @@ describe('config.json', () => {
       { architectures: ['Llama4ForConditionalGeneration'] },
       /; the nearest supported class is Qwen3MoeForCausalLM/,
     ],
-    ['an old name of language models', { architectures: ['GPT2LMHeadModel'] }, /; the nearest supported class is LlamaForCausalLM/],
+    ['an old name of language models', { architectures: ['OpenAIGPTLMHeadModel'] }, /; the nearest supported class is LlamaForCausalLM/],
     [
       'the second Swin, which is no misspelled Swin',
       { architectures: ['Swinv2ForImageClassification'] },

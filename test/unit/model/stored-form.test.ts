@@ -1,4 +1,4 @@
-/** Tests experts as stored in files: separate, in one tensor, transposed, or as four-bit blocks. */
+/** Tests experts as stored in files: separate, in one tensor, transposed, or as four-bit blocks; and matrices that files have transposed. */
 
 import { describe, expect, test } from 'vitest';
 import { loadModel, weightMismatches } from '../../../trainer/model/load-model.ts';
@@ -39,6 +39,8 @@ const rowsFrom = (begin: number): Float32Array => whole.filter((_, i) => Math.fl
 const names = ['x.0.w', 'x.1.w', 'x.2.w'];
 const separate = Object.fromEntries(names.map((name, e) => [name, { shape: [ROWS, WIDTH], data: whole.slice(e * 8, e * 8 + 8) }]));
 
+const matrix = (name: string): StoredForm => ({ kind: 'matrix', name });
+
 const cases: readonly (readonly [string, StoredForm, Parameters<typeof sourceOf>[0]])[] = [
   ['separate', { kind: 'separate', names }, separate],
   ['rows', { kind: 'rows', name: 'all', every: 4, begin: 2 }, { all: { shape: [EXPERTS, 4, WIDTH], data: amongOthers } }],
@@ -75,6 +77,34 @@ describe.each(cases)('%s', (_, form, tensors) => {
   test('a file with the stack itself is left as it is', () => {
     const same = sourceOf({ stack: { shape: spec.shape, data: whole } });
     expect(withStacks([spec], same)).toBe(same);
+  });
+});
+
+describe('a matrix that files have transposed', () => {
+  const [rows, width] = [3, 3];
+  const spec: ParameterSpec = { name: 'own', shape: [rows, width], stack: { experts: 1, forms: [matrix('own'), matrix('other')] } };
+  const values = numbers(rows * width);
+  const inFile = Float32Array.of(0, 3, 6, 1, 4, 7, 2, 5, 8);
+
+  test.each(['own', 'other'])('is read and written under the name %s, also where it is square', async name => {
+    const file = sourceOf({ [name]: { shape: [width, rows], data: inFile } });
+    const source = withStacks([spec], file);
+    expect(await source.readFloat32('own')).toEqual(values);
+    expect(await source.readPart?.('own', 2, 3)).toEqual(values.slice(2, 5));
+    const made = storedTensors([spec], file.tensors, false).get(name);
+    expect(await made?.values(async () => values)).toEqual(inFile);
+    // A source of the model's parameters is not transposed again.
+    expect(withStacks([spec], source)).toBe(source);
+  });
+
+  test('is transposed for Transformers, and not for llama.cpp, if the base has it as the model does', async () => {
+    const converted = new Map([['own', { shape: spec.shape, isConverted: true as const }]]);
+    expect(
+      await storedTensors([spec], converted, true)
+        .get('own')
+        ?.values(async () => values),
+    ).toEqual(inFile);
+    expect(tensorsNamed(spec, () => true)).toBeUndefined();
   });
 });
 

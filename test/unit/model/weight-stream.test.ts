@@ -50,5 +50,5 @@ test('a stack of experts takes the bytes of its parts', () => {
     ['x_scales', { shape: [2, 4, 1], byteLength: 8 }],
   ]);
   const source = withStacks([spec], { tensors, readFloat32: async () => new Float32Array() });
-  expect(source.tensors.get('stack')).toEqual({ shape: [8, 32], byteLength: 136 });
+  expect(source.tensors.get('stack')).toEqual({ shape: [8, 32], byteLength: 136, isConverted: true });
 });

@@ -24,7 +24,8 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import { HEADS } from '../../hub/tied-head.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
-import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
+import type { ParameterSpec } from '../../model/module-specs.ts';
+import { heldTensors, replacedTensors, type StoredTensor, storedTensors, transposedTensor } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
@@ -120,10 +121,15 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   };
   if (!isHeadless(params)) return withStored(params, new Map([...tensors.values()].map(info => place(info.name, info))));
   const { names } = headedForm(params);
-  const [like] = model.parameters.flatMap(({ name }) => tensors.get(name) ?? []);
-  const written = model.parameters.map(({ name, shape }) =>
-    place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }),
-  );
+  const heldBy = (spec: ParameterSpec): readonly TensorInfo[] => heldTensors(spec, tensors).names.flatMap(name => tensors.get(name) ?? []);
+  const [like] = model.parameters.flatMap(heldBy);
+  const written = model.parameters.map((spec): [string, Placed] => {
+    const { name, shape } = spec;
+    const { dtype = 'F32' } = heldBy(spec)[0] ?? like ?? {};
+    const [own, placed] = place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype, shape, byteLength: 0 });
+    const made = transposedTensor(spec);
+    return [own, made ? { ...placed, info: { ...placed.info, shape: [...made.shape] }, made } : placed];
+  });
   // Other tensors of a layer (counts of a batch norm) stay; heads of pretraining are left out.
   const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
   const kept = [...tensors.values()].flatMap(info => {
@@ -143,7 +149,7 @@ function writtenTensors({ model, folder: { weights, vectors } }: MergedParams): 
 /** The dense layers after an embedder's pooling, which have files of their own. */
 const layersOf = (model: AnyModel): readonly DenseLayer[] => (model.kind === 'classifier' ? (model.pooling?.dense ?? []) : []);
 
-/** The tensors, with stacks of experts replaced by the tensors of which the base consists. */
+/** The tensors, with stacks of experts and transposed matrices replaced by the tensors of which the base consists. */
 function withStored(params: MergedParams, placed: ReadonlyMap<string, Placed>): ReadonlyMap<string, Placed> {
   const { folder, model } = params;
   const { tensors } = folder.weights;

@@ -16,7 +16,8 @@ import { type TensorEntry, writeSafetensors } from '../../format/safetensors/saf
 import { methods } from '../../method/methods.ts';
 import { isParameterTarget, type PeftForm, type PeftTensor } from '../../method/peft-form.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
+import { isExperts, isTransposed, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
+import { transposedTensor } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { ExportError } from '../export-error.ts';
@@ -77,7 +78,7 @@ function planOf(params: PeftParams): Plan {
       ...shared.map(tensor => entryOf(PEFT_SHARED_PREFIX, tensor)),
       ...entries,
     ],
-    config: { ...commonConfig(params, savedNames), ...config },
+    config: { ...commonConfig(params, savedNames, factored), ...config },
   };
 }
 
@@ -138,7 +139,10 @@ const entryOf = (prefix: string, { name, shape, values, isIndex }: PeftTensor): 
 
 function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
   const merged = mergedWeights(withInitial(model, weights), adapter);
-  return (bias ? [weight, bias] : [weight]).map(({ name, shape: own }: ParameterSpec) => {
+  return (bias ? [weight, bias] : [weight]).map((spec: ParameterSpec) => {
+    const { name, shape: own } = spec;
+    const inMemory = transposedTensor(spec);
+    if (inMemory) return entryOf(PEFT_PREFIX, { ...inMemory, values: () => inMemory.values(merged.readFloat32) });
     const inFile = weights.tensors.get(name)?.shape;
     const shape = inFile === undefined || inFile.length === own.length ? own : inFile;
     return entryOf(PEFT_PREFIX, { name, shape, values: () => merged.readFloat32(name) });
@@ -153,13 +157,14 @@ function commonConfig(
     },
   }: PeftParams,
   saved: readonly string[],
+  tuned: readonly ModuleSpec[],
 ): Record<string, unknown> {
   return {
     task_type: taskType(model, saved),
     base_model_name_or_path: base.source,
     revision: base.revision === '' ? null : base.revision,
     bias: 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: tuned.some(({ weight }) => isTransposed(weight)),
     inference_mode: true,
     modules_to_save: saved.length > 0 ? saved : null,
   };

@@ -78,7 +78,7 @@ function missingKey(name: string): string {
 
 /** The block number in a tensor's name. */
 const blockOf = (name: string): number | undefined => {
-  const found = /\.layers?\.(\d+)\./.exec(name)?.[1];
+  const found = /(?:\.layers?|(?:^|\.)h)\.(\d+)\./.exec(name)?.[1];
   return found === undefined ? undefined : Number(found);
 };
 

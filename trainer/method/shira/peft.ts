@@ -1,6 +1,6 @@
 /** Trained elements in PEFT's SHiRA form: the changes of as many elements as LoRA's factors of rank r have, and their indices. */
 
-import type { ModuleSpec } from '../../model/module-specs.ts';
+import { isTransposed, type ModuleSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import type { PeftFile, PeftForm, PeftParts, PeftTensor } from '../peft-form.ts';
 import type { TrainedParts } from '../trained-parts.ts';
@@ -9,8 +9,8 @@ import { CHANGES, PLACES } from './merge.ts';
 export const elementsInPeft: PeftForm = {
   type: 'SHIRA',
   takesElements: true,
-  refuses: ({ description: { elements } }, { name, kind }) =>
-    elements.has(name) && kind !== 'linear' ? 'PEFT has SHiRA for linear layers alone' : undefined,
+  refuses: ({ description: { elements } }, { name, kind, weight }) =>
+    elements.has(name) && (kind !== 'linear' || isTransposed(weight)) ? 'PEFT has SHiRA for linear layers alone' : undefined,
   toPeft: ({ weights, adapter, modules }) => ({
     tensors: modules.flatMap(module => elementTensors(weights, adapter, module)),
     config: {

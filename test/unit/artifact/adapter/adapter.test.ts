@@ -179,6 +179,12 @@ describe('PEFT', () => {
     });
   });
 
+  test('a switch for transposed layers changes nothing, as in PEFT', async () => {
+    await using(await changed({ fan_in_fan_out: true }), adapter => {
+      expect(adapterMismatches(adapter, model, fingerprint)).toEqual([]);
+    });
+  });
+
   test('patterns are regular expressions over the end of a name', async () => {
     const alphas = { 'layers\\.0\\..*\\.(q|k)_proj': 8, '^model.layers.1.self_attn.q_proj': 4, _proj: 1, '.*\\.up_proj': 2 };
     await using(await changed({ alpha_pattern: alphas }), ({ description: { lora } }) => {
@@ -190,7 +196,7 @@ describe('PEFT', () => {
 
   test.each([
     [{ r: 8 }, /has rank 4; adapter_config.json says 8/],
-    [{ fan_in_fan_out: true }, /sets fan_in_fan_out/],
+    [{ layer_replication: [[0, 2]] }, /sets layer_replication/],
     [{ bias: 'all', trainable_token_indices: [3] }, /trainable_token_indices[\s\S]+bias to all/],
     [{ peft_type: 'IA3' }, /of the type IA3/],
     [{ lora_alpha: 'big' }, /lora_alpha/],

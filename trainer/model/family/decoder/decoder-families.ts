@@ -27,6 +27,7 @@ import { glm, glm4 } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
 import { gptNeoX } from './families/gpt-neox.ts';
 import { gptOss } from './families/gpt-oss.ts';
+import { gpt2 } from './families/gpt2.ts';
 import { granite, graniteHybrid } from './families/granite.ts';
 import { graniteSwa } from './families/granite-swa.ts';
 import { hunYuan } from './families/hunyuan.ts';
@@ -101,6 +102,7 @@ const families = {
   NemotronHForCausalLM: nemotronH,
   FalconH1ForCausalLM: falconH1,
   GPTNeoXForCausalLM: gptNeoX,
+  GPT2LMHeadModel: gpt2,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -141,7 +143,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     attention: {
       heads: c.num_attention_heads,
       layers: windows.map((window, layer) => ({ ...elementAt(heads, layer), window: window === 'unsized' ? undefined : window })),
-      dropout: c.attention_dropout ?? 0,
+      dropout: own.attentionDropout ?? c.attention_dropout ?? 0,
       biases,
       innerNorms,
       cap,
@@ -150,6 +152,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       gated: own.gated,
       normsValues: own.normsValues ?? false,
       joinsByHead: own.joinsByHead ?? false,
+      dividesByLayer: own.dividesByLayer ?? false,
       rotatesNeighbors: own.rotatesNeighbors ?? false,
       isBidirectional: own.isBidirectional ?? false,
       inputMultiplier: own.inputMultiplier ?? 1,

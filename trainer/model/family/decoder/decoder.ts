@@ -8,6 +8,7 @@ import { dimensions } from '../../../graph/types.ts';
 import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention/attention.ts';
 import { withinDistance } from '../../layer/attention/local-mask.ts';
+import { addPositions, addPositionsAt } from '../../layer/positions/learned.ts';
 import { type Positions, rescaleLength, ropeFrequencies, ropeFrequenciesAt } from '../../layer/positions/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
@@ -26,16 +27,19 @@ import { withWindow } from './blocks/window.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
   const { vocabularySize, hiddenSize, names, tied } = config;
+  const inFiles = names.inFiles ?? (module => module);
   const blocks = Array.from({ length: config.blocks }, (_, layer) => blockOf(config, layer));
-  const embedding = embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow);
-  const finalNorm = normOf(config, names.finalNorm, -1);
+  const embedding = inFiles(embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow));
+  const positions = names.positions === undefined ? undefined : inFiles(embeddingSpec(names.positions, config.maxPositions, hiddenSize));
+  const finalNorm = inFiles(normOf(config, names.finalNorm, -1));
   const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
   const head = tied ? embedding : { ...ownHead, ...(names.headInMemory !== undefined && { inMemory: names.headInMemory }) };
   const blockInputs = layerInputs(config);
   const modules = [
     embedding,
+    ...(positions ? [positions] : []),
     ...(blockInputs ? layerInputModules(blockInputs) : []),
-    ...blocks.flatMap(modulesOf),
+    ...blocks.flatMap(modulesOf).map(inFiles),
     finalNorm,
     ...(tied ? [] : [head]),
   ];
@@ -55,7 +59,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     ...(config.attention.isBidirectional && { isBidirectional: true }),
     ropeRescaling: rescalingOf(config.positions),
     ...(config.remark !== undefined && { remark: config.remark }),
-    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm, blockInputs }),
+    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, positions, finalNorm, blockInputs }),
   };
 }
 
@@ -85,18 +89,24 @@ interface Parts {
   readonly config: DecoderConfig;
   readonly blocks: readonly Block[];
   readonly embedding: ModuleSpec;
+  /** The table of learned positions, in families with one. */
+  readonly positions: ModuleSpec | undefined;
   readonly finalNorm: ModuleSpec;
   /** The modules that compute the inputs of the blocks, if blocks have inputs. */
   readonly blockInputs: LayerInputs | undefined;
 }
 
-function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm, blockInputs }: Parts): Node {
+function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, positions, finalNorm, blockInputs }: Parts): Node {
   const { graph } = tracer;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const ids = graph.reshape(inputs.ids, [batch * tokens]);
-  const embedded = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  const words = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  const at = inputs.positions;
+  const placed = (table: ModuleSpec): Node =>
+    at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
+  const embedded = positions ? placed(positions) : words;
   const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
   let x = tracer.dropout(embedded, config.embeddingDropout);
   const shared = new Map<number, KeyValues>();

@@ -3,6 +3,7 @@
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import { counting } from '../../layer/counting.ts';
+import { addPositions } from '../../layer/positions/learned.ts';
 import { type ClassifierBatch, ModelConfigError } from '../../model-spec.ts';
 import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
@@ -65,7 +66,7 @@ export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: T
   const [batch, tokens] = dimensions(ids.shape, 2);
   const word = tracer.embedding(modules.words, graph.reshape(ids, [batch * tokens]));
   const typed = modules.types ? graph.add(word, typesOf(tracer, modules.types, types)) : word;
-  const sum = modules.positions ? addPositions(tracer, typed, modules.positions, ids, config) : typed;
+  const sum = modules.positions ? positioned(tracer, typed, modules.positions, ids, config) : typed;
   const x = tracer.dropout(tracer.layerNorm(modules.norm, sum, config.epsilon), config.dropout);
   return modules.projection ? tracer.linear(modules.projection, x) : x;
 }
@@ -78,13 +79,10 @@ function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): No
   return tracer.embedding(table, graph.reshape(types, [batch * tokens]));
 }
 
-function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
-  const { graph } = tracer;
+function positioned(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
   const [batch, tokens] = dimensions(ids.shape, 2);
-  if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
-  // All sequences count from the same row, so each position is looked up once.
-  const position = tracer.embedding(table, counting(graph, firstPosition, tokens), tokens);
-  return graph.reshape(graph.add(graph.reshape(x, [batch, tokens, x.shape[1] as number]), position), x.shape);
+  if (uncounted !== undefined) return tracer.graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
+  return addPositions(tracer, table, x, { batch, tokens, first: firstPosition });
 }
 
 /** `uncounted` for that token itself, otherwise `uncounted` plus the number of other tokens up to this one: int32 [batch · tokens]. */

@@ -107,7 +107,7 @@ export interface AttentionParams {
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
   const { config, layer, batch, tokens, rotary, mask, cache, shared } = params;
-  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, rotatesNeighbors } = config.attention;
+  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, rotatesNeighbors, dividesByLayer } = config.attention;
   const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
   const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
@@ -145,7 +145,7 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
   const { k, v } = keysFrom === undefined ? ownKeyValues() : valueFor(shared, keysFrom);
   if (block.isShared) shared.set(layer, { k, v });
   const out = attention(graph, {
-    ...{ q, k, v, scale, mask },
+    ...{ q, k, v, mask, scale: dividesByLayer ? scale / (layer + 1) : scale },
     ...(cap !== undefined && { cap }),
     ...(block.sinks && { sinks: tracer.parameter(block.sinks.weight) }),
     chunk: queryChunk(tokens),

@@ -87,6 +87,8 @@ export interface DecoderAttention {
   readonly outputMultiplier: number;
   /** Multiplies the scores. */
   readonly scale: number;
+  /** True if each block divides its scores by its number, counted from 1. */
+  readonly dividesByLayer: boolean;
   /** Soft cap of the scores. */
   readonly cap: number | undefined;
   /** True if each head has one score in addition to those of keys, which takes a share of the probabilities. */

@@ -1,7 +1,11 @@
 /** Names of a decoder's tensors. A norm or layer that a family does not have has no name, and is not built. */
 
+import { type ModuleSpec, underOtherName } from '../../../module-specs.ts';
+
 export interface DecoderNames {
   readonly embedding: string;
+  /** The table of positions, in families that add a learned row for each position. */
+  readonly positions?: string;
   readonly finalNorm: string;
   readonly head: string;
   /** The name of the head in memory in Transformers 5, if files use another. */
@@ -9,6 +13,8 @@ export interface DecoderNames {
   /** The modules that compute the inputs of all blocks. */
   readonly layerInputs: { readonly table: string; readonly projection: string; readonly norm: string };
   readonly block: (layer: number) => BlockNames;
+  /** Returns the module with the forms that files may use for it, in families whose files have other forms. */
+  readonly inFiles?: (module: ModuleSpec) => ModuleSpec;
 }
 
 export interface BlockNames {
@@ -289,6 +295,37 @@ const neoxNames = (prefix: string): DecoderNames => ({
 });
 export const gptNeoXNames = neoxNames('gpt_neox.');
 export const gptNeoXBareNames = neoxNames('');
+
+/**
+ * GPT-2's names, with queries, keys and values in one matrix. Files store linear layers transposed, and may have the names of the class with
+ * a head or of the one without.
+ * @param prefix of all names but the head's, with its dot
+ * @param other the prefix that files may use instead
+ */
+const gpt2NamesWith = (prefix: string, other: string): DecoderNames => ({
+  ...llamaNames,
+  embedding: `${prefix}wte`,
+  positions: `${prefix}wpe`,
+  finalNorm: `${prefix}ln_f`,
+  block: layer => {
+    const at = `${prefix}h.${layer}`;
+    const { gate: _, ...own } = llamaNames.block(layer);
+    return {
+      ...own,
+      at,
+      qkv: `${at}.attn.c_attn`,
+      o: `${at}.attn.c_proj`,
+      up: `${at}.mlp.c_fc`,
+      down: `${at}.mlp.c_proj`,
+      norms: { beforeAttention: `${at}.ln_1`, beforeMlp: `${at}.ln_2` },
+    };
+  },
+  inFiles: module =>
+    module.name === llamaNames.head ? module : underOtherName(module, other + module.name.slice(prefix.length), module.kind === 'linear'),
+});
+const gpt2Prefix = 'transformer.';
+export const gpt2Names = gpt2NamesWith(gpt2Prefix, '');
+export const gpt2BareNames = gpt2NamesWith('', gpt2Prefix);
 
 /** Phi-3's names, with queries, keys and values in one matrix, and gate and up in another. */
 export const phi3Names: DecoderNames = {

@@ -24,6 +24,7 @@ export interface Own
         | 'rotatesNeighbors'
         | 'isBidirectional'
         | 'joinsByHead'
+        | 'dividesByLayer'
         | 'inputMultiplier'
         | 'outputMultiplier'
       >
@@ -40,6 +41,8 @@ export interface Own
   /** The intermediate size of each block's MLP, for families whose blocks differ in it. */
   readonly intermediateSizes?: readonly number[];
   readonly embeddingDropout?: number;
+  /** Dropout of the probabilities; given if a key other than `attention_dropout` states it. */
+  readonly attentionDropout?: number;
   readonly residualDropout?: number;
   /** True if the embedding's row of padding is trained as any other. */
   readonly trainsPadding?: boolean;

@@ -31,6 +31,10 @@ const MAX_SIZES = {
   num_hidden_layers: 512,
   num_attention_heads: 1024,
   max_position_embeddings: 2 ** 24,
+  n_embd: 65536,
+  n_layer: 512,
+  n_head: 1024,
+  n_positions: 2 ** 20,
 } as const;
 
 type SizeWithDefault = ComputedKey<z.ZodDefault<z.ZodNumber>>;
