@@ -6,7 +6,7 @@ import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { asFilesHaveIt } from '../../hub/bare-model.ts';
 import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
-import { type ConfigProblem, type Model, ModelConfigError } from '../../model/model-spec.ts';
+import { type AnyModel, type ConfigProblem, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';
 import { type Located, locate, START } from '../../protocol/recipe/located.ts';
 import type { ConfigKind } from '../document-kind.ts';
@@ -76,7 +76,7 @@ function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located |
   yield* dtypeProblems(config, facts.tensors);
 }
 
-function* readModel(config: ModelConfig, root: Located | undefined): Generator<ConfigReport, Model | undefined> {
+function* readModel(config: ModelConfig, root: Located | undefined): Generator<ConfigReport, AnyModel | undefined> {
   try {
     return loadModel(config);
   } catch (error) {

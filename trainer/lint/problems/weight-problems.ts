@@ -4,15 +4,17 @@
  */
 import type { ModelConfig } from '../../format/model-config.ts';
 import { weightMismatches } from '../../model/load-model.ts';
-import type { Model } from '../../model/model-spec.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
 import type { Tensors } from '../facts/folder-facts.ts';
 import type { ConfigReport } from './config-codes.ts';
 
 type DimensionKeys = readonly [rows: string, columns: string];
 
+const VOCABULARY: DimensionKeys = ['vocab_size', 'hidden_size'];
+
 /** The keys that determine the dimensions of a tensor, by the end of its name. For other names, the value decides. */
 const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
-  [/(?:embed_tokens|embed_in|lm_head|embed_out|word_embeddings)\.weight$/, ['vocab_size', 'hidden_size']],
+  [/(?:embed_tokens|embed_in|word_embeddings)\.weight$/, VOCABULARY],
   [/position_embeddings\.weight$/, ['max_position_embeddings', 'hidden_size']],
   [/token_type_embeddings\.weight$/, ['type_vocab_size', 'hidden_size']],
   [/q_proj\.(?:weight|bias)$/, ['num_attention_heads', 'hidden_size']],
@@ -28,7 +30,7 @@ const PLAIN = new Set(['vocab_size', 'intermediate_size', 'max_position_embeddin
 
 /** Compares the shapes. @param unread tensors of missing files, whose shapes are unknown */
 export function* weightProblems(
-  model: Model,
+  model: AnyModel,
   config: ModelConfig,
   tensors: Tensors,
   unread: ReadonlySet<string> = new Set(),
@@ -44,10 +46,10 @@ export function* weightProblems(
   for (const { name, shape } of model.parameters) {
     if (!wrong.has(name) || unread.has(name)) continue;
     const found = tensors.get(name)?.shape;
-    if (found === undefined) add(missingKey(name), `${name} [${shape}] is missing from the weights`);
+    if (found === undefined) add(missingKey(model, name), `${name} [${shape}] is missing from the weights`);
     else {
       const axis = shape[0] === found[0] ? 1 : 0;
-      const key = keyOf(config, name, axis, shape[axis]);
+      const key = keyOf(model, config, name, axis, shape[axis]);
       add(key, `${name} is [${found}] in the weights, but [${shape}] according to this file`, found[axis]);
     }
   }
@@ -62,16 +64,20 @@ export function* weightProblems(
   }
 }
 
-function keyOf(config: ModelConfig, name: string, axis: number, wanted: number | undefined): string {
-  const [, keys] = dimensionKeys.find(([pattern]) => pattern.test(name)) ?? [];
+/** True for the weight of a language model's own head, whose name depends on the family. */
+const isOwnHead = (model: AnyModel, name: string): boolean =>
+  model.kind === 'causal' && model.head.part === 'head' && model.head.weight.name === name;
+
+function keyOf(model: AnyModel, config: ModelConfig, name: string, axis: number, wanted: number | undefined): string {
+  const keys = isOwnHead(model, name) ? VOCABULARY : dimensionKeys.find(([pattern]) => pattern.test(name))?.[1];
   const named = keys?.[axis];
   if (named !== undefined && Object.hasOwn(config, named)) return named;
   const equal = Object.entries(config).find(([key, value]) => value === wanted && /size|dim|positions|heads|labels|embeddings/.test(key));
   return equal?.[0] ?? named ?? 'architectures';
 }
 
-function missingKey(name: string): string {
-  if (/^(lm_head|embed_out)/.test(name)) return 'tie_word_embeddings';
+function missingKey(model: AnyModel, name: string): string {
+  if (isOwnHead(model, name)) return 'tie_word_embeddings';
   if (name.endsWith('_proj.bias')) return 'attention_bias';
   return blockOf(name) === undefined ? 'architectures' : 'num_hidden_layers';
 }
