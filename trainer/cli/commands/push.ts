@@ -6,7 +6,7 @@ import { exportParts } from '../../artifact/export-manifest.ts';
 import { type PushFile, type PushProgress, type PushResult, pushFiles } from '../../hub/hub-push.ts';
 import { hubToken } from '../../hub/hub-token.ts';
 import { EXPORT_MANIFEST } from '../../protocol/export-manifest-name.ts';
-import { byteSize } from '../../protocol/text/format.ts';
+import { byteSize, counted } from '../../protocol/text/format.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import { isRunFolder } from '../../run/run-folder.ts';
 import { CliError } from '../cli-error.ts';
@@ -112,7 +112,7 @@ function describe({ repo, url, visibility, isNew, uploaded, unchanged, commit }:
   const bytes = uploaded.reduce((sum, { size }) => sum + size, 0);
   const created = isNew ? [`${isDryRun ? 'would create' : 'created'} the ${visibility} repository ${repo}`] : [];
   const sent = uploaded.map(({ name, size }) => `  ${name} (${byteSize(size)})`);
-  const count = `${uploaded.length} files, ${byteSize(bytes)}`;
+  const count = `${counted(uploaded.length, 'file')}, ${byteSize(bytes)}`;
   const head = uploaded.length === 0 ? 'the hub has all files already' : `${isDryRun ? 'would upload' : 'uploaded'} ${count}:`;
   const kept = unchanged.length > 0 && uploaded.length > 0 ? [`unchanged: ${unchanged.join(', ')}`] : [];
   const where = isDryRun ? [] : [`${url} (${visibility}${commit === undefined ? '' : `, commit ${commit.slice(0, 7)}`})`];
