@@ -48,7 +48,7 @@ function modelItem(model: ModelInfo): ModelItem {
     model: source === 'cache' ? name : path,
     path,
     isBroken: problem !== undefined,
-    flags: problem !== undefined ? ['model', 'broken'] : model.writesText === false ? ['model'] : ['model', 'answers'],
+    flags: problem !== undefined ? ['model', 'broken'] : model.answersText === false ? ['model'] : ['model', 'answers'],
   };
 }
 

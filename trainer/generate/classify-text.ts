@@ -1,6 +1,6 @@
 /** Classifies a text: the probability of each label, from a model with one label or several labels for a text. */
 import { createSegmentEncoder } from '../data/example/segment-encoder.ts';
-import { type AnyModel, type ClassifierModel, inputOf } from '../model/model-spec.ts';
+import { inputOf } from '../model/model-spec.ts';
 import { table } from '../protocol/text/format.ts';
 import { sigmoid } from '../train/metrics.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
@@ -21,13 +21,6 @@ export interface ClassifiedText {
 
 /** Maximum tokens of a text, so that the program stays small. */
 const MAX_TOKENS = 2048;
-
-/** True if a model gives a single text one label or several. A head of one label scores pairs of texts, as that of a reranker. */
-export const classifiesTexts = (model: AnyModel): model is ClassifierModel =>
-  model.kind === 'classifier' &&
-  model.input.kind === 'tokens' &&
-  model.labels.length > 1 &&
-  ['single_label', 'multi_label'].includes(model.problem);
 
 /** Lines of probabilities and labels. */
 export const labelLines = (labels: readonly TextLabel[]): string =>

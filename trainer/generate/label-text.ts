@@ -3,7 +3,7 @@ import { entitiesOf, OUTSIDE, tagParts } from '../data/tagged/entities.ts';
 import { splitWords, type TextWord } from '../data/tagged/split-words.ts';
 import { createWordEncoder } from '../data/tagged/word-encoder.ts';
 import type { HostArray } from '../graph/types.ts';
-import { type AnyModel, type ClassifierModel, inputOf } from '../model/model-spec.ts';
+import { type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { likeliestLabel } from '../train/metrics.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
@@ -25,9 +25,6 @@ export interface LabeledWords {
 
 /** Maximum tokens per part: longer texts are read in parts, so that the program stays small. */
 const MAX_TOKENS = 512;
-
-/** True if a model labels words: a run or an export of token classification. */
-export const labelsWords = (model: AnyModel): model is ClassifierModel => model.kind === 'classifier' && model.problem === 'token_label';
 
 /** Formats a text with its entities, such as `[George Washington](PER) slept`. */
 export const annotated = (text: string, entities: readonly TextEntity[]): string => {

@@ -135,6 +135,16 @@ export const isCausal = (model: Model): model is CausalModel => 'kind' in model 
 export const scoresTexts = (model: AnyModel): model is ClassifierModel =>
   model.kind === 'classifier' && model.input.kind === 'tokens' && model.problem === 'regression';
 
+/** True if a model gives a single text one label or several. A head of one label scores pairs of texts, as that of a reranker. */
+export const classifiesTexts = (model: AnyModel): model is ClassifierModel =>
+  model.kind === 'classifier' &&
+  model.input.kind === 'tokens' &&
+  model.labels.length > 1 &&
+  ['single_label', 'multi_label'].includes(model.problem);
+
+/** True if a model labels words: a run or an export of token classification. */
+export const labelsWords = (model: AnyModel): model is ClassifierModel => model.kind === 'classifier' && model.problem === 'token_label';
+
 const isOfKind = <Kind extends ClassifierInput['kind']>(
   input: ClassifierInput,
   kind: Kind,

@@ -30,7 +30,11 @@ describe('models', () => {
 
   test('can be tried if they write text, or if the daemon does not say', () => {
     const flagsOf = (change: Partial<ModelInfo>) => modelTree([model('a', change)])[0]?.items[0]?.flags;
-    expect([{}, { writesText: true }, { writesText: false }].map(flagsOf)).toEqual([['model', 'answers'], ['model', 'answers'], ['model']]);
+    expect([{}, { answersText: true }, { answersText: false }].map(flagsOf)).toEqual([
+      ['model', 'answers'],
+      ['model', 'answers'],
+      ['model'],
+    ]);
   });
 
   test.each([

@@ -1,5 +1,5 @@
 /**
- * Tests the facts about a model in lists and menus: whether it can be asked something follows from what it computes, or from the name of
+ * Tests the facts about a model in lists and menus: whether it answers a text follows from what it computes, or from the name of
  * its class.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,19 +15,21 @@ const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-describe-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 test.each([
-  ['llama', true],
-  ['gemma3_images', true],
-  ['gemma4_images', true],
-  ['bert', false],
-  ['vit', false],
-  ['resnet', false],
-])('%s', async (name, writesText) => {
-  expect(await describeModel(goldenPath(name))).toMatchObject({ writesText, parameters: expect.any(Number) });
+  ['llama', true, true],
+  ['gemma3_images', true, true],
+  ['gemma4_images', true, true],
+  ['bert', true, false],
+  ['bert_tokens', true, false],
+  ['bert_reranker', false, false],
+  ['vit', false, false],
+  ['resnet', false, false],
+])('%s', async (name, answersText, writesText) => {
+  expect(await describeModel(goldenPath(name))).toMatchObject({ answersText, parameters: expect.any(Number) });
   expect(await configWritesText(path.join(goldenPath(name), 'config.json'))).toBe(writesText);
 });
 
-test('a GGUF file writes text; a config that is damaged or missing does not', async () => {
-  expect(await describeModel(goldenPath('gguf/tiny-llama.gguf'))).toMatchObject({ writesText: true });
+test('a GGUF file answers; a config that is damaged or missing does not', async () => {
+  expect(await describeModel(goldenPath('gguf/tiny-llama.gguf'))).toMatchObject({ answersText: true });
   const file = path.join(folder, 'config.json');
   expect(await configWritesText(file)).toBe(false);
   for (const text of ['{', 'null', '[]', '{"architectures": "LlamaForCausalLM"}', '{"architectures": [1]}']) {

@@ -3,12 +3,14 @@
 import { readModelHeaders } from '../../hub/open-model.ts';
 import type { ConfigJson } from '../../model/config-json.ts';
 import { loadModel } from '../../model/load-model.ts';
+import { classifiesTexts, isCausal, labelsWords } from '../../model/model-spec.ts';
+import { hasNewHead } from './judge-facts.ts';
 
 export interface ModelDescription {
   readonly family?: string;
   readonly parameters: number;
-  /** Whether it generates text; false for classifiers and unsupported models. */
-  readonly writesText: boolean;
+  /** Whether it answers a text, by a text or by labels; false for other and for unsupported models. */
+  readonly answersText: boolean;
   readonly weightBytes: number;
   /** The distinct dtypes, sorted. */
   readonly dtypes: readonly string[];
@@ -21,15 +23,16 @@ export async function describeModel(path: string): Promise<ModelDescription> {
   return {
     ...(typeof config.model_type === 'string' && { family: config.model_type }),
     parameters: parameterCount(all),
-    writesText: writesText(config),
+    answersText: answersText(config),
     weightBytes: all.reduce((sum, { byteLength }) => sum + byteLength, 0),
     dtypes: [...new Set(all.map(({ dtype, quantization }) => quantization ?? dtype))].sort(),
   };
 }
 
-function writesText(config: ConfigJson): boolean {
+function answersText(config: ConfigJson): boolean {
   try {
-    return loadModel(config).kind === 'causal';
+    const model = loadModel(config);
+    return isCausal(model) || ((labelsWords(model) || classifiesTexts(model)) && !hasNewHead(model));
   } catch {
     return false;
   }

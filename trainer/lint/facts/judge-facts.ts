@@ -26,5 +26,5 @@ export async function readJudgeFacts(name: string, models: ModelCache, baseDir: 
   return { kind: 'no-rewards', reason: `this ${found.model.family} has no head of one number for a text` };
 }
 
-/** True if the weight file has no head, so that a randomly initialized one would score. */
-const hasNewHead = ({ parameters }: Model): boolean => parameters.some(({ initial }) => initial !== undefined);
+/** True if the weight file has no head, so that it would be a randomly initialized one. */
+export const hasNewHead = ({ parameters }: Model): boolean => parameters.some(({ initial }) => initial !== undefined);

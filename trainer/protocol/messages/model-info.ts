@@ -10,8 +10,8 @@ export interface ModelInfo {
   readonly parameters?: number;
   readonly weightBytes?: number;
   readonly dtypes?: readonly string[];
-  /** Whether it generates text. Missing from daemons of older versions. */
-  readonly writesText?: boolean;
+  /** Whether it answers a text, by a text or by labels. Missing from daemons of older versions. */
+  readonly answersText?: boolean;
   /** The reason why its headers cannot be read. */
   readonly problem?: string;
 }
