@@ -94,6 +94,8 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
     const ports = [1, 2].map(after => `127.0.0.1:${Number(MASTER_PORT) + after}`);
     expect(first?.output).toContain(`2 processes of torchrun: ${ports.join(', ')}`);
     expect(first?.output).toContain('each update averages over 4 rows (2 processes × 2)');
+    // Warnings are shown once, by the first process.
+    expect([first, second].map(process => process?.output.split('warning open-ports').length)).toEqual([2, 1]);
     await expectLossesOfOne(runDir);
   });
 

@@ -80,27 +80,34 @@ export interface ReadRecipe {
   readonly source: RecipeSource & { readonly overrides: readonly string[] };
 }
 
+interface ReadRecipeOptions {
+  readonly overrides?: readonly string[];
+  readonly isSent?: boolean;
+  /** Shows problems only if one is an error. */
+  readonly hidesWarnings?: boolean;
+}
+
 /**
  * Reads and resolves a recipe. Relative paths in it start from its own folder, those of overrides from the current one; for a daemon on
- * another machine, both start from the folder that is configured there. Every problem is shown on stderr, including warnings.
+ * another machine, both start from the folder that is configured there. Every problem is shown on stderr, including warnings, unless they are hidden.
  * @throws CliError (status 2) if one of them is an error
  */
 export async function readRecipe(
   { terminal, cwd, settings }: CommandContext,
   file: string,
-  { overrides = [], isSent = false }: { readonly overrides?: readonly string[]; readonly isSent?: boolean } = {},
+  { overrides = [], isSent = false, hidesWarnings = false }: ReadRecipeOptions = {},
 ): Promise<ReadRecipe> {
   const text = await readRecipeText(file, cwd);
   const far = isSent ? settings.remoteDaemon?.dir : undefined;
   const all = absoluteOverrides(overrides, far ?? cwd);
-  const recipe = acceptRecipe(parseRecipe(text, { fileName: file, overrides: all }), file, text, problems =>
-    terminal.say('info', problems),
-  );
+  const parsed = parseRecipe(text, { fileName: file, overrides: all });
+  const isShown = parsed.recipe === undefined || !hidesWarnings;
+  const recipe = acceptRecipe(parsed, file, text, problems => isShown && terminal.say('info', problems));
   const fileName = file === STDIN ? 'run.rowtune.yaml' : path.basename(file);
   return { recipe, source: { text, fileName, baseDir: far ?? recipeFolder(file, cwd), overrides: all } };
 }
 
-function acceptRecipe({ recipe, problems }: ParsedRecipe, file: string, text: string, show: (problems: string) => void): Recipe {
+function acceptRecipe({ recipe, problems }: ParsedRecipe, file: string, text: string, show: (problems: string) => unknown): Recipe {
   const shown = problems.filter(({ severity }) => severity !== 'info');
   if (shown.length > 0) show(formatProblems(shown, file, text));
   if (recipe !== undefined) return recipe;

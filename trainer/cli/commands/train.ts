@@ -141,7 +141,7 @@ function checkNoProcesses(processes: number | undefined): void {
 
 /** Trains as one of the processes that mpirun or srun has started. The first one shows the run, the others only errors. */
 async function trainAsRank(context: CommandContext, file: string, overrides: readonly string[], rank: RankPlace): Promise<CommandResult> {
-  const { recipe, source } = await readRecipe(context, file, { overrides });
+  const { recipe, source } = await readRecipe(context, file, { overrides, hidesWarnings: rank.rank > 0 });
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
   const request = { kind: 'train', context: { ...typedContext(context, source.baseDir), rank }, recipe, runDir } as const;
   return runAsRank(context, request, { rank, threads: recipe.threads });
