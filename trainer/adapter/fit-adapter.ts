@@ -9,8 +9,10 @@ import { underNamesOf } from './rename-modules.ts';
 /** @throws AdapterError that lists factors with other shapes than the model needs */
 export async function fitAdapter(given: Adapter, model: Model): Promise<Adapter> {
   if (!given.peftParameters) return given;
-  const adapter = inForm(underNamesOf(given, model), model);
-  const { dir, description, tensors, peftParameters = new Set() } = adapter;
+  const renamed = underNamesOf(given, model);
+  const { peftParameters = new Set() } = renamed;
+  const adapter = inForm(renamed, model);
+  const { dir, description, tensors } = adapter;
   const problems: string[] = [];
   const fitted = await methods[description.method].peft?.fromPeft?.fitToModel?.(adapter, peftParameters, model, problems);
   if (problems.length > 0)
@@ -39,7 +41,10 @@ export async function fitAdapter(given: Adapter, model: Model): Promise<Adapter>
   };
 }
 
-/** The adapter with matrices that were trained whole in the model's form, if Transformers has them transposed. */
+/**
+ * The adapter with matrices that were trained whole in the model's form, if Transformers has them transposed; it is then no longer marked as
+ * one of PEFT, so that it is converted once.
+ */
 function inForm(adapter: Adapter, { modules }: Model): Adapter {
   const shapes = new Map(
     modules.flatMap(({ weight }) => {
@@ -48,8 +53,9 @@ function inForm(adapter: Adapter, { modules }: Model): Adapter {
     }),
   );
   if (shapes.size === 0) return adapter;
+  const { peftParameters: _, ...converted } = adapter;
   return {
-    ...adapter,
+    ...converted,
     tensors: new Map([...adapter.tensors].map(([name, tensor]) => [name, { ...tensor, shape: shapes.get(name) ?? tensor.shape }])),
     readFloat32: async name => {
       const [out] = shapes.get(name) ?? [];

@@ -1,4 +1,4 @@
-"""PEFT adapters for the tiny Llama, GPT-NeoX, ViT, ResNet, ResNeXt and mixtures of experts, in addition to the plain LoRA and DoRA ones, each with PEFT's logits;
+"""PEFT adapters for the tiny Llama, GPT-NeoX, GPT-2, ViT, ResNet, ResNeXt and mixtures of experts, in addition to the plain LoRA and DoRA ones, each with PEFT's logits;
 for the convolutions, also the loss and the gradients of what is trained, with the labels in the model's golden.json.
 
 Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>; also needs timm)
@@ -130,6 +130,14 @@ for name, config in {
 }.items():
     model = AutoModelForCausalLM.from_pretrained(golden / "gpt_neox", dtype=torch.float32)
     make(name, "gpt_neox", model, config, {"input_ids": seen}, {"ids": seen[0].tolist()})
+
+# Layers whose weights are [in, out]: with factors, one kind of them saved whole, and with factors and lengths.
+for name, config in {
+    "gpt2_saved_matrix": LoraConfig(r=3, lora_alpha=6, target_modules=["c_attn", "attn.c_proj"], modules_to_save=["c_fc"], fan_in_fan_out=True, task_type="CAUSAL_LM"),
+    "gpt2_dora": LoraConfig(r=2, lora_alpha=6, target_modules=["attn.c_proj", "c_fc"], use_dora=True, fan_in_fan_out=True, task_type="CAUSAL_LM"),
+}.items():
+    model = AutoModelForCausalLM.from_pretrained(golden / "gpt2", dtype=torch.float32)
+    make(name, "gpt2", model, config, {"input_ids": seen}, {"ids": seen[0].tolist()})
 
 # As PEFT saved it with Transformers 4, where each expert was a layer; PEFT itself reads and converts it.
 folder = golden / "peft" / "mixtral_apart"

@@ -1,6 +1,6 @@
 /**
- * Tests LoRA of experts in PEFT's form (`target_parameters`), and of a head that has another name in memory: PEFT's adapters are computed
- * here, and ours are written and read back bit for bit.
+ * Tests LoRA of experts in PEFT's form (`target_parameters`), of a head that has another name in memory, and of layers that are transposed in
+ * memory: PEFT's adapters are computed here, and ours are written and read back bit for bit.
  */
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,6 +45,8 @@ describe('adapters that PEFT wrote', () => {
     ['mixtral_apart', 'mixtral'],
     ['gpt_neox_head', 'gpt_neox'],
     ['gpt_neox_saved_head', 'gpt_neox'],
+    ['gpt2_saved_matrix', 'gpt2'],
+    ['gpt2_dora', 'gpt2'],
   ])('%s computes what PEFT computes, with its factors apart and merged', async (name, base) => {
     const expected = readJson(
       join(goldenAdapter(name), 'logits.json'),
