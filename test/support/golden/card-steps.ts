@@ -67,7 +67,7 @@ export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }:
   const unit = /^trains:/m.test(more) ? '' : 'trains: rows\n';
   const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${unit}${more}max_length: ${tokens}\nper_device_train_batch_size: 2\n`;
   const recipe = recipeIn(text);
-  const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
+  const tensors = new Map(model.parameters.map(parameter => [parameter.name, { ...parameter, isConverted: true as const }]));
   return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });
 }
 

@@ -48,7 +48,7 @@ function tracer(
   const { task } = forms[family];
   const recipe = recipeIn(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
   const whole = { ...forms[family].config, num_hidden_layers: BLOCKS, ...config };
-  const tensors = new Map(loadModel(whole).parameters.map(({ name, shape }) => [name, { shape }]));
+  const tensors = new Map(loadModel(whole).parameters.map(({ name, shape }) => [name, { shape, isConverted: true as const }]));
   const plan = planRun({ recipe, headers: { config: whole, tensors }, on: { engine, device: 'cpu' } });
   const of = (as: Readonly<Record<string, unknown>>) => {
     const passes = new PassTracer({ ...plan, config: as }, planner());
