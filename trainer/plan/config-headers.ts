@@ -6,10 +6,10 @@ import type { EstimateParams } from './memory/predict.ts';
 
 type Headers = EstimateParams['headers'];
 
-/** Returns the headers. @throws ModelConfigError if the config is not one of a supported model */
+/** Returns the headers, of tensors in the model's form. @throws ModelConfigError if the config is not one of a supported model */
 export const headersOf = (config: Headers['config']): Headers => ({
   config,
-  tensors: new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter])),
+  tensors: new Map(loadModel(config).parameters.map(({ name, shape }) => [name, { shape, isConverted: true }])),
 });
 
 /** Reads the headers. @throws ModelFileError or ModelConfigError if the folder's config.json is not one of a supported model */

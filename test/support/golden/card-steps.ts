@@ -6,6 +6,7 @@ import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/
 import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
 import { familyOf } from '../../../trainer/model/architectures.ts';
 import { architectureOf, loadModel } from '../../../trainer/model/load-model.ts';
+import { headersOf } from '../../../trainer/plan/config-headers.ts';
 import { trainingStep } from '../../../trainer/plan/memory/counted-passes.ts';
 import { planRun, type RunPlan } from '../../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../cache-dir.ts';
@@ -67,8 +68,7 @@ export function cardPlan(config: Config, more = 'r: 2\n', { tokens = 16, card }:
   const unit = /^trains:/m.test(more) ? '' : 'trains: rows\n';
   const text = `model: base\ndata: {train: [train.jsonl]}\ntask: ${task}\n${unit}${more}max_length: ${tokens}\nper_device_train_batch_size: 2\n`;
   const recipe = recipeIn(text);
-  const tensors = new Map(model.parameters.map(parameter => [parameter.name, { ...parameter, isConverted: true as const }]));
-  return planRun({ recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });
+  return planRun({ recipe, headers: headersOf(config), on: { engine: 'pjrt', device: 'gpu', card }, recompute: 'cheap' });
 }
 
 /** Chooses a few families whose steps cover every operation, greedily: each is the one that adds the most operations. */

@@ -5,9 +5,9 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Job } from '../../../trainer/job/job.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
 import { type Attend, attentionForms } from '../../../trainer/plan/choices/check-attention.ts';
 import { chooseAttention } from '../../../trainer/plan/choices/choose-attention.ts';
+import { headersOf } from '../../../trainer/plan/config-headers.ts';
 import { type PlanFacts, planRun } from '../../../trainer/plan/run-plan.ts';
 import { describeWith } from '../../support/describe-with.ts';
 import { configOf } from '../../support/golden/card-steps.ts';
@@ -23,8 +23,7 @@ beforeEach(() => void logged.splice(0));
 function factsOf(more: string, folder = 'mistral_window'): PlanFacts {
   const config = configOf(folder);
   const recipe = recipeIn(`model: base\ndata: {train: [train.jsonl]}\nr: 2\nmax_length: 16\n${more}`);
-  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
-  return { recipe, headers: { config, tensors }, on: { engine: 'pjrt', device: 'gpu' } };
+  return { recipe, headers: headersOf(config), on: { engine: 'pjrt', device: 'gpu' } };
 }
 
 const choose = (more: string, engine: Engine, attend?: Attend): Promise<boolean> => {
