@@ -90,6 +90,10 @@ const cases: readonly Case[] = [
   { family: 'bert', method: 'spsft', format: 'merged', ...REWARD },
   { family: 'modernbert', method: 'spsft', format: 'merged', ...REWARD },
   { family: 'deberta', method: 'lora', format: 'peft', ...REWARD },
+  // Decoders without a head for texts; files have separate experts, or transposed matrices without a prefix.
+  { family: 'qwen3_moe', method: 'spsft', format: 'merged', ...REWARD },
+  { family: 'qwen3_moe', method: 'lora', format: 'peft', ...REWARD },
+  { family: 'gpt2_bare', method: 'spsft', format: 'merged', ...REWARD },
   ...HEADLESS.filter(({ architecture }) => /^(Bert|Albert|ViT|Swin|ResNet)Model/.test(architecture)).map(
     headless => ({ family: headless.family, method: 'lora', format: 'peft', headless }) as const,
   ),

@@ -24,8 +24,7 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import { HEADS } from '../../hub/tied-head.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
-import type { ParameterSpec } from '../../model/module-specs.ts';
-import { heldTensors, replacedTensors, type StoredTensor, storedTensors, transposedTensor } from '../../model/stored-form.ts';
+import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
@@ -121,14 +120,17 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   };
   if (!isHeadless(params)) return withStored(params, new Map([...tensors.values()].map(info => place(info.name, info))));
   const { names } = headedForm(params);
-  const heldBy = (spec: ParameterSpec): readonly TensorInfo[] => heldTensors(spec, tensors).names.flatMap(name => tensors.get(name) ?? []);
-  const [like] = model.parameters.flatMap(heldBy);
-  const written = model.parameters.map((spec): [string, Placed] => {
-    const { name, shape } = spec;
-    const { dtype = 'F32' } = heldBy(spec)[0] ?? like ?? {};
-    const [own, placed] = place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype, shape, byteLength: 0 });
-    const made = transposedTensor(spec);
-    return [own, made ? { ...placed, info: { ...placed.info, shape: [...made.shape] }, made } : placed];
+  const nameOf = (name: string): string => names.get(name) ?? name;
+  const made = madeTensors(params);
+  const isMade = new Set([...made.values()].flatMap(({ parameters }) => parameters));
+  const [like] = model.parameters.flatMap(({ name }) => tensors.get(name) ?? []);
+  const written = model.parameters
+    .filter(({ name }) => !isMade.has(name))
+    .map(({ name, shape }) => place(nameOf(name), tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }));
+  const inClass = [...made].map(([name, tensor]): [string, Placed] => {
+    const [own = ''] = tensor.parameters;
+    const renamed = withPrefixOf(name, own, nameOf(own));
+    return [renamed, placeMade(renamed, tensor, params)];
   });
   // Other tensors of a layer (counts of a batch norm) stay; heads of pretraining are left out.
   const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
@@ -136,7 +138,24 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
     const layer = names.has(info.name) ? undefined : layers.get(layerOf(info.name));
     return layer === undefined ? [] : [place(`${layer}${info.name.slice(layerOf(info.name).length)}`, info)];
   });
-  return new Map([...written, ...kept]);
+  return new Map([...written, ...inClass, ...kept]);
+}
+
+/** The name of a base's tensor with another prefix: with the one that its parameter has in the class with a head. */
+function withPrefixOf(tensor: string, own: string, named: string): string {
+  let same = 0;
+  while (same < Math.min(own.length, named.length) && own.at(-1 - same) === named.at(-1 - same)) same++;
+  return `${named.slice(0, named.length - same)}${tensor.slice(own.length - same)}`;
+}
+
+/** The tensors that are made from parameters: experts and transposed matrices, as the base stores them. */
+const madeTensors = ({ model, folder }: MergedParams): ReadonlyMap<string, StoredTensor> =>
+  storedTensors(model.parameters, folder.weights.tensors, folder.kind === 'gguf');
+
+function placeMade(name: string, tensor: StoredTensor, params: MergedParams): Placed {
+  const found = params.folder.weights.tensors.get(tensor.name) ?? { dtype: 'BF16', byteLength: 0 };
+  const info = { ...found, name, shape: [...tensor.shape] };
+  return { info, dtype: storedType(info, params), source: tensor.name, made: tensor };
 }
 
 /** The tensors of the base; if the task has no vectors, without the layers that compute them. */
@@ -153,14 +172,11 @@ const layersOf = (model: AnyModel): readonly DenseLayer[] => (model.kind === 'cl
 function withStored(params: MergedParams, placed: ReadonlyMap<string, Placed>): ReadonlyMap<string, Placed> {
   const { folder, model } = params;
   const { tensors } = folder.weights;
-  const stored = storedTensors(model.parameters, tensors, folder.kind === 'gguf');
+  const stored = madeTensors(params);
   if (stored.size === 0) return placed;
   const replaced = new Set(replacedTensors(model.parameters, tensors));
   const kept = [...placed].filter(([name]) => !replaced.has(name));
-  const made = [...stored].map(([name, tensor]): [string, Placed] => {
-    const info = tensors.get(name) ?? { name, dtype: 'BF16', shape: tensor.shape, byteLength: 0 };
-    return [name, { info: { ...info, shape: [...tensor.shape] }, dtype: storedType(info, params), source: name, made: tensor }];
-  });
+  const made = [...stored].map(([name, tensor]): [string, Placed] => [name, placeMade(name, tensor, params)]);
   const all = new Map([...kept, ...made]);
   // In the order of the base; tensors that replace others come last.
   return new Map([...[...tensors.keys()].flatMap(name => take(all, name)), ...[...all].filter(([name]) => !tensors.has(name))]);
