@@ -123,7 +123,7 @@ export function makeWorkspace(): string {
   copy('llama_own_head/model.safetensors', 'models/own-head/model.safetensors');
   copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
   copy('llama/model.safetensors', 'bert/model.safetensors');
-  for (const family of ['bert', 'vit', 'resnet', 'gpt_neox']) copy(family, `models/${family}`);
+  for (const family of ['bert', 'vit', 'resnet', 'gpt_neox', 'gpt2']) copy(family, `models/${family}`);
   copy('deberta_torch', 'models/torch');
   copy('llama_torch', 'models/torch-shards');
   rmSync(path.join(folder, 'models/torch-shards/pytorch_model-00002-of-00002.bin'));

@@ -1,5 +1,6 @@
 /** Problems of a generation_config.json: values out of range, settings without effect, nonexistent tokens. Pure. */
 import type { ModelConfig } from '../../format/model-config.ts';
+import { sizeKeyIn } from '../../model/family/decoder/families/gpt2.ts';
 import type { ConfigReport } from './config-codes.ts';
 import { tokenProblems } from './model-config-rules.ts';
 
@@ -46,7 +47,7 @@ export function* generationProblems(generation: ModelConfig, config: ModelConfig
       yield { code: 'generation-ignored', severity: 'info', path: [key], message: `${key} has no effect without "do_sample": true` };
     }
   const { max_length: longest } = generation;
-  const positions = config?.max_position_embeddings;
+  const positions = config?.[sizeKeyIn(config, 'max_position_embeddings')];
   if (typeof longest === 'number' && typeof positions === 'number' && longest > positions)
     yield {
       code: 'generation-length',
