@@ -28,7 +28,7 @@ import {
 import { openMemoryCompiler } from '../support/golden/memory-compiler.ts';
 import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 
-/** A folder that is tested with rows and columns, because language models train columns by default and others rows. */
+/** A folder that is tested with rows and columns for each generation, because language models train columns by default and others rows. */
 const BOTH_UNITS = 'llama';
 const isAllWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
 

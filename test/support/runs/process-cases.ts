@@ -113,7 +113,7 @@ export const processCases: readonly ProcessCase[] = [
   },
   {
     title: 'full tuning with gradients that travel in bfloat16',
-    processes: 4,
+    processes: 2,
     batch: 8,
     exchange: 'narrowed gradients',
     settings: ['method=full', 'gradient_exchange_dtype=bfloat16'],

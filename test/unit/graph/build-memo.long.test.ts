@@ -13,6 +13,7 @@ import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { AnyModel } from '../../../trainer/model/model-spec.ts';
 import { elementAt } from '../../../trainer/narrow.ts';
+import { headersOf } from '../../../trainer/plan/config-headers.ts';
 import { heldVariables } from '../../../trainer/plan/memory/held-variables.ts';
 import { planRun } from '../../../trainer/plan/run-plan.ts';
 import { readRecord } from '../../support/files/read-json.ts';
@@ -52,8 +53,7 @@ function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';
   const text = `model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\nmethod: ${method}\ndtype: ${dtype}\n${rank}`;
   const recipe = recipeIn(text);
-  const tensors = new Map(model.parameters.map(({ name, shape }) => [name, { shape }]));
-  const plan = planRun({ recipe, headers: { config: short, tensors }, on: { engine: 'tensorflow', device: 'cpu' } });
+  const plan = planRun({ recipe, headers: headersOf(short), on: { engine: 'tensorflow', device: 'cpu' } });
   return { program: plan.program(recompute), held: heldVariables(plan) };
 }
 

@@ -4,7 +4,7 @@ import { namesOf } from '../../../../trainer/catalog/entries.ts';
 import type { MethodName } from '../../../../trainer/catalog/methods.ts';
 import { planner } from '../../../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../../../trainer/graph/recompute.ts';
-import { loadModel } from '../../../../trainer/model/load-model.ts';
+import { headersOf } from '../../../../trainer/plan/config-headers.ts';
 import { PassTracer } from '../../../../trainer/plan/memory/traced-passes.ts';
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import { eightBlocks } from '../../../support/models/llama-sizes.ts';
@@ -48,8 +48,7 @@ function tracer(
   const { task } = forms[family];
   const recipe = recipeIn(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
   const whole = { ...forms[family].config, num_hidden_layers: BLOCKS, ...config };
-  const tensors = new Map(loadModel(whole).parameters.map(({ name, shape }) => [name, { shape, isConverted: true as const }]));
-  const plan = planRun({ recipe, headers: { config: whole, tensors }, on: { engine, device: 'cpu' } });
+  const plan = planRun({ recipe, headers: headersOf(whole), on: { engine, device: 'cpu' } });
   const of = (as: Readonly<Record<string, unknown>>) => {
     const passes = new PassTracer({ ...plan, config: as }, planner());
     return (level: RecomputePolicy) => [
