@@ -42,8 +42,8 @@ describeWith(
   ({ folder: pluginFolder, plugin }) => {
     beforeAll(() => makeProcessData(folder, { lengths: 'one' }));
 
-    // Cases that processes on this engine run, too, are in processes-pjrt.long.test.ts.
-    test.each(processCases.filter(({ onDevices, exchange }) => onDevices && !exchange))(
+    // Cases with an exchange of their own are in processes-pjrt.long.test.ts. Every other one of the rest, because each compiles for seconds.
+    test.each(processCases.filter(({ onDevices, exchange }) => onDevices && !exchange).filter((_, i) => i % 2 === 0))(
       '$title: $processes devices give the result of one',
       one => expectResultOfOne(one, { folder, task, settings: [ENGINE], divisions: [{ parts: 'devices' }] }),
     );
