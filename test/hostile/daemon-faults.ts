@@ -10,7 +10,7 @@ import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from
 import { reportedOperations } from './fault-report.ts';
 import { type Case, failed, OK, type Part, sampleOf, type TrialSettings, type Verdict } from './trial.ts';
 
-const SAMPLE = 8;
+const SAMPLE = 5;
 const JOBS = 3;
 const DEADLINE_MS = 60_000;
 /** A worker whose jobs do nothing. */

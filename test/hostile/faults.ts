@@ -9,7 +9,7 @@ import { type Ended, JobRunner } from './job-runner.ts';
 import { type Case, failed, OK, type Part, sampleOf, type Verdict } from './trial.ts';
 
 /** Number of faults per scenario in a sample. */
-const SAMPLE = 5;
+const SAMPLE = 3;
 
 export const faults: Part = {
   name: 'faults',

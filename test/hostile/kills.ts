@@ -9,7 +9,7 @@ import { leftovers, trainedState } from './fault-scenarios.ts';
 import { type Case, failed, OK, type Part, randomOf, type Verdict } from './trial.ts';
 
 const WHOLE = 300;
-const SAMPLE = 6;
+const SAMPLE = 4;
 /** Maximum number of kills before a run may end. */
 const KILLS_A_RUN = 3;
 const HANG_MS = 180_000;
