@@ -1,8 +1,8 @@
 /** Renames and reshapes an adapter of PEFT for a model whose weights have another form in the memory of Transformers. */
-import { transpose } from '../method/lora/merge.ts';
 import { methods } from '../method/methods.ts';
 import type { Model } from '../model/model-spec.ts';
 import { isTransposed } from '../model/module-specs.ts';
+import { transpose } from '../model/transpose.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 import { underNamesOf } from './rename-modules.ts';
 

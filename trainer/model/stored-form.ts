@@ -4,6 +4,7 @@ import { dimensions, elementCount, toBfloat16 } from '../graph/types.ts';
 import { elementAt } from '../narrow.ts';
 import { isTransposed, type ParameterSpec, type RowRun, type Stack, type StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
+import { transpose } from './transpose.ts';
 import type { SourceTensor, WeightSource } from './weight-source.ts';
 
 type Stacked = ParameterSpec & { readonly stack: Stack };
@@ -155,7 +156,7 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
       return part(form.name, (expert * form.every + form.begin) * width);
     case 'transposed':
     case 'matrix':
-      return transposed(await part(form.name, expert * rows * width), width, rows);
+      return transpose(await part(form.name, expert * rows * width), rows);
     case 'interleaved': {
       const half = async (name: string): Promise<Float32Array> => part(name, (expert * rows * width) / 2, rows / 2);
       return interleaved(await half(form.names[0]), await half(form.names[1]), width);
@@ -173,13 +174,6 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
     case 'mxfp4':
       return readMxfp4(source, form, { begin: (expert * rows * width) / 32, count: (rows * width) / 32 });
   }
-}
-
-/** [rows, width] → [width, rows]. */
-function transposed(x: Float32Array, rows: number, width: number): Float32Array {
-  const out = new Float32Array(x.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < width; j++) out[j * rows + i] = x[i * width + j] as number;
-  return out;
 }
 
 /** Interleaves the rows of both. */
@@ -228,7 +222,7 @@ export function transposedTensor(spec: ParameterSpec): StoredTensor | undefined 
   if (!isTransposed(spec)) return undefined;
   const { name } = spec;
   const [rows, width] = dimensions(spec.shape, 2);
-  return { name, shape: [width, rows], parameters: [name], values: async read => transposed(await read(name), rows, width) };
+  return { name, shape: [width, rows], parameters: [name], values: async read => transpose(await read(name), width) };
 }
 
 /** The tensors of a file that store a parameter, and whether they are four-bit blocks. */
@@ -299,7 +293,7 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
   }
   for (let e = 0; e < experts; e++) {
     const own = values.subarray(e * size, (e + 1) * size);
-    if (form.kind === 'transposed' || form.kind === 'matrix') out.set(transposed(own, rows, width), e * size);
+    if (form.kind === 'transposed' || form.kind === 'matrix') out.set(transpose(own, width), e * size);
     else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
     else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
     else if (form.kind === 'interleaved')

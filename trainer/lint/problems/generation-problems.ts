@@ -1,6 +1,6 @@
 /** Problems of a generation_config.json: values out of range, settings without effect, nonexistent tokens. Pure. */
 import type { ModelConfig } from '../../format/model-config.ts';
-import { sizeKeyIn } from '../../model/family/decoder/families/gpt2.ts';
+import { sizeKeyIn } from '../../model/size-keys.ts';
 import type { ConfigReport } from './config-codes.ts';
 import { tokenProblems } from './model-config-rules.ts';
 

@@ -3,10 +3,10 @@
  * Pure.
  */
 import type { ModelConfig } from '../../format/model-config.ts';
-import { sizeKeyIn } from '../../model/family/decoder/families/gpt2.ts';
 import { weightMismatches } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { isTransposed } from '../../model/module-specs.ts';
+import { sizeKeyIn } from '../../model/size-keys.ts';
 import type { Tensors } from '../facts/folder-facts.ts';
 import type { ConfigReport } from './config-codes.ts';
 

@@ -1,5 +1,6 @@
 /** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they are computed unmerged. */
 import { expertsOf, type ModuleSpec } from '../../model/module-specs.ts';
+import { transpose } from '../../model/transpose.ts';
 import { combine } from '../combine.ts';
 import type { AddedTensors } from '../method.ts';
 import { targetExactly } from '../targets.ts';
@@ -100,12 +101,6 @@ export async function addFactors(weight: Float32Array, adapter: TrainedParts, mo
   for (let expert = 0; expert < experts; expert++) addProduct(part(weight, expert), part(a, expert), part(b, expert), rank);
   return weight;
 }
-
-/** [rows, width] → [width, rows]. */
-export const transpose = (x: Float32Array, width: number): Float32Array => {
-  const rows = x.length / width;
-  return Float32Array.from(x, (_, i) => x[(i % rows) * width + Math.floor(i / rows)] as number);
-};
 
 const addBias = (bias: Float32Array, added: Float32Array, { r, alpha }: AdapterRank): Float32Array =>
   bias.map((value, i) => value + (alpha / r) * (added[i] as number));

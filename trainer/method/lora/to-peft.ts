@@ -1,12 +1,12 @@
 /** Factors in PEFT's form: the trained ones, and rows or columns written exactly as factors. */
 
 import { isExperts, type ModuleSpec } from '../../model/module-specs.ts';
+import { transpose } from '../../model/transpose.ts';
 import { isParameterTarget, type PeftContent, type PeftTensor, parameterInMemory, type ToPeftParams } from '../peft-form.ts';
 import type { AdapterRank } from '../trained-parts.ts';
 import { groupsOf } from './attach.ts';
 import { parameterFactors } from './experts-to-peft.ts';
 import { acrossGroups, groupOf, mostUsed } from './grouped-factors.ts';
-import { transpose } from './merge.ts';
 import { columnChange, rowChange } from './row-change.ts';
 
 /**

@@ -13,6 +13,7 @@ import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { orderedBySums } from '../../graph/split-at-sums.ts';
 import { byteSize } from '../../graph/types.ts';
+import { sizeKeyIn } from '../../model/size-keys.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
 import { movedVariables } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
@@ -335,8 +336,7 @@ function shallow({ model, atDepth }: RunPlan, unit: number): Depth | undefined {
 
 /** Returns true if all blocks are identical in sizes, settings and trained parameters. */
 function blocksAreAlike({ config, model, evenly: { trainables } }: Pick<RunPlan, 'config' | 'model' | 'evenly'>): boolean {
-  // GPT-2's own name counts if there is no other.
-  if ((config.num_hidden_layers ?? config.n_layer) !== model.blocks) return false;
+  if (config[sizeKeyIn(config, 'num_hidden_layers')] !== model.blocks) return false;
   // A list with an entry per block, or the index of the first block that differs, would mean something else in a small model.
   const isByBlock = Object.values(config).some(value => Array.isArray(value) && value.length === model.blocks);
   if (isByBlock || config.use_sliding_window === true) return false;

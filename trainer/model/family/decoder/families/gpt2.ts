@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { ConfigJson } from '../../../config-json.ts';
 import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
+import { GPT2_SIZES } from '../../../size-keys.ts';
 import { activation, epsilon, rate } from '../../common-keys.ts';
 import { gpt2Names } from '../blocks/names.ts';
 import { decoderKeys, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
@@ -11,23 +12,9 @@ import { alike, familyOf } from './family.ts';
 
 const USUAL = { n_embd: 768, n_layer: 12, n_head: 12, n_positions: 1024 } as const;
 
-/** GPT-2's names of sizes, by the names that other decoders have. */
-const OWN_SIZES: Readonly<Record<string, keyof typeof USUAL>> = {
-  hidden_size: 'n_embd',
-  num_hidden_layers: 'n_layer',
-  num_attention_heads: 'n_head',
-  max_position_embeddings: 'n_positions',
-};
-
 /** The sizes under the names that other decoders have. Transformers reads these too, and they take precedence. */
 const sizesOf = (config: ConfigJson): ConfigJson =>
-  Object.fromEntries(Object.entries(OWN_SIZES).map(([key, own]) => [key, typeof config[own] === 'number' ? config[own] : USUAL[own]]));
-
-/** The key under which a config states a size: the usual one, or GPT-2's own. */
-export function sizeKeyIn(config: Readonly<Record<string, unknown>>, key: string): string {
-  const own = OWN_SIZES[key];
-  return own !== undefined && !Object.hasOwn(config, key) && Object.hasOwn(config, own) ? own : key;
-}
+  Object.fromEntries(Object.entries(GPT2_SIZES).map(([key, own]) => [key, typeof config[own] === 'number' ? config[own] : USUAL[own]]));
 
 const gpt2Keys = {
   ...decoderKeys,
