@@ -34,6 +34,7 @@ const DECODERS = [
   'qwen3_5',
   'olmo_hybrid',
   'afmoe',
+  'mellum',
   'gemma2',
   'gemma3',
   'gemma4',

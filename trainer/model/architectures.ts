@@ -183,6 +183,7 @@ export const architectures = {
   AfmoeForCausalLM: decoderOf('AfmoeForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
   Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
+  MellumForCausalLM: decoderOf('MellumForCausalLM'),
   GptOssForCausalLM: decoderOf('GptOssForCausalLM'),
   Phi3ForCausalLM: decoderOf('Phi3ForCausalLM'),
   MinistralForCausalLM: decoderOf('MinistralForCausalLM'),

@@ -13,7 +13,7 @@ from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, Olm
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
-from transformers import AfmoeConfig, AfmoeForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
+from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
@@ -96,6 +96,8 @@ FAMILIES = dict(
                                                          use_sliding_window=True, sliding_window=5)),
     afmoe=(AfmoeForCausalLM, AfmoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2, num_shared_experts=1, sliding_window=5,
            layer_types=['sliding_attention', 'full_attention'])),
+    mellum=(MellumForCausalLM, MellumConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2, sliding_window=5,
+            layer_types=['sliding_attention', 'full_attention'])),
     olmoe=(OlmoeForCausalLM, OlmoeConfig, dict(**decoder, num_experts=4, num_experts_per_tok=2)),
     nemotron_h=(NemotronHForCausalLM, NemotronHConfig, dict(**{**decoder, 'num_hidden_layers': 4}, head_dim=8, layers_block_type=['linear_attention', 'moe', 'full_attention', 'mlp'],
                 mamba_num_heads=4, mamba_head_dim=8, n_groups=2, ssm_state_size=6, chunk_size=8, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2,
@@ -133,7 +135,7 @@ OLDER = dict(
          'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'per_layer_config', 'use_cache'],
     bert=['position_embedding_type', 'directionality', 'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head',
           'pooler_type'],
-    gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], olmoe=['num_local_experts'], afmoe=['num_local_experts', 'score_func', 'route_norm', 'n_group', 'topk_group', 'num_expert_groups', 'num_limited_groups', 'load_balance_coeff', 'use_grouped_mm'], qwen3_moe=['num_experts', 'max_window_layers'],
+    gpt_oss=['num_experts', 'experts_per_token', 'initial_context_length'], mixtral=['num_experts'], olmoe=['num_local_experts'], afmoe=['num_local_experts', 'score_func', 'route_norm', 'n_group', 'topk_group', 'num_expert_groups', 'num_limited_groups', 'load_balance_coeff', 'use_grouped_mm'], mellum=['num_experts', 'num_mtp_layers', 'use_sliding_window', 'max_window_layers', 'decoder_sparse_step', 'mlp_only_layers'], qwen3_moe=['num_experts', 'max_window_layers'],
     qwen3_5=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'full_attention_interval'],
     qwen3_5_moe=['attn_output_gate', 'output_gate_type', 'mamba_ssm_dtype', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings', 'mlp_only_layers', 'decoder_sparse_step', 'norm_topk_prob', 'intermediate_size', 'full_attention_interval'],
     qwen3_next=['full_attention_interval', 'use_sliding_window'],

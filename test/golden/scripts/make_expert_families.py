@@ -1,5 +1,5 @@
-"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, AFMoE, OLMoE,
-Granite 4 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, AFMoE, Mellum,
+OLMoE, Granite 4 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
 packed here according to the format's definition; Transformers computes with the values that these blocks represent.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -8,7 +8,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import AfmoeConfig, AfmoeForCausalLM
+from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
                           GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
@@ -196,6 +196,10 @@ if __name__ == '__main__':
     # Biases, embeddings as they are, which are the head too, and experts in all blocks.
     make('afmoe_tied', AfmoeForCausalLM, AfmoeConfig(**{**small, 'tie_word_embeddings': True}, head_dim=8, intermediate_size=40, moe_intermediate_size=16, num_experts=4,
          num_experts_per_tok=1, num_shared_experts=1, num_dense_layers=0, global_attn_every_n_layers=2, attention_bias=True), 671, 12)
+    # Blocks with windows and without, each kind with positions of its own, and a plain block first.
+    make('mellum', MellumForCausalLM, MellumConfig(**{**small, 'num_hidden_layers': 3}, **qwen, sliding_window=5, layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
+         mlp_layer_types=['dense', 'sparse', 'sparse'], rope_parameters=dict(sliding_attention=dict(rope_type='default', rope_theta=500.0),
+         full_attention=dict(rope_type='yarn', rope_theta=10000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, original_max_position_embeddings=16))), 681, 24)
     # Weights that do not sum to 1, and norms over all queries, or keys, together.
     make('olmoe', OlmoeForCausalLM, OlmoeConfig(**small, intermediate_size=16, num_experts=6, num_experts_per_tok=2), 531, 12)
     # Mamba-2, and an MLP for every token next to the experts.

@@ -39,6 +39,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^NemotronH/, 'nemotron_h'],
   [/^FalconH1/, 'falcon_h1'],
   [/^Afmoe/, 'afmoe'],
+  [/^Mellum/, 'mellum'],
   [/^Youtu/, 'youtu'],
   [/^OlmoHybrid/, 'olmo_hybrid'],
   [/^Lfm2Moe/, 'lfm2_moe'],

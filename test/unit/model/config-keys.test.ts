@@ -65,6 +65,7 @@ const needed: Readonly<Record<string, object>> = {
   qwen3_5: { layer_types: ['linear_attention', 'full_attention'] },
   youtu: { num_key_value_heads: 4 },
   afmoe: { num_key_value_heads: null, head_dim: 8 },
+  mellum: { head_dim: 8 },
   olmo_hybrid: {
     ...{ num_key_value_heads: null, layer_types: ['linear_attention', 'full_attention'] },
     ...{ linear_num_key_heads: null, linear_num_value_heads: null, linear_key_head_dim: null, linear_value_head_dim: null },

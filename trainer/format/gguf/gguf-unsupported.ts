@@ -35,7 +35,7 @@ export const missingOfGguf: readonly Missing[] = [
 const ENCODERS = /bert/;
 
 /** Decoders that are read from safetensors files only. */
-const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1|apertus|gptneox|gpt2|afmoe)/;
+const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1|apertus|gptneox|gpt2|afmoe|mellum)/;
 
 /** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {

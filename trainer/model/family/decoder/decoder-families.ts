@@ -34,6 +34,7 @@ import { hunYuan } from './families/hunyuan.ts';
 import { lfm2, lfm2Moe } from './families/lfm2.ts';
 import { lfm3 } from './families/lfm3.ts';
 import { llama } from './families/llama.ts';
+import { mellum } from './families/mellum.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mistral4 } from './families/mistral4.ts';
 import { mixtral } from './families/mixtral.ts';
@@ -78,6 +79,7 @@ const families = {
   Mistral4ForCausalLM: mistral4,
   MixtralForCausalLM: mixtral,
   Qwen3MoeForCausalLM: qwen3Moe,
+  MellumForCausalLM: mellum,
   GptOssForCausalLM: gptOss,
   GraniteForCausalLM: granite,
   GraniteSWAForCausalLM: graniteSwa,

@@ -5,6 +5,7 @@ import { type ConfigValues, computed, contradiction, type KeyTable, refused, ref
 import { epsilon, size } from '../../common-keys.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
+import { mlpTypes } from '../keys/expert-keys.ts';
 import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
 import { everywhere } from '../keys/layers.ts';
 import { yarnScores } from '../keys/rope-config.ts';
@@ -119,12 +120,7 @@ const glm4MoeLiteKeys = {
   q_lora_rank: computed(size(65536).nullable().default(768)),
   qk_nope_head_dim: computed(features.default(192)),
   v_head_dim: computed(features.default(256)),
-  mlp_layer_types: computed(
-    z
-      .array(z.enum(['dense', 'sparse']))
-      .max(512)
-      .nullish(),
-  ),
+  mlp_layer_types: mlpTypes,
   // Transformers does not read this key: the list applies, or the first block has a plain MLP.
   first_k_dense_replace: {
     class: 'refused',

@@ -1,7 +1,7 @@
 /** GLM: half of each head rotates, in pairs of neighboring features; GLM-4 has additional norms after attention and MLP. */
 
 import { z } from 'zod';
-import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { computed, type KeyTable, refusedUnless } from '../../../config-keys.ts';
 import { epsilon } from '../../common-keys.ts';
 import { glm4Names, glmNames } from '../blocks/names.ts';
 import { decoderKeys, headCount, noWindows, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
@@ -26,7 +26,6 @@ const glmKeys = {
   attention_bias: computed(z.boolean().default(true)),
   partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
   ...refusedUnless([false], 'mlp_bias', 'use_sliding_window'),
-  ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
 } as const satisfies KeyTable;
 
 const shared = {

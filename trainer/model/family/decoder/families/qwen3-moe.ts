@@ -39,13 +39,19 @@ export function mixtureLayerProblems({ mlp_only_layers: plain, num_hidden_layers
   return [contradiction('mlp_only_layers', `mlp_only_layers names layer ${beyond} for num_hidden_layers ${layers}`)];
 }
 
-const qwenMixture = (c: ConfigValues<typeof qwen3MoeKeys>): DecoderExperts => ({
-  ...expertCount(c, 128),
+type Mixture = Pick<
+  ConfigValues<typeof qwen3MoeKeys>,
+  'num_experts' | 'num_local_experts' | 'num_experts_per_tok' | 'norm_topk_prob' | 'moe_intermediate_size' | 'hidden_act'
+>;
+
+/** @param usual the default number of experts @param layers for each block, whether it has experts */
+export const qwenMixture = (c: Mixture, usual: number, layers: readonly boolean[]): DecoderExperts => ({
+  ...expertCount(c, usual),
   chosen: c.num_experts_per_tok,
   sumsToOne: c.norm_topk_prob,
   intermediateSize: c.moe_intermediate_size,
   biased: false,
-  layers: mixtureLayers(c),
+  layers,
   names: qwenExperts,
   gated: gatedBy(c.hidden_act),
 });
@@ -57,7 +63,7 @@ export const qwen3Moe = familyOf({
     biases: alike(c.attention_bias),
     innerNorms: 'heads',
     windows: everywhere(c, c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined),
-    experts: qwenMixture(c),
+    experts: qwenMixture(c, 128, mixtureLayers(c)),
     problems: mixtureLayerProblems(c),
   }),
 });

@@ -38,7 +38,7 @@ export const qwen35Keys = {
     'mtp_use_dedicated_embeddings',
   ),
   ...withoutEffect('is for mixtures of experts', 'mlp_only_layers'),
-  ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation', 'number_of_conv_states'),
+  ...withoutEffect('belongs to the code of Transformers, not to a file', 'number_of_conv_states'),
 } as const satisfies KeyTable;
 
 type Config = Omit<ConfigValues<typeof qwen35Keys>, 'intermediate_size'>;

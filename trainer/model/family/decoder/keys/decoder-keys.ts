@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { namesOf } from '../../../../catalog/entries.ts';
 import { isRecord } from '../../../../narrow.ts';
 import type { ConfigJson } from '../../../config-json.ts';
-import { type ComputedKey, type ConfigValues, computed, type RefusedKey, refusedUnless } from '../../../config-keys.ts';
+import { type ComputedKey, type ConfigValues, computed, type RefusedKey, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, causalKeys, epsilon, rate, size } from '../../common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
@@ -69,6 +69,7 @@ export const decoderKeys = {
   attention_dropout: computed(rate.nullish()),
   pad_token_id: computed(z.number().int().nullish()),
   ...refusedUnless([true], 'is_causal'),
+  ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
   quantization_config: storedAs({ quant_method: 'fp8', fmt: 'e4m3' }),
 } as const;
 

@@ -1,5 +1,6 @@
 /** The keys of config.json shared by decoders with mixtures of experts, and their interpretation: see `config-keys.ts`. */
 
+import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { gatedActivation } from '../../../layer/activation.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
@@ -21,6 +22,14 @@ export const expertKeys = {
   ...refusedUnless([false], 'output_router_logits'),
   ...withoutEffect('belongs to the load-balancing loss, which output_router_logits enables', 'router_aux_loss_coef'),
 } as const;
+
+/** For each block, whether it has experts: "sparse" if it does. */
+export const mlpTypes = computed(
+  z
+    .array(z.enum(['dense', 'sparse']))
+    .max(512)
+    .nullish(),
+);
 
 /** Transformers 4 writes either key, Transformers 5 the second one. */
 export const expertCounts = { num_experts: computed(count.nullish()), num_local_experts: computed(count.nullish()) } as const;

@@ -28,7 +28,6 @@ export const groupedExpertKeys = (
     routed_scaling_factor: computed(z.number().positive().default(usual.factor)),
     ...withoutEffect('says what else a model gives out', 'output_router_logits'),
     ...withoutEffect('is of the layers that guess further tokens, which are not loaded', 'num_nextn_predict_layers', 'num_mtp_layers'),
-    ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
   }) as const;
 
 /** Number of blocks at the start of the model with a plain MLP. */
