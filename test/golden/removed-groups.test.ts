@@ -9,6 +9,7 @@ import { elementsOf } from '../../trainer/coupling/coupling.ts';
 import { backward } from '../../trainer/graph/gradient.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
+import { withStacks } from '../../trainer/model/stored-form.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { lastOf, required, valueFor } from '../../trainer/narrow.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
@@ -18,7 +19,7 @@ import { openFast } from '../support/engines.ts';
 
 const engine = await openFast();
 const folders = [
-  ...['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'mpnet', 'modernbert', 'deberta', 'deberta_own_keys'],
+  ...['bert', 'roberta', 'xlm_roberta', 'distilbert', 'electra', 'albert', 'albert_groups', 'mpnet', 'nomic_bert', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'deit_teacher', 'dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated', 'convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip', 'resnet', 'resnet_basic', 'timm_resnext'],
   ...['timm_vit', 'timm_dinov2', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin'],
 ];
@@ -63,10 +64,11 @@ test.each(folders)('%s', async name => {
       zeros.set(weight.name, [...(zeros.get(weight.name) ?? []), numbersOf(member, removedOf(group))]);
       if (bias) zeros.set(bias.name, [...(zeros.get(bias.name) ?? []), indicesOf(member, removedOf(group))]);
     }
+  const whole = withStacks(model.parameters, folder.weights);
   const removed = {
-    tensors: folder.weights.tensors,
+    tensors: whole.tensors,
     readFloat32: async (tensor: string) => {
-      const values = Float32Array.from(await folder.weights.readFloat32(tensor));
+      const values = Float32Array.from(await whole.readFloat32(tensor));
       for (const place of zeros.get(tensor)?.flatMap(places => [...places]) ?? []) values[place] = 0;
       return values;
     },

@@ -31,6 +31,8 @@ import { electraConfig, electraKeys } from './family/text/electra-config.ts';
 import { modernBert } from './family/text/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
 import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
+import { nomicBertConfig, nomicBertKeys } from './family/text/nomic-bert-config.ts';
+import type { RotaryBertForm } from './family/text/rotary-bert-config.ts';
 import type { TextForm } from './family/text/text-classifier.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
 
@@ -91,6 +93,7 @@ const distilBertLike = bertsOf<TextForm>(distilBertKeys, distilBertConfig);
 const electraLike = bertsOf<TextForm>(electraKeys, electraConfig);
 const albertLike = bertsOf<AlbertForm>(albertKeys, albertConfig);
 const mpnetLike = bertsOf<TextForm>(mpnetKeys, mpnetConfig);
+const nomicBertLike = bertsOf<RotaryBertForm>(nomicBertKeys, nomicBertConfig);
 
 const debertaLike = (architecture: string, form: TextForm) =>
   entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
@@ -122,6 +125,8 @@ const resnetLike = (architecture: string, form: ResNetForm) =>
 
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
+
+const nomicBertHeads = { prefix: 'nomic_bert.', hasHead: false, hasPooler: false } as const;
 
 /** The table of architectures. Encoders without a head for the task get a new one. */
 export const architectures = {
@@ -266,6 +271,16 @@ export const architectures = {
   ModernBertForMaskedLM: modernBertLike('ModernBertForMaskedLM', { hasHead: false }),
   ModernBertForSequenceClassification: modernBertLike('ModernBertForSequenceClassification', { hasHead: true }),
   ModernBertForTokenClassification: modernBertLike('ModernBertForTokenClassification', { hasHead: false, hasTokenHead: true }),
+  NomicBertModel: nomicBertLike('NomicBertModel', { ...nomicBertHeads, prefix: '' }),
+  NomicBertForMaskedLM: nomicBertLike('NomicBertForMaskedLM', nomicBertHeads),
+  // The class of the code that came with the first files.
+  NomicBertForPreTraining: nomicBertLike('NomicBertForPreTraining', { ...nomicBertHeads, prefix: 'bert.' }),
+  NomicBertForSequenceClassification: nomicBertLike('NomicBertForSequenceClassification', {
+    ...nomicBertHeads,
+    hasHead: true,
+    hasPooler: true,
+  }),
+  NomicBertForTokenClassification: nomicBertLike('NomicBertForTokenClassification', { ...nomicBertHeads, hasTokenHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
@@ -335,65 +350,28 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   albert: 'AlbertForMaskedLM',
   mpnet: 'MPNetForMaskedLM',
   modernbert: 'ModernBertForMaskedLM',
+  nomic_bert: 'NomicBertForMaskedLM',
 };
 
-/** The class that a model without a head for whole texts or images becomes when it gets one; of decoders, see `scoredClass`. */
-const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
-  BertModel: 'BertForSequenceClassification',
-  BertForMaskedLM: 'BertForSequenceClassification',
-  BertForPreTraining: 'BertForSequenceClassification',
-  BertForTokenClassification: 'BertForSequenceClassification',
-  RobertaModel: 'RobertaForSequenceClassification',
-  RobertaForMaskedLM: 'RobertaForSequenceClassification',
-  RobertaForTokenClassification: 'RobertaForSequenceClassification',
-  XLMRobertaModel: 'XLMRobertaForSequenceClassification',
-  XLMRobertaForMaskedLM: 'XLMRobertaForSequenceClassification',
-  XLMRobertaForTokenClassification: 'XLMRobertaForSequenceClassification',
-  DebertaV2Model: 'DebertaV2ForSequenceClassification',
-  DebertaV2ForMaskedLM: 'DebertaV2ForSequenceClassification',
-  DebertaV2ForTokenClassification: 'DebertaV2ForSequenceClassification',
-  DistilBertModel: 'DistilBertForSequenceClassification',
-  DistilBertForMaskedLM: 'DistilBertForSequenceClassification',
-  DistilBertForTokenClassification: 'DistilBertForSequenceClassification',
-  ElectraModel: 'ElectraForSequenceClassification',
-  ElectraForMaskedLM: 'ElectraForSequenceClassification',
-  ElectraForPreTraining: 'ElectraForSequenceClassification',
-  ElectraForTokenClassification: 'ElectraForSequenceClassification',
-  AlbertModel: 'AlbertForSequenceClassification',
-  AlbertForMaskedLM: 'AlbertForSequenceClassification',
-  AlbertForPreTraining: 'AlbertForSequenceClassification',
-  AlbertForTokenClassification: 'AlbertForSequenceClassification',
-  MPNetModel: 'MPNetForSequenceClassification',
-  MPNetForMaskedLM: 'MPNetForSequenceClassification',
-  MPNetForTokenClassification: 'MPNetForSequenceClassification',
-  ModernBertForMaskedLM: 'ModernBertForSequenceClassification',
-  ModernBertForTokenClassification: 'ModernBertForSequenceClassification',
-  ViTModel: 'ViTForImageClassification',
-  DeiTModel: 'DeiTForImageClassification',
-  Dinov2Model: 'Dinov2ForImageClassification',
-  Dinov2WithRegistersModel: 'Dinov2WithRegistersForImageClassification',
-  DINOv3ViTModel: 'DINOv3ViTForImageClassification',
-  ConvNextModel: 'ConvNextForImageClassification',
-  ConvNextV2Model: 'ConvNextV2ForImageClassification',
-  SwinModel: 'SwinForImageClassification',
-  ResNetModel: 'ResNetForImageClassification',
-};
+const OF_WHOLES = /For(Sequence|Image)Classification/;
 
-const OF_TEXTS = 'ForSequenceClassification';
-
-/** Returns the class of a decoder's family with a head for whole texts; undefined for other models and for families without one. */
-const scoredClass = (architecture: Architecture): Architecture | undefined =>
-  isDecoder(architecture)
-    ? namesOf(architectures).find(name => name.endsWith(OF_TEXTS) && familyOf(name) === familyOf(architecture))
-    : undefined;
+/**
+ * Returns the class of a family with a head for whole texts or images; the class itself if it has one, or if its family has none. Of
+ * decoders, only classes that predict the next token can get one.
+ */
+function ofWholes(architecture: Architecture): Architecture {
+  const family = namesOf(architectures).filter(name => familyOf(name) === familyOf(architecture));
+  const gets = !OF_WHOLES.test(architecture) && (isDecoder(architecture) || !family.some(isDecoder));
+  return (gets ? family.find(name => OF_WHOLES.test(name)) : undefined) ?? architecture;
+}
 
 /**
  * Returns the class of a family whose head solves a problem, given any class of the family; undefined if the family has no such class or is
  * unknown.
  */
 export function headedClass(architecture: Architecture, problem: Problem): Architecture | undefined {
-  const ofTexts = classifierOf[architecture] ?? scoredClass(architecture) ?? architecture;
-  if (problem !== 'token_label') return ofTexts;
-  const name = ofTexts.replace(OF_TEXTS, 'ForTokenClassification');
-  return namesOf(architectures).find(known => known === name && known !== ofTexts);
+  const named = ofWholes(architecture);
+  if (problem !== 'token_label') return named;
+  const name = named.replace('ForSequenceClassification', 'ForTokenClassification');
+  return namesOf(architectures).find(known => known === name && known !== named);
 }

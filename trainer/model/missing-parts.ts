@@ -67,8 +67,8 @@ const textEncoders: readonly Missing[] = [
   },
   {
     needs: 'rotary positions in blocks with norms behind attention and the MLP',
-    names: /^(RoFormer|NomicBert|New$)/,
-    nearest: 'ModernBert',
+    names: /^(RoFormer|Gte|New$)/,
+    nearest: 'NomicBert',
   },
   { needs: 'root-mean-square norms in an encoder', names: /^(EuroBert|NeoBERT)/, nearest: 'ModernBert' },
   { needs: 'Fourier transforms in place of attention', names: /^FNet/, nearest: 'Bert' },

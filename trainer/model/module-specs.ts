@@ -118,6 +118,7 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
  * - matrix: one tensor [width, rows], even if both are equal, for a parameter that is not a stack
  * - interleaved: two tensors [experts, rows / 2, width] whose rows alternate
  * - runs: each matrix consists of rows from several tensors, one run after the other
+ * - slice: one tensor [every, width], of which a parameter that is not a stack takes the rows from `begin` on
  * - mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16], each with a scale
  */
 export type StoredForm =
@@ -126,6 +127,7 @@ export type StoredForm =
   | { readonly kind: 'transposed' | 'matrix'; readonly name: string }
   | { readonly kind: 'interleaved'; readonly names: readonly [string, string] }
   | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
+  | { readonly kind: 'slice'; readonly name: string; readonly every: number; readonly begin: number }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
 
 /**
@@ -197,6 +199,25 @@ export function underOtherName<Spec extends ModuleSpec>(module: Spec, name: stri
   };
   const { weight, bias } = module;
   return { ...module, weight: formsOf(weight, isTransposed), ...(bias && { bias: formsOf(bias, false) }) };
+}
+
+/** A tensor of a file, without its ending, or one of the equal parts into which it is divided. */
+export interface FilePart {
+  readonly name: string;
+  /** The number of parts, 1 by default, and the index of this one. */
+  readonly of?: number;
+  readonly index?: number;
+}
+
+/** Returns the module with another form that files may use for its parameters: a tensor with another name, or a part of one. */
+export function asPartOf<Spec extends ModuleSpec>(module: Spec, { name, of = 1, index = 0 }: FilePart): Spec {
+  const sliced = (spec: ParameterSpec): ParameterSpec => {
+    const rows = spec.shape[0] as number;
+    const form: StoredForm = { kind: 'slice', name: name + spec.name.slice(module.name.length), every: of * rows, begin: index * rows };
+    return { ...spec, stack: { experts: 1, forms: [form] } };
+  };
+  const { weight, bias } = module;
+  return { ...module, weight: sliced(weight), ...(bias && { bias: sliced(bias) }) };
 }
 
 /** True if files store the matrix as [in, out]. */

@@ -39,6 +39,8 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
       return form.names.map(name => ({ name, shape: [rows, ...rest] }));
     case 'rows':
       return [{ name: form.name, shape: [experts, form.every, ...rest] }];
+    case 'slice':
+      return [{ name: form.name, shape: [form.every, ...rest] }];
     case 'transposed':
       return [{ name: form.name, shape: [experts, width, rows] }];
     case 'matrix':
@@ -153,6 +155,7 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
     case 'separate':
       return source.readFloat32(elementAt(form.names, expert));
     case 'rows':
+    case 'slice':
       return part(form.name, (expert * form.every + form.begin) * width);
     case 'transposed':
     case 'matrix':
@@ -294,7 +297,7 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
   for (let e = 0; e < experts; e++) {
     const own = values.subarray(e * size, (e + 1) * size);
     if (form.kind === 'transposed' || form.kind === 'matrix') out.set(transpose(own, width), e * size);
-    else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
+    else if (form.kind === 'rows' || form.kind === 'slice') out.set(own, (e * form.every + form.begin) * width);
     else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
     else if (form.kind === 'interleaved')
       for (let row = expert; row < rows; row += 2)

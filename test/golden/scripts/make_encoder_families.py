@@ -1,4 +1,4 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa and MPNet, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, MPNet and NomicBERT, with padding.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
@@ -10,7 +10,7 @@ from file_names import file_names
 from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
-from transformers import MPNetConfig, MPNetForSequenceClassification
+from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 torch.set_num_threads(1)
@@ -40,9 +40,9 @@ def make(name, model_class, config, seed, inputs, labels):
     print(name, golden['loss'], sum(p.numel() for p in model.parameters()), sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)))
 
 
-def text(seed, tokens, types=False):
+def text(seed, tokens, types=False, words=128):
     """Three texts, the second padded; with segments if requested."""
-    ids = torch.randint(3, 128, (3, tokens), generator=seeded(seed))
+    ids = torch.randint(3, words, (3, tokens), generator=seeded(seed))
     seen = torch.ones_like(ids)
     seen[1, tokens * 2 // 3:] = 0
     ids[1, tokens * 2 // 3:] = 0
@@ -97,6 +97,12 @@ make('mpnet', MPNetForSequenceClassification, MPNetConfig(**mpnet, num_labels=3)
 # Padding by another token, which has positions; a table with rows that no distance uses; one number to predict.
 make('mpnet_regression', MPNetForSequenceClassification, MPNetConfig(**mpnet, pad_token_id=0, relative_attention_num_buckets=40, hidden_act='relu', layer_norm_eps=1e-5,
      num_labels=1), 401, text(403, 14), torch.tensor([0.5, -1.0, 2.0]))
+rotary = dict(vocab_size=64, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=32)
+# Heads wider than a share of the hidden size, stretched positions, and another activation.
+make('nomic_bert', NomicBertForSequenceClassification, NomicBertConfig(**rotary, head_dim=12, hidden_act='gelu', layer_norm_eps=1e-5, num_labels=3,
+     rope_parameters=dict(rope_type='yarn', rope_theta=500.0, factor=2.0, original_max_position_embeddings=16)), 411, text(413, 14, True, 64), three)
+if len(sys.argv) > 2:
+    sys.exit()
 with open(os.path.join(OUT, 'mpnet_buckets.json'), 'w') as file:
     distances = torch.arange(-600, 601)
     json.dump(dict(meta=META, first=-600, rows=MPNetEncoder.relative_position_bucket(-distances).tolist()), file, separators=(',', ':'))

@@ -64,6 +64,7 @@ describe('families', () => {
     ['electra_wide', 'spsft', texts],
     ['albert', 'spsft', segments],
     ['mpnet', 'lora', texts],
+    ['nomic_bert', 'spsft', segments],
     ['modernbert', 'spsft', texts],
     ['modernbert_mean', 'lora', texts],
     ['vit', 'dora', ['pixel_values']],

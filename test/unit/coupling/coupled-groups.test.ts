@@ -204,15 +204,25 @@ test('the worked example of docs/explanation/dependencies.md has the channels of
   });
 });
 
-test.each(['bert', 'distilbert', 'electra', 'albert_groups', 'mpnet', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov3'])(
-  'every row, column and entry of %s is in a group',
-  name => {
-    const model = loadModel(configOf(name));
-    const members = coupledGroups(model).flatMap(group => group.members);
-    const missing = model.modules.filter(({ name: module }) => !members.some(member => member.module.name === module));
-    expect(missing.map(module => module.name)).toEqual([]);
-  },
-);
+test.each([
+  'bert',
+  'distilbert',
+  'electra',
+  'albert_groups',
+  'mpnet',
+  'nomic_bert',
+  'modernbert',
+  'deberta',
+  'vit',
+  'deit',
+  'dinov2',
+  'dinov3',
+])('every row, column and entry of %s is in a group', name => {
+  const model = loadModel(configOf(name));
+  const members = coupledGroups(model).flatMap(group => group.members);
+  const missing = model.modules.filter(({ name: module }) => !members.some(member => member.module.name === module));
+  expect(missing.map(module => module.name)).toEqual([]);
+});
 
 test('an operation that channels cannot be followed through is an error with its name and layer', () => {
   const layers = [linear('first', 4, 4), linear('second', 4, 4)] as const;

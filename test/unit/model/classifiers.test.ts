@@ -25,6 +25,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Electra/, 'electra'],
   [/^Albert/, 'albert'],
   [/^MPNet/, 'mpnet'],
+  [/^NomicBert/, 'nomic_bert'],
   [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],

@@ -8,6 +8,8 @@ import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
 import { type BiasBuckets, biasBuckets, biasScores, rowsByDistance } from '../../layer/attention/relative-attention.ts';
 import { paddingMask, selfAttention } from '../../layer/attention/self-attention.ts';
+import { type Positions, ropeFrequencies } from '../../layer/positions/rope-scaling.ts';
+import { type RotaryTables, rotaryTables } from '../../layer/positions/rotary.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import { embeddingSpec, type ModuleSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
@@ -29,6 +31,8 @@ export interface BertConfig extends Labels, TextConfig, PostNormConfig {
   readonly attentionDropout: number;
   /** Biases of the scores by distance, which all blocks share, and their table in the weight file (MPNet). */
   readonly relative?: BiasBuckets & { readonly name: string; readonly rows: number };
+  /** How all blocks rotate queries and keys, and the length of the longest text, in families without a table of positions. */
+  readonly rotary?: { readonly positions: Positions; readonly maxPositions: number };
   readonly head: FirstTokenHeadConfig;
 }
 
@@ -43,7 +47,7 @@ interface Parts {
 }
 
 export function bert(config: BertConfig): ClassifierModel {
-  const { family, hiddenSize, relative } = config;
+  const { family, hiddenSize, relative, rotary } = config;
   const blocks = config.blockNames.map((names, layer) => postNormBlock(config, layer, names));
   const parts: Parts = {
     config,
@@ -59,7 +63,7 @@ export function bert(config: BertConfig): ClassifierModel {
     family,
     config,
     tokenTypes: config.tokenTypes,
-    maxPositions: config.positions - config.firstPosition,
+    maxPositions: rotary?.maxPositions ?? config.positions - config.firstPosition,
     blocks: parts.run.length,
     body,
     head: headModules(parts.head),
@@ -73,6 +77,7 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, relativ
   const { graph } = tracer;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const mask = paddingMask(graph, inputs.seen);
+  const rotary = config.rotary && tablesOf(tracer, config.rotary.positions, tokens);
   const scores = relative && config.relative && positionScores(tracer, relative, config.relative, tokens);
   let x = embedText(tracer, inputs, embedding, config);
   for (const block of run) {
@@ -83,6 +88,7 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, relativ
         x,
         batch,
         mask,
+        rotary,
         scores,
         dropout: config.attentionDropout,
       });
@@ -91,6 +97,9 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, relativ
   }
   return x;
 }
+
+const tablesOf = ({ graph }: Tracer, { features, theta, scaling, factor }: Positions, tokens: number): RotaryTables =>
+  rotaryTables(graph, ropeFrequencies(features, theta, scaling), tokens, factor);
 
 /** The biases of all pairs of tokens, [1, heads, tokens, tokens]. */
 function positionScores(tracer: Tracer, table: ModuleSpec, buckets: BiasBuckets, tokens: number): Node {

@@ -31,6 +31,39 @@ export function mpnetBlock(prefix: string, block: number): BlockNames {
   };
 }
 
+/** The names of blocks with rotary positions and a gated MLP, in memory in Transformers 5; files have others. */
+function rotaryBlock(prefix: string, block: number, inFiles: BlockNames['inFiles']): BlockNames {
+  const at = `${prefix}layers.${block}`;
+  return {
+    q: `${at}.self_attn.q_proj`,
+    k: `${at}.self_attn.k_proj`,
+    v: `${at}.self_attn.v_proj`,
+    o: `${at}.self_attn.o_proj`,
+    attentionNorm: `${at}.post_attention_layernorm`,
+    gate: `${at}.mlp.gate_proj`,
+    up: `${at}.mlp.up_proj`,
+    down: `${at}.mlp.down_proj`,
+    outputNorm: `${at}.post_mlp_layernorm`,
+    inFiles,
+  };
+}
+
+export function nomicBertBlock(prefix: string, block: number): BlockNames {
+  const at = `${prefix}encoder.layers.${block}`;
+  const joined = (index: number) => ({ name: `${at}.attn.Wqkv`, of: 3, index });
+  return rotaryBlock(prefix, block, {
+    q: joined(0),
+    k: joined(1),
+    v: joined(2),
+    o: { name: `${at}.attn.out_proj` },
+    attentionNorm: { name: `${at}.norm1` },
+    gate: { name: `${at}.mlp.fc12` },
+    up: { name: `${at}.mlp.fc11` },
+    down: { name: `${at}.mlp.fc2` },
+    outputNorm: { name: `${at}.norm2` },
+  });
+}
+
 export function distilBertBlock(prefix: string, block: number): BlockNames {
   const at = `${prefix}transformer.layer.${block}`;
   return {

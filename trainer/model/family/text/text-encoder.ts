@@ -5,7 +5,7 @@ import { dimensions } from '../../../graph/types.ts';
 import { counting } from '../../layer/counting.ts';
 import { addPositions } from '../../layer/positions/learned.ts';
 import { type ClassifierBatch, ModelConfigError } from '../../model-spec.ts';
-import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../../module-specs.ts';
+import { asPartOf, type BiasedSpec, embeddingSpec, type FilePart, layerNormSpec, linearSpec, type ModuleSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 
 export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;
@@ -31,6 +31,8 @@ export interface TextConfig {
   readonly paddingRow: number | undefined;
   /** Rows of the segment table; 0: none. */
   readonly tokenTypes: number;
+  /** The norm in files, if they give it another name. */
+  readonly normInFiles?: FilePart;
   readonly epsilon: number;
   readonly dropout: number;
 }
@@ -44,15 +46,16 @@ export interface TextEmbedding {
 }
 
 export function textEmbedding(config: TextConfig): TextEmbedding {
-  const { prefix, vocabularySize, hiddenSize, narrow, positions, tokenTypes, uncounted, paddingRow } = config;
+  const { prefix, vocabularySize, hiddenSize, narrow, positions, tokenTypes, normInFiles, uncounted, paddingRow } = config;
   const width = narrow?.size ?? hiddenSize;
+  const norm = layerNormSpec(`${prefix}embeddings.LayerNorm`, -1, width);
   const table = (name: string, rows: number, padding?: number) =>
     rows > 0 ? embeddingSpec(`${prefix}embeddings.${name}`, rows, width, padding) : undefined;
   return {
     words: embeddingSpec(`${prefix}embeddings.word_embeddings`, vocabularySize, width, paddingRow),
     positions: table('position_embeddings', positions, uncounted),
     types: table('token_type_embeddings', tokenTypes),
-    norm: layerNormSpec(`${prefix}embeddings.LayerNorm`, -1, width),
+    norm: normInFiles ? asPartOf(norm, normInFiles) : norm,
     projection: narrow && linearSpec(narrow.projection, { part: 'embedding', layer: -1 }, hiddenSize, width),
   };
 }

@@ -4,6 +4,7 @@ import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import type { ModuleSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
+import { type RotaryTables, rotate } from '../positions/rotary.ts';
 import { type AttentionMask, attention, HIDDEN, queryChunk } from './attention.ts';
 
 export interface AttentionModules {
@@ -19,15 +20,19 @@ export interface SelfAttentionParams {
   readonly x: Node;
   readonly batch: number;
   readonly mask: AttentionMask;
+  /** Rotates queries and keys. */
+  readonly rotary?: RotaryTables | undefined;
   /** See `AttentionParams.scores`. */
   readonly scores?: Node | undefined;
   readonly dropout: number;
 }
 
 /** @returns the outputs of the heads, [batch · tokens, width] */
-export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, scores, dropout }: SelfAttentionParams): Node {
-  const project = (module: ModuleSpec) => byHead(tracer, tracer.linear(module, x), { batch, heads });
-  const [q, k, v] = [project(modules.q), project(modules.k), project(modules.v)];
+export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, rotary, scores, dropout }: SelfAttentionParams): Node {
+  const { graph } = tracer;
+  const project = (module: ModuleSpec) => splitHeads(graph, tracer.linear(module, x), { batch, heads });
+  const placed = (y: Node) => tracer.keep(rotary ? rotate(graph, y, rotary) : y);
+  const [q, k, v] = [placed(project(modules.q)), placed(project(modules.k)), tracer.keep(project(modules.v))];
   return attend(tracer, { q, k, v, mask, scores, dropout, scale: (q.shape[3] as number) ** -0.5 });
 }
 

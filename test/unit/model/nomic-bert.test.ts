@@ -1,0 +1,40 @@
+/** Tests that configs of NomicBERT with the keys of the code that came with the first files are read as that code computes them. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+
+const today = readRecord(join(import.meta.dirname, '..', '..', 'golden', 'nomic_bert_tokens', 'config.json'));
+
+/** Every key of nomic-embed-text-v1.5's config.json that may matter, with the sizes of the golden folder. */
+const first = {
+  ...{ activation_function: 'swiglu', architectures: ['NomicBertModel'], attn_pdrop: 0, bos_token_id: null, causal: false },
+  ...{ dense_seq_output: true, embd_pdrop: 0, eos_token_id: null, fused_bias_fc: true, fused_dropout_add_ln: true },
+  ...{ initializer_range: 0.02, layer_norm_epsilon: 1e-12, max_trained_positions: 2048, mlp_fc1_bias: false, mlp_fc2_bias: false },
+  ...{ model_type: 'nomic_bert', n_embd: 16, n_head: 2, n_inner: 24, n_layer: 2, n_positions: 16, pad_vocab_size_multiple: 64 },
+  ...{ parallel_block: false, parallel_block_tied_norm: false, prenorm: false, qkv_proj_bias: false, reorder_and_upcast_attn: false },
+  ...{ resid_pdrop: 0, rotary_emb_base: 1000, rotary_emb_fraction: 1, rotary_emb_interleaved: false, rotary_emb_scale_base: null },
+  ...{ rotary_scaling_factor: null, scale_attn_by_inverse_layer_idx: false, scale_attn_weights: true, summary_activation: null },
+  ...{ summary_first_dropout: 0, summary_proj_to_labels: true, summary_type: 'cls_index', summary_use_proj: true },
+  ...{ torch_dtype: 'float32', transformers_version: '4.37.2', type_vocab_size: 2, use_cache: true, use_flash_attn: true },
+  ...{ use_rms_norm: false, use_xentropy: true, vocab_size: 64 },
+};
+
+const described = (config: object): string =>
+  JSON.stringify(loadModel({ ...config, architectures: ['NomicBertForTokenClassification'], id2label: today.id2label }));
+
+test('both forms describe the same model', () => {
+  expect(described(first)).toEqual(described(today));
+  expect(unknownConfigKeys(first)).toEqual([]);
+});
+
+test.each([
+  [{ activation_function: 'gelu' }, 'activation_function "gelu" is not supported; supported are "swiglu", "geglu"'],
+  [{ qkv_proj_bias: undefined }, 'qkv_proj_bias true is not supported; supported is false'],
+  [{ rotary_emb_fraction: undefined }, 'rotary_emb_fraction 0 is not supported; supported is 1'],
+  [{ rotary_scaling_factor: 2 }, 'rotary_scaling_factor 2 is not supported'],
+  [{ prenorm: true }, 'prenorm true is not supported; supported is false'],
+  [{ moe_every_n_layers: 2, num_experts: 8 }, 'moe_every_n_layers 2 is not supported'],
+])('%j is refused by name', (change, message) => {
+  expect(() => loadModel({ ...first, ...change })).toThrow(message);
+});
