@@ -57,6 +57,7 @@ const DECODERS = [
   'gpt_neox_sequential',
   'gpt2',
   'gpt2_bare',
+  'starcoder2',
   'arcee',
   'youtu',
   'ernie4_5',

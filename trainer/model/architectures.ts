@@ -5,7 +5,13 @@ import type { KeyTable } from './config-keys.ts';
 import { labelKeys } from './family/common-keys.ts';
 import { type DecoderNames, gemmaBareNames, gpt2BareNames, gptNeoXBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
 import { decoder } from './family/decoder/decoder.ts';
-import { type DecoderArchitecture, decoderConfig, decoderKeysOf, isDecoder } from './family/decoder/decoder-families.ts';
+import {
+  type DecoderArchitecture,
+  decoderArchitectures,
+  decoderConfig,
+  decoderKeysOf,
+  isDecoder,
+} from './family/decoder/decoder-families.ts';
 import { withScoreHead } from './family/decoder/score-head.ts';
 import { type TextPartArchitecture, textPart, textPartKeys } from './family/decoder/text-part.ts';
 import { convNext } from './family/image/convnext.ts';
@@ -59,6 +65,11 @@ const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
     options.problem === 'regression' ? scored(architecture, false, config, options) : decoder(read(config));
   return { keys: decoderKeysOf(architecture), read, build, withoutHead: config => decoder(read(config)) };
 };
+
+/** Every decoder. */
+const decoders: Readonly<Record<DecoderArchitecture, ArchitectureEntry>> =
+  // Each name gets an entry.
+  Object.fromEntries(decoderArchitectures.map(name => [name, decoderOf(name)])) as Record<DecoderArchitecture, ArchitectureEntry>;
 
 /** A decoder whose file has no head, and tensor names without the prefix of the class with a head. */
 const bareDecoderOf = (architecture: DecoderArchitecture, names: DecoderNames): ArchitectureEntry => {
@@ -130,69 +141,21 @@ const nomicBertHeads = { prefix: 'nomic_bert.', hasHead: false, hasPooler: false
 
 /** The table of architectures. Encoders without a head for the task get a new one. */
 export const architectures = {
+  ...decoders,
   LlamaModel: bareDecoderOf('LlamaForCausalLM', llamaBareNames),
-  LlamaForCausalLM: decoderOf('LlamaForCausalLM'),
   MistralModel: bareDecoderOf('MistralForCausalLM', llamaBareNames),
-  MistralForCausalLM: decoderOf('MistralForCausalLM'),
   Qwen2Model: bareDecoderOf('Qwen2ForCausalLM', llamaBareNames),
-  Qwen2ForCausalLM: decoderOf('Qwen2ForCausalLM'),
   Qwen3Model: bareDecoderOf('Qwen3ForCausalLM', llamaBareNames),
-  Qwen3ForCausalLM: decoderOf('Qwen3ForCausalLM'),
-  Qwen3_5ForCausalLM: decoderOf('Qwen3_5ForCausalLM'),
   Qwen3_5ForConditionalGeneration: textPartOf('Qwen3_5ForConditionalGeneration'),
-  Qwen3_5MoeForCausalLM: decoderOf('Qwen3_5MoeForCausalLM'),
   Qwen3_5MoeForConditionalGeneration: textPartOf('Qwen3_5MoeForConditionalGeneration'),
-  Qwen3NextForCausalLM: decoderOf('Qwen3NextForCausalLM'),
   Gemma2Model: bareDecoderOf('Gemma2ForCausalLM', gemmaBareNames),
-  Gemma2ForCausalLM: decoderOf('Gemma2ForCausalLM'),
   Gemma3TextModel: bareDecoderOf('Gemma3ForCausalLM', gemmaBareNames),
-  Gemma3ForCausalLM: decoderOf('Gemma3ForCausalLM'),
   Gemma3ForConditionalGeneration: textPartOf('Gemma3ForConditionalGeneration'),
-  Gemma4ForCausalLM: decoderOf('Gemma4ForCausalLM'),
   Gemma4ForConditionalGeneration: textPartOf('Gemma4ForConditionalGeneration'),
-  Gemma4UnifiedForCausalLM: decoderOf('Gemma4UnifiedForCausalLM'),
   Gemma4UnifiedForConditionalGeneration: textPartOf('Gemma4UnifiedForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
-  SmolLM3ForCausalLM: decoderOf('SmolLM3ForCausalLM'),
-  Olmo2ForCausalLM: decoderOf('Olmo2ForCausalLM'),
-  Olmo3ForCausalLM: decoderOf('Olmo3ForCausalLM'),
-  OlmoHybridForCausalLM: decoderOf('OlmoHybridForCausalLM'),
-  OlmoeForCausalLM: decoderOf('OlmoeForCausalLM'),
-  GraniteForCausalLM: decoderOf('GraniteForCausalLM'),
-  GraniteSWAForCausalLM: decoderOf('GraniteSWAForCausalLM'),
-  GraniteMoeHybridForCausalLM: decoderOf('GraniteMoeHybridForCausalLM'),
-  Lfm2ForCausalLM: decoderOf('Lfm2ForCausalLM'),
-  Lfm2MoeForCausalLM: decoderOf('Lfm2MoeForCausalLM'),
-  Lfm3ForCausalLM: decoderOf('Lfm3ForCausalLM'),
-  GlmForCausalLM: decoderOf('GlmForCausalLM'),
-  Glm4ForCausalLM: decoderOf('Glm4ForCausalLM'),
-  Glm4MoeForCausalLM: decoderOf('Glm4MoeForCausalLM'),
-  Glm4MoeLiteForCausalLM: decoderOf('Glm4MoeLiteForCausalLM'),
-  DeepseekV3ForCausalLM: decoderOf('DeepseekV3ForCausalLM'),
-  Exaone4ForCausalLM: decoderOf('Exaone4ForCausalLM'),
-  SeedOssForCausalLM: decoderOf('SeedOssForCausalLM'),
-  ApertusForCausalLM: decoderOf('ApertusForCausalLM'),
-  ArceeForCausalLM: decoderOf('ArceeForCausalLM'),
-  Ernie4_5ForCausalLM: decoderOf('Ernie4_5ForCausalLM'),
-  Ernie4_5_MoeForCausalLM: decoderOf('Ernie4_5_MoeForCausalLM'),
-  HunYuanDenseV1ForCausalLM: decoderOf('HunYuanDenseV1ForCausalLM'),
-  Cohere2ForCausalLM: decoderOf('Cohere2ForCausalLM'),
-  NemotronHForCausalLM: decoderOf('NemotronHForCausalLM'),
-  Mistral4ForCausalLM: decoderOf('Mistral4ForCausalLM'),
-  FalconH1ForCausalLM: decoderOf('FalconH1ForCausalLM'),
   GPTNeoXModel: bareDecoderOf('GPTNeoXForCausalLM', gptNeoXBareNames),
-  GPTNeoXForCausalLM: decoderOf('GPTNeoXForCausalLM'),
   GPT2Model: bareDecoderOf('GPT2LMHeadModel', gpt2BareNames),
-  GPT2LMHeadModel: decoderOf('GPT2LMHeadModel'),
-  YoutuForCausalLM: decoderOf('YoutuForCausalLM'),
-  AfmoeForCausalLM: decoderOf('AfmoeForCausalLM'),
-  MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
-  Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
-  MellumForCausalLM: decoderOf('MellumForCausalLM'),
-  GptOssForCausalLM: decoderOf('GptOssForCausalLM'),
-  Phi3ForCausalLM: decoderOf('Phi3ForCausalLM'),
-  MinistralForCausalLM: decoderOf('MinistralForCausalLM'),
-  Ministral3ForCausalLM: decoderOf('Ministral3ForCausalLM'),
   LlamaForSequenceClassification: scoredDecoderOf('LlamaForCausalLM'),
   MistralForSequenceClassification: scoredDecoderOf('MistralForCausalLM'),
   Qwen2ForSequenceClassification: scoredDecoderOf('Qwen2ForCausalLM'),
@@ -220,6 +183,7 @@ export const architectures = {
   HunYuanDenseV1ForSequenceClassification: scoredDecoderOf('HunYuanDenseV1ForCausalLM'),
   GPTNeoXForSequenceClassification: scoredDecoderOf('GPTNeoXForCausalLM'),
   GPT2ForSequenceClassification: scoredDecoderOf('GPT2LMHeadModel'),
+  Starcoder2ForSequenceClassification: scoredDecoderOf('Starcoder2ForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),

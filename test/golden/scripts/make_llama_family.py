@@ -11,7 +11,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
@@ -234,6 +234,9 @@ make('youtu', YoutuForCausalLM, YoutuConfig(**youtu, q_lora_rank=20, qk_nope_hea
      rope_type='yarn', rope_theta=10000.0, factor=4.0, mscale=1.0, mscale_all_dim=0.7, original_max_position_embeddings=16)), 681, 24)
 make('youtu_tied', YoutuForCausalLM, YoutuConfig(**{**youtu, 'tie_word_embeddings': True}, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=16,
      rope_interleave=False), 691, 12)
+# Layer norms and an MLP without a gate, with a window in all blocks and biases in all layers.
+starcoder = {key: value for key, value in small.items() if key != 'rms_norm_eps'}
+make('starcoder2', Starcoder2ForCausalLM, Starcoder2Config(**{**starcoder, 'tie_word_embeddings': True}, sliding_window=5), 691, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)
 # Norms after the rotation, whose weight differs between the two features of a pair; a stretched base, and dynamic scaling.

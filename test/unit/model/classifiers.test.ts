@@ -50,6 +50,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Apertus/, 'apertus'],
   [/^GPTNeoX/, 'gpt_neox'],
   [/^GPT2/, 'gpt2'],
+  [/^Starcoder2/, 'starcoder2'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

@@ -266,6 +266,20 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { post_attention_norm: 'post_attention_layernorm' },
     settings: sizes => ({ ...ofLlama(sizes), attention_out_bias: sizes.has('model.layers.0.self_attn.o_proj.bias') }),
   },
+  // llama.cpp supports only files with biases.
+  starcoder2: {
+    ...plain,
+    class: 'Starcoder2ForCausalLM',
+    modelType: 'starcoder2',
+    computed: ['attention.sliding_window', LAYER_NORM_EPSILON],
+    names: { ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
+    ignoresWindow: true,
+    settings: sizes => ({
+      ...{ hidden_act: 'gelu_pytorch_tanh', use_bias: true },
+      norm_epsilon: sizes.epsilon,
+      sliding_window: windowOf(sizes),
+    }),
+  },
   // llama.cpp has no biases.
   arcee: {
     ...plain,

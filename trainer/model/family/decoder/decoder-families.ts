@@ -49,6 +49,7 @@ import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
 import { seedOss } from './families/seed-oss.ts';
 import { smollm3 } from './families/smollm3.ts';
+import { starcoder2 } from './families/starcoder2.ts';
 import { youtu } from './families/youtu.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
 import { expertProblems } from './keys/expert-keys.ts';
@@ -105,12 +106,15 @@ const families = {
   FalconH1ForCausalLM: falconH1,
   GPTNeoXForCausalLM: gptNeoX,
   GPT2LMHeadModel: gpt2,
+  Starcoder2ForCausalLM: starcoder2,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
 
+export const decoderArchitectures: readonly DecoderArchitecture[] = namesOf(families);
+
 export const isDecoder = (architecture: string | undefined): architecture is DecoderArchitecture =>
-  isOneOf(namesOf(families), architecture);
+  isOneOf(decoderArchitectures, architecture);
 
 /**
  * Reads the config of a decoder.

@@ -147,6 +147,15 @@ export const arceeNames: DecoderNames = {
   },
 };
 
+/** StarCoder2's names; MLPs have no gate. */
+export const starcoderNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => {
+    const own = arceeNames.block(layer);
+    return { ...own, up: `${own.at}.mlp.c_fc`, down: `${own.at}.mlp.c_proj` };
+  },
+};
+
 /** Apertus's names; MLPs have no gate, and an activation with numbers of its own. */
 export const apertusNames: DecoderNames = {
   ...llamaNames,
