@@ -106,7 +106,7 @@ const labeled = (prompt: string, entities: readonly TryEntity[]): (Node | string
       ? text
       : element(
           'mark',
-          { class: `entity swatch-${color}`, title: `${entity.type}, probability ${entity.score.toFixed(2)}` },
+          { class: `entity swatch-${color}`, title: `${entity.type}, probability ${percent(entity.score)}` },
           text,
           element('span', { class: 'entity-type' }, entity.type),
         ),

@@ -1,7 +1,7 @@
 /** Classifies a text: the probability of each label, from a model with one label or several labels for a text. */
 import { createSegmentEncoder } from '../data/example/segment-encoder.ts';
 import { inputOf } from '../model/model-spec.ts';
-import { table } from '../protocol/text/format.ts';
+import { percent, table } from '../protocol/text/format.ts';
 import { sigmoid } from '../train/metrics.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
@@ -24,7 +24,7 @@ const MAX_TOKENS = 2048;
 
 /** Lines of probabilities and labels. */
 export const labelLines = (labels: readonly TextLabel[]): string =>
-  table(labels.map(({ label, probability }) => [probability.toFixed(4), label]));
+  table(labels.map(({ label, probability }) => [percent(probability), label]));
 
 /** Loads a model that classifies texts, classifies the text and releases it. @throws AdapterError if the adapter does not fit */
 export async function classifyText(text: string, params: Omit<TextLogitsParams, 'tokens'>): Promise<ClassifiedText> {

@@ -76,10 +76,10 @@ describe('many events', () => {
   test('metrics of an earlier evaluation name its step', () => {
     const lines: string[] = [];
     const view = lineView({ write: text => lines.push(text.trimEnd()) });
-    view.metrics({ step: 60, eval_loss: 1.5 });
+    view.metrics({ step: 60, eval_loss: 1.5, eval_accuracy: 0.975 });
     view.metrics({ step: 120, loss: 1 });
     view.update(event(120));
-    expect(lines).toEqual(['train 120/120 steps, loss 1, eval_loss 1.5 (at step 60)']);
+    expect(lines).toEqual(['train 120/120 steps, loss 1, eval_loss 1.5, eval_accuracy 97.5% (at step 60)']);
   });
 
   test('a quick phase prints its first and its last line', () => expect(shown(1).length).toBe(2));

@@ -4,6 +4,7 @@ import { RATED_AFTER_S } from '../../job/job.ts';
 import type { WorkerEvent } from '../../protocol/messages/job-messages.ts';
 import { amountText } from '../../protocol/messages/job-stage.ts';
 import { byteSize, compact, duration, grouped } from '../../protocol/text/format.ts';
+import { formatOf } from '../../protocol/text/metric-text.ts';
 
 export type ProgressEvent = Extract<WorkerEvent, { type: 'progress' }>;
 
@@ -86,7 +87,7 @@ function metricsText({ phase, done }: ProgressEvent, { values, evaluatedAt = don
   if (phase !== 'train') return '';
   const shown = SHOWN_METRICS.flatMap(name => {
     const value = values[name];
-    return value === undefined ? [] : [`${name} ${compact(value)}`];
+    return value === undefined ? [] : [`${name} ${formatOf(name)(value)}`];
   }).join(', ');
   return evaluatedAt < done ? `${shown} (at step ${grouped(evaluatedAt)})` : shown;
 }
