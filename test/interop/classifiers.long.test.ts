@@ -64,6 +64,7 @@ const cases: readonly Case[] = [
   { family: 'mpnet', method: 'spsft', format: 'merged' },
   { family: 'nomic_bert', method: 'lora', format: 'peft' },
   { family: 'nomic_bert', method: 'spsft', format: 'merged' },
+  { family: 'eurobert', method: 'lora', format: 'peft' },
   { family: 'modernbert', method: 'lora', format: 'peft' },
   { family: 'modernbert', method: 'spsft', format: 'merged' },
   { family: 'deberta', method: 'dora', format: 'peft' },
@@ -105,7 +106,9 @@ const cases: readonly Case[] = [
   { family: 'qwen3_embedding', method: 'lora', format: 'peft', ...VECTORS },
   { family: 'qwen3_moe', method: 'lora', format: 'peft', ...VECTORS },
   ...HEADLESS.filter(({ architecture }) =>
-    /^BertModel|^DistilBert|^Electra|^Albert|^MPNet|^NomicBert|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
+    /^BertModel|^DistilBert|^Electra|^Albert|^MPNet|^NomicBert|^EuroBert|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(
+      architecture,
+    ),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
 const OF_PROBLEM: Readonly<Partial<Record<Problem, string>>> = { regression: ', a reward', embedding: ', vectors' };

@@ -3,7 +3,7 @@ import type { ModelConfig } from '../format/model-config.ts';
 
 /** The table of words in files without a head, and the endings of the classes with one. */
 const BARE: readonly (readonly [table: string, ending: RegExp])[] = [
-  ['embed_tokens.weight', /ForCausalLM$/],
+  ['embed_tokens.weight', /For(CausalLM|MaskedLM)$/],
   ['embed_in.weight', /ForCausalLM$/],
   ['embeddings.word_embeddings.weight', /For(MaskedLM|PreTraining)$/],
 ];

@@ -34,6 +34,7 @@ import { deberta } from './family/text/deberta.ts';
 import { debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
 import { distilBertConfig, distilBertKeys } from './family/text/distilbert-config.ts';
 import { electraConfig, electraKeys } from './family/text/electra-config.ts';
+import { euroBert, euroBertConfig, euroBertKeys } from './family/text/eurobert.ts';
 import { modernBert } from './family/text/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
 import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
@@ -108,6 +109,9 @@ const nomicBertLike = bertsOf<RotaryBertForm>(nomicBertKeys, nomicBertConfig);
 
 const debertaLike = (architecture: string, form: TextForm) =>
   entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
+
+const euroBertLike = (architecture: string, form: TextForm) =>
+  entryOf(euroBertKeys, (config, options) => euroBertConfig(architecture, form, config, options), euroBert);
 
 const modernBertLike = (architecture: string, form: ModernBertForm) =>
   entryOf(modernBertKeys, (config, options) => modernBertConfig(architecture, form, config, options), modernBert);
@@ -245,6 +249,10 @@ export const architectures = {
     hasPooler: true,
   }),
   NomicBertForTokenClassification: nomicBertLike('NomicBertForTokenClassification', { ...nomicBertHeads, hasTokenHead: true }),
+  EuroBertModel: euroBertLike('EuroBertModel', { prefix: '', hasHead: false }),
+  EuroBertForMaskedLM: euroBertLike('EuroBertForMaskedLM', { prefix: 'model.', hasHead: false }),
+  EuroBertForSequenceClassification: euroBertLike('EuroBertForSequenceClassification', { prefix: 'model.', hasHead: true }),
+  EuroBertForTokenClassification: euroBertLike('EuroBertForTokenClassification', { prefix: 'model.', hasHead: false, hasTokenHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
@@ -315,6 +323,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   mpnet: 'MPNetForMaskedLM',
   modernbert: 'ModernBertForMaskedLM',
   nomic_bert: 'NomicBertForMaskedLM',
+  eurobert: 'EuroBertForMaskedLM',
 };
 
 const OF_WHOLES = /For(Sequence|Image)Classification/;

@@ -70,7 +70,7 @@ const textEncoders: readonly Missing[] = [
     names: /^(RoFormer|Gte|New$)/,
     nearest: 'NomicBert',
   },
-  { needs: 'root-mean-square norms in an encoder', names: /^(EuroBert|NeoBERT)/, nearest: 'ModernBert' },
+  { needs: 'root-mean-square norms in an encoder', names: /^NeoBERT/, nearest: 'EuroBert' },
   { needs: 'Fourier transforms in place of attention', names: /^FNet/, nearest: 'Bert' },
   { needs: 'two streams of attention over permutations', names: /^XLNet/, nearest: 'Bert' },
   { needs: 'bottlenecks around each block', names: /^MobileBert/, nearest: 'DistilBert' },

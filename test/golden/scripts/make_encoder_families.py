@@ -1,4 +1,4 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, MPNet and NomicBERT, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, MPNet, NomicBERT and EuroBERT, with padding.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
@@ -10,6 +10,7 @@ from file_names import file_names
 from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
+from transformers import EuroBertConfig, EuroBertForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
@@ -101,6 +102,12 @@ rotary = dict(vocab_size=64, hidden_size=16, num_hidden_layers=2, num_attention_
 # Heads wider than a share of the hidden size, stretched positions, and another activation.
 make('nomic_bert', NomicBertForSequenceClassification, NomicBertConfig(**rotary, head_dim=12, hidden_act='gelu', layer_norm_eps=1e-5, num_labels=3,
      rope_parameters=dict(rope_type='yarn', rope_theta=500.0, factor=2.0, original_max_position_embeddings=16)), 411, text(413, 14, True, 64), three)
+# Keys and values for two queries each, biases everywhere, and wide heads; the head's outputs are averaged.
+euro = dict(**{**rotary, 'num_attention_heads': 4}, num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2, mask_token_id=3, num_labels=3)
+make('eurobert', EuroBertForSequenceClassification, EuroBertConfig(**euro, head_dim=6, attention_bias=True, mlp_bias=True), 421, text(423, 14, words=64), three)
+# The head reads the mean of the tokens, and gives one number.
+make('eurobert_mean', EuroBertForSequenceClassification, EuroBertConfig(**{**euro, 'num_labels': 1}, classifier_pooling='mean', hidden_act='gelu',
+     rope_parameters=dict(rope_type='linear', rope_theta=500.0, factor=2.0)), 431, text(433, 12, words=64), torch.tensor([0.5, -1.0, 2.0]))
 if len(sys.argv) > 2:
     sys.exit()
 with open(os.path.join(OUT, 'mpnet_buckets.json'), 'w') as file:

@@ -31,6 +31,7 @@ export const HEADLESS: readonly Headless[] = [
   // An encoder of vectors that names the class of its pretraining.
   { family: 'mpnet', architecture: 'MPNetForMaskedLM', prefix: 'mpnet.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'nomic_bert', architecture: 'NomicBertModel', prefix: 'nomic_bert.', keepsPrefix: false, dropped: /^classifier|pooler/ },
+  { family: 'eurobert', architecture: 'EuroBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^(classifier|dense)/ },
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },

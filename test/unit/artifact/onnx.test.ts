@@ -65,6 +65,7 @@ describe('families', () => {
     ['albert', 'spsft', segments],
     ['mpnet', 'lora', texts],
     ['nomic_bert', 'spsft', segments],
+    ['eurobert', 'lora', texts],
     ['modernbert', 'spsft', texts],
     ['modernbert_mean', 'lora', texts],
     ['vit', 'dora', ['pixel_values']],

@@ -211,6 +211,7 @@ test.each([
   'albert_groups',
   'mpnet',
   'nomic_bert',
+  'eurobert',
   'modernbert',
   'deberta',
   'vit',

@@ -26,6 +26,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Albert/, 'albert'],
   [/^MPNet/, 'mpnet'],
   [/^NomicBert/, 'nomic_bert'],
+  [/^EuroBert/, 'eurobert'],
   [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],

@@ -121,9 +121,18 @@ export const isDecoder = (architecture: string | undefined): architecture is Dec
  * @param names if the file uses other names than the family's
  * @throws ModelConfigError with every key that is missing, out of bounds or unsupported
  */
-export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig {
+export const decoderConfig = (architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig =>
+  configOfFamily(families[architecture], architecture, file, names);
+
+/** Reads the config of a family, which need not be in the table. @throws ModelConfigError, see {@link decoderConfig} */
+export function configOfFamily(
+  family: Pick<Family<KeyTable>, 'family'>,
+  architecture: string,
+  file: ConfigJson,
+  names?: DecoderNames,
+): DecoderConfig {
   // `own` receives the values of the family's `keys`; the keys read here are those that all families share.
-  const described = families[architecture] as unknown as Family<(typeof llama)['keys']>;
+  const described = family as unknown as Family<(typeof llama)['keys']>;
   const json = described.defaults ? { ...described.defaults(file), ...file } : file;
   const { values: c, problems } = readConfig(described.keys, architecture, json);
   const own = described.own(c);

@@ -4,14 +4,11 @@ import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { type ConfigReading, type ConfigValues, computed, contradiction, type KeyTable, refuse } from '../../config-keys.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { encoderKeys, encoderProblems, encoderSizes, paddingRow, rate, size } from '../common-keys.ts';
-import { type RopeType, readRope, rotaryKeys } from '../decoder/keys/rope-config.ts';
+import { readRope, rotaryKeys, SAME_AT_ANY_LENGTH } from '../decoder/keys/rope-config.ts';
 import { readLabels } from '../labels.ts';
 import type { BertConfig } from './bert.ts';
 import type { BlockNames } from './post-norm-block.ts';
 import type { TextForm } from './text-classifier.ts';
-
-/** The types of positions that do not depend on the length of a text. */
-const TYPES: readonly RopeType[] = ['default', 'linear', 'llama3', 'yarn'];
 
 export const rotaryBertKeys = {
   ...encoderKeys,
@@ -54,7 +51,7 @@ export function rotaryBertConfig(params: RotaryBertParams): BertConfig {
   const { values: c, problems } = reading;
   const { prefix, hasHead, hasTokenHead = false, hasPooler } = form;
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
-  const context = { architecture, maxPositions: c.max_position_embeddings, headDim, theta: usual.theta, types: TYPES };
+  const context = { architecture, maxPositions: c.max_position_embeddings, headDim, theta: usual.theta, types: SAME_AT_ANY_LENGTH };
   const { problems: ofPositions, ...positions } = readRope(json, context);
   refuse([...problems, ...headProblems(c, headDim), ...ofPositions], architecture);
   const dropout = c.hidden_dropout_prob;

@@ -34,6 +34,8 @@ const share = positive.max(1);
 const factors = z.array(positive).max(512);
 const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope', 'proportional'] as const;
 export type RopeType = (typeof types)[number];
+/** The types of positions that do not depend on the length of a text. */
+export const SAME_AT_ANY_LENGTH: readonly RopeType[] = ['default', 'linear', 'llama3', 'yarn'];
 
 /** The keys inside `rope_scaling` and `rope_parameters`. */
 export const ropeKeys = {

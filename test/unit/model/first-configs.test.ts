@@ -1,10 +1,11 @@
-/** Tests that configs of NomicBERT with the keys of the code that came with the first files are read as that code computes them. */
+/** Tests that configs with the keys of the code that came with a family's first files are read as that code computes them. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 
-const today = readRecord(join(import.meta.dirname, '..', '..', 'golden', 'nomic_bert_tokens', 'config.json'));
+const configOf = (name: string) => readRecord(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json'));
+const today = configOf('nomic_bert_tokens');
 
 /** Every key of nomic-embed-text-v1.5's config.json that may matter, with the sizes of the golden folder. */
 const first = {
@@ -23,7 +24,7 @@ const first = {
 const described = (config: object): string =>
   JSON.stringify(loadModel({ ...config, architectures: ['NomicBertForTokenClassification'], id2label: today.id2label }));
 
-test('both forms describe the same model', () => {
+test('both forms of NomicBERT describe the same model', () => {
   expect(described(first)).toEqual(described(today));
   expect(unknownConfigKeys(first)).toEqual([]);
 });
@@ -37,4 +38,11 @@ test.each([
   [{ moe_every_n_layers: 2, num_experts: 8 }, 'moe_every_n_layers 2 is not supported'],
 ])('%j is refused by name', (change, message) => {
   expect(() => loadModel({ ...first, ...change })).toThrow(message);
+});
+
+test("EuroBERT's first name of the pooling must agree with Transformers', which does not read it", () => {
+  const { classifier_pooling: _, ...config } = configOf('eurobert');
+  expect(() => loadModel({ ...config, clf_pooling: 'mean' })).toThrow('clf_pooling "mean" is not supported; supported is "late"');
+  loadModel({ ...config, clf_pooling: 'mean', classifier_pooling: 'mean' });
+  expect(unknownConfigKeys({ ...config, clf_pooling: 'late', hidden_dropout: 0, bos_token: '<|begin_of_text|>' })).toEqual([]);
 });
