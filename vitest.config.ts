@@ -1,7 +1,7 @@
 /**
- * How the tests run: everything, but what needs a GPU only where that is asked for. Files of units and of golden numbers share processes, since
- * loading the modules anew would take longer than most of their tests; all others have a process each. Those that mostly wait, for an editor or
- * for processes of ours, run one at a time: `npm test` runs them next to the others.
+ * Configures how tests run: all of them, but those that need a GPU only on request. Files share processes, because loading the modules again
+ * would take longer than most of their tests; a few have a process each. Files that mostly wait, for an editor or for processes of ours, run
+ * one at a time: `npm test` runs them next to the others.
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
@@ -28,22 +28,26 @@ const NOT_ASKED_FOR = process.env.ROWTUNE_TEST_QUICK ? [`**/*${LONG}`] : [];
 /** It compiles for minutes where nothing was compiled before, on a core of its own. */
 const LONGEST = 'cards.long.test.ts';
 
-/** The longest first, then the largest: a long file that began last would leave the other cores idle. A fresh clone knows only how long files are. */
+/** The project of files with a process each. */
+const ALONE_PROJECT = 'alone';
+
+/**
+ * Runs the longest files first, then the largest: a long file that began last would leave the other cores idle. A fresh clone knows only how
+ * long files are. Files with a process each come before all others, because vitest ends a shared process if the next file is one of them.
+ */
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(LONG);
-    const sorted = await super.sort(files);
-    const rank = (file: TestSpecification): number => (file.moduleId.endsWith(LONGEST) ? 0 : isLong(file) ? 1 : 2);
-    return sorted.toSorted((a, b) => rank(a) - rank(b));
+    const rank = ({ moduleId, project }: TestSpecification): number => {
+      if (project.name === ALONE_PROJECT) return 0;
+      if (moduleId.endsWith(LONGEST)) return 1;
+      return moduleId.endsWith(LONG) ? 2 : 3;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
   }
 }
 
-const SHARED = ['test/unit/**/*.test.ts', 'test/golden/**/*.test.ts'];
-
-/** Units with a process each. */
+/** Files with a process each. */
 const ALONE = [
-  // They run whole jobs, with engines and data of many kinds.
-  'test/unit/handlers/**/*.test.ts',
   // TensorFlow takes its number of threads from the environment when it is loaded.
   'test/unit/engine/native/columns.test.ts',
   'test/unit/engine/native/expert-products.test.ts',
@@ -57,6 +61,8 @@ const ALONE = [
   'test/unit/plan/run-plan.test.ts',
   // It measures the memory of its process.
   'test/unit/model/weight-memory.test.ts',
+  // Drivers of GPUs end with the process.
+  'test/gpu/**/*.test.ts',
 ];
 
 /** They need a GPU, or Mesa's software one: `npm test -- --all`, or ROWTUNE_TEST_GPU=1 npm test */
@@ -82,18 +88,18 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'rooms',
-          include: ['test/!(unit|golden)/**/*.test.ts', ...ALONE],
-          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ON_GPU, ...WAITING, IN_EDITOR],
+          name: ALONE_PROJECT,
+          include: ALONE,
+          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ON_GPU],
           maxWorkers,
         },
       },
       {
         extends: true,
         test: {
-          name: 'units',
-          include: SHARED,
-          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ALONE],
+          name: 'shared',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR, ...ALONE, ...WAITING, IN_EDITOR],
           isolate: false,
           maxWorkers,
         },
@@ -116,6 +122,7 @@ export default defineConfig({
           name: 'waiting',
           include: WAITING,
           exclude: [...configDefaults.exclude, ...NOT_ASKED_FOR],
+          isolate: false,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },

@@ -157,7 +157,7 @@ async function runTests(runs, folder) {
  * busy.
  */
 const runsOf = isQuick => [
-  { args: ['--project', 'rooms', '--project', 'units'], isQuiet: false },
+  { args: ['--project', 'alone', '--project', 'shared'], isQuiet: false },
   { args: ['--project', 'waiting', ...(isQuick ? [] : ['--project', 'editor'])], isQuiet: true },
 ];
 
