@@ -58,6 +58,7 @@ const DECODERS = [
   'gpt2',
   'gpt2_bare',
   'starcoder2',
+  'stablelm',
   'arcee',
   'youtu',
   'ernie4_5',

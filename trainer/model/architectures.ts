@@ -188,6 +188,7 @@ export const architectures = {
   GPTNeoXForSequenceClassification: scoredDecoderOf('GPTNeoXForCausalLM'),
   GPT2ForSequenceClassification: scoredDecoderOf('GPT2LMHeadModel'),
   Starcoder2ForSequenceClassification: scoredDecoderOf('Starcoder2ForCausalLM'),
+  StableLmForSequenceClassification: scoredDecoderOf('StableLmForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),

@@ -12,7 +12,7 @@ from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeFo
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
@@ -87,6 +87,7 @@ FAMILIES = dict(
     gpt_neox=(GPTNeoXForCausalLM, GPTNeoXConfig, {key: value for key, value in decoder.items() if key != 'num_key_value_heads'}),
     gpt2=(GPT2LMHeadModel, GPT2Config, dict(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=40, initializer_range=0.2)),
     starcoder2=(Starcoder2ForCausalLM, Starcoder2Config, decoder),
+    stablelm=(StableLmForCausalLM, StableLmConfig, {**decoder, 'num_attention_heads': 2}),
     arcee=(ArceeForCausalLM, ArceeConfig, decoder),
     ernie4_5=(Ernie4_5ForCausalLM, Ernie4_5Config, dict(**decoder, head_dim=8)),
     ernie4_5_moe=(Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig, dict(**decoder, moe_intermediate_size=16, moe_num_experts=4, moe_k=2)),
@@ -160,6 +161,7 @@ OLDER = dict(
     mistral4=['num_local_experts', 'num_mtp_layers', 'num_nextn_predict_layers', 'topk_method', 'scoring_func'],
     starcoder2=['layer_norm_epsilon', 'rms_norm_eps', 'activation_function', 'mlp_type', 'norm_type', 'attention_softmax_in_fp32', 'scale_attention_softmax_in_fp32',
                 'scale_attn_weights', 'mlp_bias', 'attention_bias', 'use_sliding_window'],
+    stablelm=['head_dim', 'norm_eps', 'rms_norm_eps', 'rope_pct', 'rotary_scaling_factor', 'attention_bias', 'mlp_bias'],
     gpt_neox=['head_dim', 'num_key_value_heads', 'rms_norm_eps', 'rotary_pct', 'rotary_emb_base', 'classifier_dropout'],
     gpt2=['n_ctx', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings', 'intermediate_size', 'head_dim', 'num_key_value_heads', 'hidden_act',
           'layer_norm_eps', 'classifier_dropout', '_num_labels', 'afn', 'predict_special_tokens', 'n_special'],

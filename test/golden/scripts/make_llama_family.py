@@ -11,7 +11,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
@@ -237,6 +237,9 @@ make('youtu_tied', YoutuForCausalLM, YoutuConfig(**{**youtu, 'tie_word_embedding
 # Layer norms and an MLP without a gate, with a window in all blocks and biases in all layers.
 starcoder = {key: value for key, value in small.items() if key != 'rms_norm_eps'}
 make('starcoder2', Starcoder2ForCausalLM, Starcoder2Config(**{**starcoder, 'tie_word_embeddings': True}, sliding_window=5), 691, 12)
+# Layer norms around an MLP with a gate, and a quarter of each head rotates; then attention and MLP side by side, which read the same norm.
+make('stablelm', StableLmForCausalLM, StableLmConfig(**{**starcoder, 'num_attention_heads': 2, 'num_key_value_heads': 1}, use_qkv_bias=True), 701, 12)
+make('stablelm_parallel', StableLmForCausalLM, StableLmConfig(**{**starcoder, 'tie_word_embeddings': True}, use_parallel_residual=True, partial_rotary_factor=0.5), 711, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)
 # Norms after the rotation, whose weight differs between the two features of a pair; a stretched base, and dynamic scaling.

@@ -26,7 +26,19 @@ const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 export type Config = Readonly<Record<string, unknown>>;
 
 /** Families with the same layers as another family. */
-const SAME_LAYERS = ['glm4_moe_lite', 'mistral4', 'youtu', 'youtu_tied', 'ernie4_5', 'ernie4_5_moe', 'mellum', 'starcoder2', 'arcee'];
+const SAME_LAYERS = [
+  'glm4_moe_lite',
+  'mistral4',
+  'youtu',
+  'youtu_tied',
+  'ernie4_5',
+  'ernie4_5_moe',
+  'mellum',
+  'starcoder2',
+  'stablelm',
+  'stablelm_parallel',
+  'arcee',
+];
 
 interface FamilyFolder {
   readonly folder: string;

@@ -152,6 +152,8 @@ describe('families', () => {
     ['exaone4', { like: 'exaone4_untied' }],
     ['seed_oss', { like: 'seed_oss' }],
     ['starcoder2', { like: 'starcoder2', changes: { sliding_window: 200 } }],
+    ['stablelm', { like: 'stablelm' }],
+    ['stablelm', { like: 'stablelm_parallel', changes: { tie_word_embeddings: false } }],
     ['arcee', { like: 'arcee', changes: { attention_bias: false, mlp_bias: false } }],
     ['ernie4_5', { like: 'ernie4_5', changes: { use_bias: false } }],
     ['hunyuan-dense', { like: 'hunyuan' }],

@@ -52,6 +52,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^GPTNeoX/, 'gpt_neox'],
   [/^GPT2/, 'gpt2'],
   [/^Starcoder2/, 'starcoder2'],
+  [/^StableLm/, 'stablelm'],
   [/^Glm4Moe/, 'glm4_moe'],
   [/^Glm/, 'glm4'],
   [/^Olmoe/, 'olmoe'],

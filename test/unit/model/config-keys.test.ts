@@ -67,6 +67,7 @@ const needed: Readonly<Record<string, object>> = {
   afmoe: { num_key_value_heads: null, head_dim: 8 },
   mellum: { head_dim: 8 },
   starcoder2: { num_key_value_heads: 2 },
+  stablelm: { num_key_value_heads: null },
   olmo_hybrid: {
     ...{ num_key_value_heads: null, layer_types: ['linear_attention', 'full_attention'] },
     ...{ linear_num_key_heads: null, linear_num_value_heads: null, linear_key_head_dim: null, linear_value_head_dim: null },

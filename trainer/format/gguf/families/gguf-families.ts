@@ -1,8 +1,9 @@
 /** The families that can be read from GGUF, by llama.cpp's name of the architecture, described by their differences from Llama's files. */
 import type { GgufValue } from '../gguf-cursor.ts';
 import { chosenExperts, ernieMoeFile, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
-import { type GgufFamily, type GgufSizes, headNorms, LAYER_NORM_EPSILON, ROTARY_FEATURES, TURNS, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
+import { cohere2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
@@ -21,8 +22,6 @@ export function ggufFamily(metadata: ReadonlyMap<string, GgufValue>): FoundFamil
   const hasExperts = Number(metadata.get(`${architecture}.expert_count`) ?? 0) > 0;
   return { architecture, family: (hasExperts && family.withExperts) || family };
 }
-
-const plain = { computed: [], names: {}, normOffset: 0, interleaved: false } as const;
 
 /**
  * llama.cpp recognizes the largest model of each Gemma by its number of blocks: only that model's attention scale does not follow from the
@@ -51,9 +50,6 @@ const gemmaFile = {
 } as const;
 
 const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: has('model.layers.0.self_attn.q_proj.bias') });
-/** The attention window in a file; 0 means none. */
-const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
-  isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
 
 const glmFile = {
   ...plain,
@@ -266,20 +262,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { post_attention_norm: 'post_attention_layernorm' },
     settings: sizes => ({ ...ofLlama(sizes), attention_out_bias: sizes.has('model.layers.0.self_attn.o_proj.bias') }),
   },
-  // llama.cpp supports only files with biases.
-  starcoder2: {
-    ...plain,
-    class: 'Starcoder2ForCausalLM',
-    modelType: 'starcoder2',
-    computed: ['attention.sliding_window', LAYER_NORM_EPSILON],
-    names: { ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
-    ignoresWindow: true,
-    settings: sizes => ({
-      ...{ hidden_act: 'gelu_pytorch_tanh', use_bias: true },
-      norm_epsilon: sizes.epsilon,
-      sliding_window: windowOf(sizes),
-    }),
-  },
+  starcoder2: starcoder2File,
+  stablelm: stablelmFile,
   // llama.cpp has no biases.
   arcee: {
     ...plain,
@@ -304,22 +288,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { attn_q_norm: 'self_attn.query_layernorm', attn_k_norm: 'self_attn.key_layernorm' },
     settings: ofLlama,
   },
-  cohere2: {
-    ...plain,
-    class: 'Cohere2ForCausalLM',
-    modelType: 'cohere2',
-    computed: ['attention.sliding_window', LAYER_NORM_EPSILON, 'logit_scale'],
-    turnsByWindow: true,
-    multipliesLogits: true,
-    // llama.cpp supports only a tied head and no biases.
-    settings: sizes => ({
-      ...{ hidden_act: 'silu', attention_bias: false, tie_word_embeddings: true },
-      layer_norm_eps: sizes.epsilon,
-      logit_scale: sizes.number('logit_scale') ?? 1,
-      sliding_window: windowOf(sizes),
-      sliding_window_pattern: 4,
-    }),
-  },
+  cohere2: cohere2File,
   // llama.cpp divides the weights of the chosen experts by their sum, and has experts in all blocks.
   qwen3moe: {
     ...plain,

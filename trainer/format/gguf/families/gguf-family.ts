@@ -121,3 +121,10 @@ export interface GgufFamily {
   /** The family for files with experts, if one architecture covers both. */
   readonly withExperts?: GgufFamily;
 }
+
+/** A family with Llama's names and rows. */
+export const plain = { computed: [], names: {}, normOffset: 0, interleaved: false } as const;
+
+/** The attention window in a file; 0 means none. */
+export const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
+  isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);

@@ -49,6 +49,7 @@ import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
 import { seedOss } from './families/seed-oss.ts';
 import { smollm3 } from './families/smollm3.ts';
+import { stableLm } from './families/stablelm.ts';
 import { starcoder2 } from './families/starcoder2.ts';
 import { youtu } from './families/youtu.ts';
 import type { Sizes } from './keys/decoder-keys.ts';
@@ -107,6 +108,7 @@ const families = {
   GPTNeoXForCausalLM: gptNeoX,
   GPT2LMHeadModel: gpt2,
   Starcoder2ForCausalLM: starcoder2,
+  StableLmForCausalLM: stableLm,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -194,6 +196,7 @@ export function configOfFamily(
     residualMultiplier: 1,
     embeddingDropout: own.embeddingDropout ?? 0,
     residualDropout: own.residualDropout ?? 0,
+    mlpDropout: own.mlpDropout ?? own.residualDropout ?? 0,
     logitMultiplier: 1,
     ...own.multipliers,
     logitCap: own.logitCap,

@@ -127,18 +127,18 @@ export interface BlockParams extends AttentionParams {
 export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
   const { config, block, layer, blockInputs } = params;
-  const { residualMultiplier, residualDropout } = config;
+  const { residualMultiplier, residualDropout, mlpDropout } = config;
   const { mixers, mlp, input, scale } = block;
-  const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
+  const added = (to: Node, y: Node, rate: number) => graph.add(to, graph.mul(tracer.dropout(y, rate), residualMultiplier));
   const read = normed(tracer, config, block.beforeAttention, x);
   const [first, ...others] = mixers.map(mixer => mix(tracer, mixer, read, params));
   const mixed = first && others.reduce((sum, y) => graph.add(sum, y), first);
-  const middle = mixed ? added(x, normed(tracer, config, block.afterAttention, mixed)) : x;
+  const middle = mixed ? added(x, normed(tracer, config, block.afterAttention, mixed), residualDropout) : x;
   const fedBySide = () => (block.beforeMlp ? normed(tracer, config, block.beforeMlp, x) : read);
   const feeding = (own: Mlp | ExpertBlock): Node => {
     const ofMlp = feed(tracer, config, own, config.sideBySide ? fedBySide() : normed(tracer, config, block.beforeMlp, middle));
     const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
-    return added(middle, normed(tracer, config, block.afterMlp, ofBoth));
+    return added(middle, normed(tracer, config, block.afterMlp, ofBoth), mlpDropout);
   };
   const fed = mlp ? feeding(mlp) : middle;
   const y = input ? traceBlockInput(tracer, input, fed, { config, layer, inputs: required(blockInputs, 'the inputs of the blocks') }) : fed;

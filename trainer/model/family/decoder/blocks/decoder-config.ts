@@ -54,8 +54,10 @@ export interface DecoderConfig {
   readonly residualMultiplier: number;
   /** Dropout of the embeddings, in training. */
   readonly embeddingDropout: number;
-  /** Dropout of the outputs of attention and MLP, in training. */
+  /** Dropout of the outputs of attention, in training. */
   readonly residualDropout: number;
+  /** Dropout of the outputs of MLPs, in training. */
+  readonly mlpDropout: number;
   /** Multiplies the logits. */
   readonly logitMultiplier: number;
   /** Soft cap of the logits. */

@@ -44,6 +44,8 @@ export interface Own
   /** Dropout of the probabilities; given if a key other than `attention_dropout` states it. */
   readonly attentionDropout?: number;
   readonly residualDropout?: number;
+  /** Given if it is not the residual dropout. */
+  readonly mlpDropout?: number;
   /** True if the embedding's row of padding is trained as any other. */
   readonly trainsPadding?: boolean;
   readonly activation?: string;

@@ -2,10 +2,10 @@
 
 import { z } from 'zod';
 import type { ConfigJson } from '../../../config-json.ts';
-import { computed, type KeyTable, type RefusedKey, withoutEffect } from '../../../config-keys.ts';
+import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
 import { activation, epsilon, rate } from '../../common-keys.ts';
 import { gptNeoXNames } from '../blocks/names.ts';
-import { decoderKeys, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
+import { decoderKeys, impliedHeadDim, noWindows, same, sizeKeys } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -16,9 +16,6 @@ const ropeDefaults = ({ rotary_emb_base: base, rotary_pct: part }: ConfigJson): 
   rope_theta: base ?? 10000,
   partial_rotary_factor: part ?? 0.25,
 });
-
-/** A key that Transformers does not read: other keys give its value. */
-const same = (value: (config: ConfigJson) => unknown): RefusedKey => ({ class: 'refused', unless: config => [value(config)] });
 
 const gptNeoXKeys = {
   ...decoderKeys,
@@ -38,7 +35,7 @@ const gptNeoXKeys = {
   use_parallel_residual: computed(z.boolean().default(true)),
   rotary_pct: computed(share.nullish()),
   rotary_emb_base: computed(z.number().positive().nullish()),
-  head_dim: same(({ hidden_size: hidden, num_attention_heads: heads }) => Number(hidden) / Number(heads)),
+  head_dim: impliedHeadDim,
   rope_theta: same(config => ropeDefaults(config).rope_theta),
   partial_rotary_factor: same(config => ropeDefaults(config).partial_rotary_factor),
   ...withoutEffect('is not read: each head has its own keys and values', 'num_key_value_heads'),

@@ -49,6 +49,12 @@ export const sizeKeys = <Name extends keyof typeof MAX_SIZES>(
     SizeWithDefault
   >;
 
+/** A key that Transformers does not read: other keys give its value. */
+export const same = (value: (config: ConfigJson) => unknown): RefusedKey => ({ class: 'refused', unless: config => [value(config)] });
+
+/** The head size, in families in which it follows from other keys. */
+export const impliedHeadDim = same(({ hidden_size: hidden, num_attention_heads: heads }) => Number(hidden) / Number(heads));
+
 /** The token that pads texts; null if there is none. */
 export const paddingId = (usual: number) => computed(z.number().int().nullish().default(usual));
 

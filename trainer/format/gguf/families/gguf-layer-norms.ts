@@ -1,0 +1,49 @@
+/** Families with layer norms. */
+import { type GgufFamily, LAYER_NORM_EPSILON, plain, ROTARY_FEATURES, turnedShare, windowOf } from './gguf-family.ts';
+
+/** llama.cpp supports only files with biases. */
+export const starcoder2File: GgufFamily = {
+  ...plain,
+  class: 'Starcoder2ForCausalLM',
+  modelType: 'starcoder2',
+  computed: ['attention.sliding_window', LAYER_NORM_EPSILON],
+  names: { ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
+  ignoresWindow: true,
+  settings: sizes => ({
+    ...{ hidden_act: 'gelu_pytorch_tanh', use_bias: true },
+    norm_epsilon: sizes.epsilon,
+    sliding_window: windowOf(sizes),
+  }),
+};
+
+/** llama.cpp supports only an untied head. It knows blocks whose parts run side by side by the norm that they lack, and ignores the key. */
+export const stablelmFile: GgufFamily = {
+  ...plain,
+  class: 'StableLmForCausalLM',
+  modelType: 'stablelm',
+  computed: [ROTARY_FEATURES, LAYER_NORM_EPSILON, 'use_parallel_residual'],
+  settings: sizes => ({
+    ...{ hidden_act: 'silu', tie_word_embeddings: false, head_dim: null },
+    layer_norm_eps: sizes.epsilon,
+    partial_rotary_factor: turnedShare(sizes),
+    use_qkv_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
+    use_parallel_residual: !sizes.has('model.layers.0.post_attention_layernorm.weight'),
+  }),
+};
+
+export const cohere2File: GgufFamily = {
+  ...plain,
+  class: 'Cohere2ForCausalLM',
+  modelType: 'cohere2',
+  computed: ['attention.sliding_window', LAYER_NORM_EPSILON, 'logit_scale'],
+  turnsByWindow: true,
+  multipliesLogits: true,
+  // llama.cpp supports only a tied head and no biases.
+  settings: sizes => ({
+    ...{ hidden_act: 'silu', attention_bias: false, tie_word_embeddings: true },
+    layer_norm_eps: sizes.epsilon,
+    logit_scale: sizes.number('logit_scale') ?? 1,
+    sliding_window: windowOf(sizes),
+    sliding_window_pattern: 4,
+  }),
+};
