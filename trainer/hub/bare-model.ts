@@ -14,6 +14,9 @@ const BARE: readonly (readonly [table: string, ending: RegExp])[] = [
  */
 export function asFilesHaveIt(config: ModelConfig, tensors: ReadonlyMap<string, unknown> | undefined): ModelConfig {
   const { architectures } = config;
+  // GTE's first files may name the class without a head, and have the tensors of one with a head.
+  if (tensors?.has('new.embeddings.word_embeddings.weight') && String(architectures) === 'NewModel')
+    return { ...config, architectures: ['NewForMaskedLM'] };
   const [, ending] = BARE.find(([table]) => tensors?.has(table) && !tensors.has(`model.${table}`)) ?? [];
   if (!Array.isArray(architectures) || ending === undefined) return config;
   return { ...config, architectures: architectures.map(name => String(name).replace(ending, 'Model')) };

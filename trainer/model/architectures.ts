@@ -35,6 +35,7 @@ import { debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
 import { distilBertConfig, distilBertKeys } from './family/text/distilbert-config.ts';
 import { electraConfig, electraKeys } from './family/text/electra-config.ts';
 import { euroBert, euroBertConfig, euroBertKeys } from './family/text/eurobert.ts';
+import { type GteForm, gteConfig, gteKeys } from './family/text/gte-config.ts';
 import { modernBert } from './family/text/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
 import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
@@ -105,6 +106,7 @@ const distilBertLike = bertsOf<TextForm>(distilBertKeys, distilBertConfig);
 const electraLike = bertsOf<TextForm>(electraKeys, electraConfig);
 const albertLike = bertsOf<AlbertForm>(albertKeys, albertConfig);
 const mpnetLike = bertsOf<TextForm>(mpnetKeys, mpnetConfig);
+const gteLike = bertsOf<GteForm>(gteKeys, gteConfig);
 const nomicBertLike = bertsOf<RotaryBertForm>(nomicBertKeys, nomicBertConfig);
 
 const debertaLike = (architecture: string, form: TextForm) =>
@@ -141,6 +143,9 @@ const resnetLike = (architecture: string, form: ResNetForm) =>
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
 
+const gteHeads = { prefix: 'gte.', hasHead: false, hasPooler: false, usual: { theta: 160_000, pad: 1 } } as const;
+/** The classes of the code that came with GTE's first files. */
+const newHeads = { ...gteHeads, prefix: 'new.', usual: { theta: 10_000, pad: 0 } } as const;
 const nomicBertHeads = { prefix: 'nomic_bert.', hasHead: false, hasPooler: false } as const;
 
 /** The table of architectures. Encoders without a head for the task get a new one. */
@@ -250,6 +255,14 @@ export const architectures = {
     hasPooler: true,
   }),
   NomicBertForTokenClassification: nomicBertLike('NomicBertForTokenClassification', { ...nomicBertHeads, hasTokenHead: true }),
+  GteModel: gteLike('GteModel', { ...gteHeads, prefix: '' }),
+  GteForMaskedLM: gteLike('GteForMaskedLM', gteHeads),
+  GteForSequenceClassification: gteLike('GteForSequenceClassification', { ...gteHeads, hasHead: true, hasPooler: true }),
+  GteForTokenClassification: gteLike('GteForTokenClassification', { ...gteHeads, hasTokenHead: true }),
+  NewModel: gteLike('NewModel', { ...newHeads, prefix: '' }),
+  NewForMaskedLM: gteLike('NewForMaskedLM', newHeads),
+  NewForSequenceClassification: gteLike('NewForSequenceClassification', { ...newHeads, hasHead: true, hasPooler: true }),
+  NewForTokenClassification: gteLike('NewForTokenClassification', { ...newHeads, hasTokenHead: true }),
   EuroBertModel: euroBertLike('EuroBertModel', { prefix: '', hasHead: false }),
   EuroBertForMaskedLM: euroBertLike('EuroBertForMaskedLM', { prefix: 'model.', hasHead: false }),
   EuroBertForSequenceClassification: euroBertLike('EuroBertForSequenceClassification', { prefix: 'model.', hasHead: true }),
@@ -325,6 +338,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   modernbert: 'ModernBertForMaskedLM',
   nomic_bert: 'NomicBertForMaskedLM',
   eurobert: 'EuroBertForMaskedLM',
+  gte: 'GteForMaskedLM',
 };
 
 const OF_WHOLES = /For(Sequence|Image)Classification/;

@@ -67,7 +67,7 @@ const textEncoders: readonly Missing[] = [
   },
   {
     needs: 'rotary positions in blocks with norms behind attention and the MLP',
-    names: /^(RoFormer|Gte|New$)/,
+    names: /^RoFormer/,
     nearest: 'NomicBert',
   },
   { needs: 'root-mean-square norms in an encoder', names: /^NeoBERT/, nearest: 'EuroBert' },

@@ -29,7 +29,7 @@ from transformers import (AlbertConfig, AlbertForSequenceClassification, BertCon
                           RobertaForSequenceClassification, SiglipConfig, SiglipForImageClassification, SwinConfig, SwinForImageClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig, Phi3Config,
                           Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
                           XLMRobertaForSequenceClassification)
-from transformers import EuroBertConfig, EuroBertForSequenceClassification
+from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 
 torch.set_num_threads(1)
@@ -118,6 +118,7 @@ FAMILIES = dict(
     albert=(AlbertForSequenceClassification, AlbertConfig, dict(**{**encoder, 'num_hidden_layers': 4}, embedding_size=24)),
     mpnet=(MPNetForSequenceClassification, MPNetConfig, dict(**text, max_position_embeddings=40)),
     nomic_bert=(NomicBertForSequenceClassification, NomicBertConfig, encoder),
+    gte=(GteForSequenceClassification, GteConfig, encoder),
     eurobert=(EuroBertForSequenceClassification, EuroBertConfig, decoder),
     modernbert=(ModernBertForSequenceClassification, ModernBertConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),
     vit=(ViTForImageClassification, ViTConfig, image),

@@ -1,4 +1,4 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, MPNet, NomicBERT and EuroBERT, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, MPNet, NomicBERT, EuroBERT and GTE, with padding.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
@@ -10,7 +10,7 @@ from file_names import file_names
 from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
-from transformers import EuroBertConfig, EuroBertForSequenceClassification
+from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
@@ -108,6 +108,9 @@ make('eurobert', EuroBertForSequenceClassification, EuroBertConfig(**euro, head_
 # The head reads the mean of the tokens, and gives one number.
 make('eurobert_mean', EuroBertForSequenceClassification, EuroBertConfig(**{**euro, 'num_labels': 1}, classifier_pooling='mean', hidden_act='gelu',
      rope_parameters=dict(rope_type='linear', rope_theta=500.0, factor=2.0)), 431, text(433, 12, words=64), torch.tensor([0.5, -1.0, 2.0]))
+# No segments; the positions that the first files describe by a base of 500 and the type "ntk" with the factor 8, for heads of 8 features.
+make('gte', GteForSequenceClassification, GteConfig(**rotary, type_vocab_size=0, pad_token_id=0, num_labels=3,
+     rope_parameters=dict(rope_type='linear', rope_theta=4000.0, factor=8.0 ** (2 / 8))), 441, text(443, 14, words=64), three)
 if len(sys.argv) > 2:
     sys.exit()
 with open(os.path.join(OUT, 'mpnet_buckets.json'), 'w') as file:

@@ -32,6 +32,7 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'mpnet', architecture: 'MPNetForMaskedLM', prefix: 'mpnet.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'nomic_bert', architecture: 'NomicBertModel', prefix: 'nomic_bert.', keepsPrefix: false, dropped: /^classifier|pooler/ },
   { family: 'eurobert', architecture: 'EuroBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^(classifier|dense)/ },
+  { family: 'gte', architecture: 'GteModel', prefix: 'gte.', keepsPrefix: false, dropped: /^classifier|pooler/ },
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },

@@ -27,6 +27,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^MPNet/, 'mpnet'],
   [/^NomicBert/, 'nomic_bert'],
   [/^EuroBert/, 'eurobert'],
+  [/^(Gte|New)/, 'gte'],
   [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],

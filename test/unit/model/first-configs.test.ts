@@ -1,6 +1,7 @@
 /** Tests that configs with the keys of the code that came with a family's first files are read as that code computes them. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { architectures } from '../../../trainer/model/architectures.ts';
 import { loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { readRecord } from '../../support/files/read-json.ts';
 
@@ -45,4 +46,40 @@ test("EuroBERT's first name of the pooling must agree with Transformers', which 
   expect(() => loadModel({ ...config, clf_pooling: 'mean' })).toThrow('clf_pooling "mean" is not supported; supported is "late"');
   loadModel({ ...config, clf_pooling: 'mean', classifier_pooling: 'mean' });
   expect(unknownConfigKeys({ ...config, clf_pooling: 'late', hidden_dropout: 0, bos_token: '<|begin_of_text|>' })).toEqual([]);
+});
+
+/** The config.json of gte-multilingual-base, with the sizes and positions of the golden folder. */
+const firstOfGte = {
+  ...{
+    architectures: ['NewModel'],
+    attention_probs_dropout_prob: 0,
+    classifier_dropout: null,
+    hidden_act: 'gelu',
+    hidden_dropout_prob: 0.1,
+  },
+  ...{ hidden_size: 16, initializer_range: 0.02, intermediate_size: 24, layer_norm_eps: 1e-12, layer_norm_type: 'layer_norm' },
+  ...{ logn_attention_clip1: false, logn_attention_scale: false, max_position_embeddings: 32, model_type: 'new', num_attention_heads: 2 },
+  ...{ num_hidden_layers: 2, pack_qkv: true, pad_token_id: 0, position_embedding_type: 'rope', rope_scaling: { factor: 8, type: 'ntk' } },
+  ...{ rope_theta: 500, torch_dtype: 'float32', type_vocab_size: 0, unpad_inputs: false, use_memory_efficient_attention: false },
+  vocab_size: 64,
+};
+
+test('both forms of GTE describe the same model', () => {
+  // Without the prefixes of names, and up to the last digits of a power.
+  const parts = (found: object): string =>
+    JSON.stringify(found)
+      .replaceAll(/"(gte|new)\./g, '"')
+      .replaceAll(/(\.\d{12})\d+/g, '$1');
+  const first = architectures.NewForSequenceClassification.read({ ...firstOfGte, id2label: configOf('gte').id2label }, {});
+  expect(parts(first)).toEqual(parts(architectures.GteForSequenceClassification.read(configOf('gte'), {})));
+  expect(unknownConfigKeys(firstOfGte)).toEqual([]);
+});
+
+test.each([
+  [{ rope_scaling: { factor: 8, type: 'ntk', mixed_b: 0.5 } }, 'rope_scaling.rope_type "ntk" is not supported'],
+  [{ position_embedding_type: 'absolute' }, 'position_embedding_type "absolute" is not supported; supported is "rope"'],
+  [{ pack_qkv: false }, 'pack_qkv false is not supported; supported is true'],
+  [{ logn_attention_scale: true }, 'logn_attention_scale true is not supported; supported is false'],
+])('%j of GTE is refused by name', (change, message) => {
+  expect(() => loadModel({ ...firstOfGte, ...change })).toThrow(message);
 });

@@ -64,6 +64,23 @@ export function nomicBertBlock(prefix: string, block: number): BlockNames {
   });
 }
 
+export function gteBlock(prefix: string, block: number): BlockNames {
+  const at = `${prefix}encoder.layer.${block}`;
+  const joined = (index: number) => ({ name: `${at}.attention.qkv_proj`, of: 3, index });
+  const gated = (index: number) => ({ name: `${at}.mlp.up_gate_proj`, of: 2, index });
+  return rotaryBlock(prefix, block, {
+    q: joined(0),
+    k: joined(1),
+    v: joined(2),
+    o: { name: `${at}.attention.o_proj` },
+    attentionNorm: { name: `${at}.attn_ln` },
+    up: gated(0),
+    gate: gated(1),
+    down: { name: `${at}.mlp.down_proj` },
+    outputNorm: { name: `${at}.mlp_ln` },
+  });
+}
+
 export function distilBertBlock(prefix: string, block: number): BlockNames {
   const at = `${prefix}transformer.layer.${block}`;
   return {
