@@ -35,6 +35,7 @@ const DECODERS = [
   'olmo_hybrid',
   'afmoe',
   'mellum',
+  'gemma',
   'gemma2',
   'gemma3',
   'gemma4',

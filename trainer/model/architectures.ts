@@ -171,6 +171,7 @@ export const architectures = {
   Qwen3ForSequenceClassification: scoredDecoderOf('Qwen3ForCausalLM'),
   Qwen3_5TextForSequenceClassification: scoredDecoderOf('Qwen3_5ForCausalLM'),
   Qwen3NextForSequenceClassification: scoredDecoderOf('Qwen3NextForCausalLM'),
+  GemmaForSequenceClassification: scoredDecoderOf('GemmaForCausalLM'),
   Gemma2ForSequenceClassification: scoredDecoderOf('Gemma2ForCausalLM'),
   Gemma3TextForSequenceClassification: scoredDecoderOf('Gemma3ForCausalLM'),
   SmolLM3ForSequenceClassification: scoredDecoderOf('SmolLM3ForCausalLM'),

@@ -12,6 +12,7 @@ from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeFo
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
+from transformers import GemmaConfig, GemmaForCausalLM
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
@@ -58,6 +59,7 @@ FAMILIES = dict(
     qwen3_5_moe=(Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, dict(**decoder, **recurrent, **experts)),
     qwen3_next=(Qwen3NextForCausalLM, Qwen3NextConfig, dict(**decoder, **recurrent, **experts)),
     olmo_hybrid=(OlmoHybridForCausalLM, OlmoHybridConfig, dict(**decoder, **{k: v for k, v in recurrent.items() if k != 'head_dim'})),
+    gemma=(GemmaForCausalLM, GemmaConfig, dict(**decoder, head_dim=8)),
     gemma2=(Gemma2ForCausalLM, Gemma2Config, dict(**decoder, head_dim=8, sliding_window=5)),
     gemma3=(Gemma3ForCausalLM, Gemma3TextConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     gemma4=(Gemma4ForCausalLM, Gemma4TextConfig, dict(**gemma4, num_kv_shared_layers=1, vocab_size_per_layer_input=64, hidden_size_per_layer_input=6,
@@ -169,6 +171,7 @@ OLDER = dict(
     apertus=['qk_norm', 'post_norm', 'mlp_bias', 'hidden_dropout'],
     ernie4_5_moe=['head_dim', 'num_local_experts', 'moe_capacity', 'moe_gate', 'moe_use_aux_free', 'num_nextn_predict_layers'],
     olmo_hybrid=['head_dim', 'mlp_bias', 'sliding_window'],
+    gemma=['hidden_activation'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],

@@ -11,6 +11,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
+from transformers import GemmaConfig, GemmaForCausalLM
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
@@ -134,6 +135,9 @@ make('olmo_hybrid', OlmoHybridForCausalLM, OlmoHybridConfig(**hybrid, num_hidden
 make('olmo_hybrid_saved', OlmoHybridForCausalLM, OlmoHybridConfig(**{**hybrid, 'tie_word_embeddings': True}, num_hidden_layers=2, layer_types=['full_attention', 'linear_attention'],
      linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=3, linear_allow_neg_eigval=False,
      attention_bias=True), 651, 20)
+
+# Norms whose weights count from 1, and scaled embeddings.
+make('gemma', GemmaForCausalLM, GemmaConfig(**{**small, 'tie_word_embeddings': True}, head_dim=12), 721, 12)
 
 # Soft caps that take effect, a scale other than the head's; then neither, with a window longer than the sequence.
 gemma = dict(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, attn_implementation='eager')

@@ -35,6 +35,7 @@ const SAME_LAYERS = [
   'ernie4_5_moe',
   'mellum',
   'starcoder2',
+  'gemma',
   'stablelm',
   'stablelm_parallel',
   'arcee',

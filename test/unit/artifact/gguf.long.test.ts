@@ -158,6 +158,7 @@ describe('families', () => {
     ['ernie4_5', { like: 'ernie4_5', changes: { use_bias: false } }],
     ['hunyuan-dense', { like: 'hunyuan' }],
     ['cohere2', { like: 'cohere2', changes: { num_hidden_layers: 4, layer_types: undefined } }],
+    ['gemma', { like: 'gemma' }],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],
     ['gemma3', { like: 'gemma3', changes: gemma3 }],
     ['gemma3 that sees images', { like: 'gemma3_images', changes: gemma3 }],

@@ -76,6 +76,7 @@ const needed: Readonly<Record<string, object>> = {
   qwen3_next: { layer_types: ['linear_attention', 'full_attention'] },
   gemma3: { num_key_value_heads: 2 },
   gemma2: { num_key_value_heads: 2 },
+  gemma: { num_key_value_heads: null, head_dim: 8 },
   gemma4: { num_key_value_heads: 2, num_hidden_layers: 4 },
   gemma4_unified: { num_key_value_heads: 2, num_hidden_layers: 4 },
   smollm3: { num_key_value_heads: 2, pad_token_id: 0 },

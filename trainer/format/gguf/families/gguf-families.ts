@@ -150,6 +150,15 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   qwen35: qwen35File,
   qwen35moe: qwen35MoeFile,
   qwen3next: qwen3NextFile,
+  gemma: {
+    ...gemmaFile,
+    class: 'GemmaForCausalLM',
+    modelType: 'gemma',
+    computed: [],
+    names: {},
+    // llama.cpp supports only a tied head and no biases.
+    settings: () => ({ hidden_act: 'gelu_pytorch_tanh', attention_bias: false, tie_word_embeddings: true }),
+  },
   gemma2: {
     ...gemmaFile,
     class: 'Gemma2ForCausalLM',

@@ -21,7 +21,7 @@ import { ernie, ernieMoe } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
 import { falconH1 } from './families/falcon-h1.ts';
 import type { Family, Own } from './families/family.ts';
-import { gemma2, gemma3 } from './families/gemma.ts';
+import { gemma1, gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
 import { glm, glm4 } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
@@ -65,6 +65,7 @@ const families = {
   Qwen3_5ForCausalLM: qwen35,
   Qwen3_5MoeForCausalLM: qwen35Moe,
   Qwen3NextForCausalLM: qwen3Next,
+  GemmaForCausalLM: gemma1,
   Gemma2ForCausalLM: gemma2,
   Gemma3ForCausalLM: gemma3,
   Gemma4ForCausalLM: gemma4,

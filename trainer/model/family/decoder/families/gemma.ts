@@ -1,12 +1,52 @@
-/** Gemma 2 and 3: norms around attention and MLP, and soft caps. */
+/** Gemma 1 to 3: scaled embeddings and norms whose weights count from 1; from Gemma 2 on, norms around attention and MLP, and soft caps. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, size } from '../../common-keys.ts';
 import { gemmaNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, listedTypes, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
-import { type LayerType, layerTypes, type Windows, windowsOf } from '../keys/layers.ts';
+import { biased, decoderKeys, headCount, listedTypes, noWindows, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
+import { everywhere, type LayerType, layerTypes, type Windows, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf, type Own } from './family.ts';
+
+const gemmaKeys = {
+  ...decoderKeys,
+  ...noWindows,
+  ...sizeKeys({
+    vocab_size: 256000,
+    hidden_size: 3072,
+    intermediate_size: 24576,
+    num_hidden_layers: 28,
+    num_attention_heads: 16,
+    max_position_embeddings: 8192,
+  }),
+  num_key_value_heads: headCount(16),
+  head_dim: computed(size(1024).default(256)),
+  hidden_act: activation('gelu_pytorch_tanh'),
+  attention_bias: biased,
+  tie_word_embeddings: computed(z.boolean().default(true)),
+  pad_token_id: paddingId(0),
+  ...refusedUnless([false], 'use_bidirectional_attention'),
+  ...withoutEffect('is not read: hidden_act counts', 'hidden_activation'),
+} as const satisfies KeyTable;
+
+/** The norms and the scaled embeddings of all generations. */
+const scaled = (c: Pick<ConfigValues<typeof gemmaKeys>, 'rms_norm_eps' | 'hidden_size'>) =>
+  ({
+    norms: { epsilon: c.rms_norm_eps, offset: 1 },
+    multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
+  }) as const;
+
+export const gemma1 = familyOf({
+  family: 'gemma',
+  keys: gemmaKeys,
+  own: c => ({
+    ...scaled(c),
+    biases: alike(c.attention_bias),
+    windows: everywhere(c, undefined),
+    // Files of the first release name the exact function and mean this approximation, as in Transformers.
+    activation: c.hidden_act === 'gelu' ? 'gelu_pytorch_tanh' : c.hidden_act,
+  }),
+});
 
 const cap = computed(z.number().positive().nullish());
 
@@ -54,8 +94,7 @@ const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Ke
   scale: c.query_pre_attn_scalar ** -0.5,
   cap: c.attn_logit_softcapping ?? undefined,
   logitCap: c.final_logit_softcapping ?? undefined,
-  norms: { epsilon: c.rms_norm_eps, offset: 1 },
-  multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
+  ...scaled(c),
 });
 
 /** Half of a window lies on each side of a token that attends both ways; the token counts in both halves. */
