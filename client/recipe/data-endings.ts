@@ -2,4 +2,4 @@
 import { taggedExtensions } from '../../trainer/protocol/data-extensions.ts';
 
 /** The extensions for a glob pattern in braces. */
-export const DATA_ENDINGS = ['.jsonl', '.csv', '.tsv', '.parquet', ...taggedExtensions].map(ending => ending.slice(1)).join(',');
+export const DATA_ENDINGS = ['.jsonl', '.csv', '.tsv', '.parquet', '.arrow', ...taggedExtensions].map(ending => ending.slice(1)).join(',');

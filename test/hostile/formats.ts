@@ -146,6 +146,12 @@ export const formats: Readonly<Record<string, Format>> = {
     isText: false,
     read: file => readRows(file, '.parquet', false),
   },
+  arrow: {
+    examples: ['test/unit/data/fixtures/arrow/saved/data-00000-of-00001.arrow', 'test/unit/data/fixtures/arrow/feather.arrow'],
+    fileName: () => 'a.arrow',
+    isText: false,
+    read: file => readRows(file, '.arrow', false),
+  },
   jsonl: {
     examples: ['test/hostile/corpus/jsonl'],
     fileName: () => 'a.jsonl',

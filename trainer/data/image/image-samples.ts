@@ -9,7 +9,7 @@ import { type ColumnNames, renameColumns } from '../detect-format.ts';
 import { reservoir } from '../draw.ts';
 import { openDataFile, readDataBlocks, readDataFile } from '../read/data-file.ts';
 import { folderEntries } from '../read/folder-entries.ts';
-import { checkOnePart, listDataFiles } from '../read/list-files.ts';
+import { checkOnePart, listDataFiles, namesBesideData } from '../read/list-files.ts';
 import { readRecords } from '../read/read-records.ts';
 import { byNumberOrName, fieldError, labelName } from '../read/record-fields.ts';
 import { readLines } from '../read/utf8-stream.ts';
@@ -65,7 +65,7 @@ export interface ListedImages {
 const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
 
 /** Extensions of files that hold many images. */
-const COLLECTIONS: readonly string[] = ['.bin', '.parquet'];
+const COLLECTIONS: readonly string[] = ['.bin', '.parquet', '.arrow'];
 
 /** True if a file may hold many images, judging by its name. */
 export const mayHoldImages = (name: string): boolean => COLLECTIONS.includes(path.extname(name).toLowerCase());
@@ -102,7 +102,7 @@ export async function listImages(input: ListImagesInput): Promise<ListedImages> 
         file: one,
         problem: 'no labeled image was found',
         advice:
-          'Put images in one folder per class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
+          'Put images in one folder per class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet or Arrow files with image and label',
       });
   }
   return { samples: found.drawn(), labels: given.length > 0 ? given : [...names].sort(byNumberOrName), count: found.seen() };
@@ -110,17 +110,19 @@ export async function listImages(input: ListImagesInput): Promise<ListedImages> 
 
 async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
   const entries = await folderEntries(folder);
-  const names = entries.map(({ name }) => name).filter(name => !name.startsWith('.'));
+  const all = entries.map(({ name }) => name);
+  const beside = namesBesideData(all);
+  const names = all.filter(name => !name.startsWith('.') && !beside.has(name));
   if (names.includes(VALIDATION_LIST)) return yield* tinyImageNetValidation(folder);
   const folders = new Set(entries.filter(({ kind }) => kind === 'folder').map(({ name }) => name));
   checkOnePart(
     folder,
-    names.filter(name => folders.has(name) || /\.(bin|parquet)$/.test(name)),
+    names.filter(name => folders.has(name) || /\.(bin|parquet|arrow)$/.test(name)),
   );
   for (const name of names) {
     const inner = path.join(folder, name);
     if (folders.has(name)) yield* imagesOfClass(inner, name);
-    else if (path.extname(name) === '.parquet' || isCifarBatch(name)) yield* imagesOfFile(inner, input);
+    else if (['.parquet', '.arrow'].includes(path.extname(name)) || isCifarBatch(name)) yield* imagesOfFile(inner, input);
   }
 }
 
@@ -201,7 +203,7 @@ async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerat
   if (!mayHoldImages(file))
     throw new DataError({
       file,
-      problem: `a file that ends in "${extension}", expected .bin (CIFAR) or .parquet`,
+      problem: `a file that ends in "${extension}", expected .bin (CIFAR), .parquet or .arrow`,
       advice: 'Name the folder of the images',
     });
   for await (const record of readRecords({ files: await listDataFiles([file]), textSplit: 'file', bytes: true }))

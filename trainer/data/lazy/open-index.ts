@@ -9,7 +9,7 @@ import { fileIndex, findIndex, type IndexWriter, type LineIndex, memoryIndex } f
 
 const INDEXED: ReadonlySet<string> = new Set(['.jsonl', '.ndjson', '.json', '.csv', '.tsv']);
 /** Extensions of files whose samples are copied into the cache. */
-const COPIED: ReadonlySet<string> = new Set(['.parquet']);
+const COPIED: ReadonlySet<string> = new Set(['.parquet', '.arrow']);
 
 /** True if the samples of files are read from copies. */
 export const areCopied = (files: readonly DataFile[]): boolean => files.some(({ extension }) => COPIED.has(extension));
@@ -17,7 +17,7 @@ export const areCopied = (files: readonly DataFile[]): boolean => files.some(({ 
 /** Returns the reason why the samples of files cannot be read by position, judging by file names; undefined if they can. */
 export function reasonFilesDecide(files: readonly DataFile[]): string | undefined {
   const other = files.find(({ extension }) => !INDEXED.has(extension) && !COPIED.has(extension));
-  if (other) return `${other.file} is not JSON Lines, a list of JSON, a table or Parquet, whose samples can be read one by one`;
+  if (other) return `${other.file} is not JSON Lines, a list of JSON, a table, Parquet or Arrow, whose samples can be read one by one`;
   return new Set(files.map(({ file }) => file)).size < files.length ? 'a file is listed twice' : undefined;
 }
 

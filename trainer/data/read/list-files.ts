@@ -44,8 +44,9 @@ async function addFolder(folder: string, files: DataFile[], depth = 0): Promise<
     folder,
     entries.filter(({ name, kind }) => kind === 'folder' || extensionOf(name) !== undefined).map(({ name }) => name),
   );
+  const beside = namesBesideData(entries.map(({ name }) => name));
   for (const { name, kind } of entries) {
-    if (name.startsWith('.')) continue;
+    if (name.startsWith('.') || beside.has(name)) continue;
     const path = join(folder, name);
     if (kind === 'folder') await addFolder(path, files, depth + 1);
     else if (kind === 'file') addFile(path, (await stat(path)).size, files);
@@ -77,6 +78,17 @@ export function checkOnePart(folder: string, names: readonly string[]): void {
     problem: `holds ${training} and ${heldBack}, parts of a data set that do not belong together`,
     advice: `Name what is wanted: ${join(folder, training)} under data: train, ${join(folder, heldBack)} under data: eval (a list where a part is several files)`,
   });
+}
+
+/** Names of files that `save_to_disk` of Hugging Face's datasets writes next to its Arrow files. */
+const ABOUT_DATA = new Set(['dataset_info.json', 'state.json', 'dataset_dict.json']);
+/** True for results of `map` on a data set. */
+const isCache = (name: string): boolean => /^cache-.*\.arrow$/.test(name);
+
+/** Returns the names that are not data in a folder that `save_to_disk` wrote. */
+export function namesBesideData(names: readonly string[]): ReadonlySet<string> {
+  const isSaved = names.includes('dataset_dict.json') || names.some(name => extname(name) === '.arrow');
+  return new Set(isSaved ? names.filter(name => ABOUT_DATA.has(name) || isCache(name)) : []);
 }
 
 function extensionOf(name: string): DataExtension | undefined {

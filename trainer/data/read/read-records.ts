@@ -6,6 +6,7 @@ import { DataError, describeValue } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { holdsSeveralValues, JsonLayoutError, jsonElements, MAX_ELEMENT_CHARACTERS } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
+import type { ArrowReading } from './read-arrow.ts';
 import { readConll } from './read-conll.ts';
 import { readSeparated, readTsv } from './read-csv.ts';
 import { readParquet } from './read-parquet.ts';
@@ -23,7 +24,7 @@ export interface ReadSettings {
   readonly onSkip?: () => void;
   /** Called for each malformed sample, which is then skipped; without it, the first problem is thrown. */
   readonly onProblem?: (problem: DataError) => void;
-  /** Whether binary columns of Parquet files, such as images, stay bytes; if left out, they are read as text. */
+  /** Whether binary columns of Parquet and Arrow files, such as images, stay bytes; if left out, they are read as text. */
   readonly bytes?: boolean;
   /** Whether files of text and of tabs have a word and its tag on each line. */
   readonly tagged?: boolean;
@@ -73,9 +74,17 @@ function readFileRecords(
       return tagged ? readConll(file, onProblem) : readTsv(file, { onSkip, onBytes });
     case '.parquet':
       return readParquet(file, { limit, bytes: keepsBytes, onShare });
+    case '.arrow':
+      return readArrowRecords(file, { limit, bytes: keepsBytes, onShare });
     case '.txt':
       return tagged ? readConll(file, onProblem) : readText(file, textSplit, onBytes);
   }
+}
+
+/** Loads the reader of Arrow files only for such a file: its library is as large as all else that a command loads. */
+async function* readArrowRecords(file: string, reading: ArrowReading): AsyncGenerator<DataRecord> {
+  const { readArrow } = await import('./read-arrow.ts');
+  yield* readArrow(file, reading);
 }
 
 type OnProblem = ReadSettings['onProblem'];

@@ -90,7 +90,7 @@ export const dataDiagnostics = {
     fix: 'Writes the nearest name in the same folder.',
   },
   'unreadable-data': {
-    about: 'The file is of no known type (json, jsonl, csv, tsv, parquet, txt), has no sample, or cannot be read.',
+    about: 'The file is of no known type (json, jsonl, csv, tsv, parquet, arrow, txt), has no sample, or cannot be read.',
   },
   'bad-sample': {
     about:

@@ -230,7 +230,7 @@ function oneLabel({ task }: Recipe, labels: readonly string[]): DataError {
 function filesOf({ task }: Recipe): string {
   const { reads, target } = objectiveCatalog[task];
   if (reads === 'images') return 'a folder of images';
-  return target === 'tags' ? 'a conll, json, jsonl or parquet file' : 'a json, jsonl, csv, tsv or parquet file';
+  return target === 'tags' ? 'a conll, json, jsonl, parquet or arrow file' : 'a json, jsonl, csv, tsv, parquet or arrow file';
 }
 
 /** Keeps the model's own label order, and its head, if its labels are exactly these. */

@@ -15,7 +15,7 @@ const notCommit = (revision: string): string | undefined =>
 
 export const dataGroup = group('The data: files, format and preprocessing.', {
   train: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
-    doc: 'The training data: a json, jsonl, csv, tsv or parquet file, plain text, a folder, the name of a data set on the Hugging Face Hub (org/name), or a list of them.',
+    doc: 'The training data: a json, jsonl, csv, tsv, parquet or arrow file, plain text, a folder, the name of a data set on the Hugging Face Hub (org/name), or a list of them.',
   }),
   eval: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
     fixedInSweep: FAIR_SWEEP,
