@@ -80,9 +80,9 @@ export default defineConfig({
     // Tensors and graphs die young: with the 1 to 16 MB of Node, collecting them takes a tenth of a training's time.
     execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=64'],
     sequence: { sequencer: LongFirst },
-    // Programs are compiled and trained for real, on machines that do other things too.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // Programs are compiled and trained for real, on machines that do other things too: the limit ends only what hangs.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     expect: { poll: { timeout: 60_000 } },
     projects: [
       {
