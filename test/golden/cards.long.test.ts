@@ -34,9 +34,14 @@ const isAllWhole = process.env.ROWTUNE_TEST_CARDS === 'all';
 
 /**
  * Maximum errors of steps that miss by more, by folder and possibly card: 28 of 262 kilobytes, where XLA's packing leaves more gaps than
- * ours, at most 32% of the live bytes; and 20 of 155 kilobytes too many for attention next to an MLP with its own norm.
+ * ours, at most 32% of the live bytes; 20 of 155 kilobytes too many for attention next to an MLP with its own norm; and 12 of 77 kilobytes
+ * too few for NomicBERT, of whose MLPs XLA keeps two more activations, also at the sizes of real models.
  */
-const MISSED_MORE: Readonly<Partial<Record<string, number>>> = { 'qwen3_5_moe for rtx-4090': 0.11, 'gpt_neox for b200': 0.14 };
+const MISSED_MORE: Readonly<Partial<Record<string, number>>> = {
+  'qwen3_5_moe for rtx-4090': 0.11,
+  'gpt_neox for b200': 0.14,
+  'nomic_bert for a100': 0.17,
+};
 
 const wholeFamilies = compilerHere ? familiesOfAllOperations() : [];
 const isWhole = (folder: string, generation: number): boolean =>
