@@ -74,7 +74,7 @@ const files: Readonly<Record<string, string>> = {
   'mostly.jsonl': `${lines(30, '{"text":"lunch?","label":"ham"}')}{"text":"WIN","label":"spam"}\n`,
   'notes.docx': 'no data',
   'bert/config.json': '{"architectures":["FrobertForMaskedLM"]}',
-  'empty/readme.txt': '',
+  'empty/readme.txt': 'Nothing else is here.',
   'pickled/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8'),
   'pickled/pytorch_model.bin': 'x',
   'models/no-json/config.json': '{"architectures": [',

@@ -1,5 +1,5 @@
 /** Tests that the linter and the run list every unusable sample of a data file, each with one line number, up to a limit. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -65,6 +65,26 @@ describe('a file with several bad samples', () => {
     const problems = (await lint(`model: m\ndata: { train: bad.jsonl }\n`, { folder })).filter(({ code }) => code === 'bad-sample');
     expect(problems.map(({ message }) => Number(/^line (\d+): /.exec(message)?.[1]))).toEqual(BAD);
     expect(problems.map(({ related }) => related?.line)).toEqual(BAD.map(line => line - 1));
+  });
+
+  test('is found in a folder, whose first file is read', async () => {
+    const problemsIn = async (name: string, files: Readonly<Record<string, readonly string[]>>) => {
+      for (const [file, lines] of Object.entries(files)) {
+        mkdirSync(path.dirname(path.join(folder, name, file)), { recursive: true });
+        write(path.join(name, file), lines);
+      }
+      return lint(`model: m\ndata: { train: ${name} }\n`, { folder });
+    };
+    const isOfData = ({ code }: { readonly code: string }) => ['bad-sample', 'unreadable-data'].includes(code);
+    expect((await problemsIn('two', { 'a.jsonl': [GOOD], 'b.jsonl': [GOOD] })).filter(isOfData)).toEqual([]);
+    const inner = path.join('data', 'a.jsonl');
+    const bad = (await problemsIn('deep', { [inner]: LINES })).filter(isOfData);
+    expect(bad.map(({ message }) => message.split(': ').slice(0, 2).join(': '))).toEqual(BAD.map(line => `${inner}: line ${line}`));
+    expect(new Set(bad.map(({ related }) => related?.file))).toEqual(new Set([path.join(folder, 'deep', inner)]));
+    const none = (await problemsIn('none', { 'a.jsonl': [] })).filter(isOfData);
+    expect(none.map(({ message }) => message)).toEqual(['a.jsonl: the file contains no samples']);
+    const parts = await problemsIn('parts', { 'train/a.jsonl': [GOOD], 'test/a.jsonl': [GOOD] });
+    expect(parts.filter(isOfData)).toMatchObject([{ message: expect.stringContaining('holds train and test, parts of a data set') }]);
   });
 
   test('a tool that a chat never calls is none of them', async () => {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { type DataExtension, dataExtensions } from '../../protocol/data-extensions.ts';
 import { DataError } from '../data-error.ts';
-import { folderEntries } from './folder-entries.ts';
+import { type FolderEntry, folderEntries } from './folder-entries.ts';
 
 /** Maximum number of files: a folder with more is unlikely to be one data set, and listing it would fill the memory. */
 const MAX_FILES = 100_000;
@@ -38,15 +38,40 @@ export async function listDataFiles(paths: readonly string[]): Promise<DataFile[
   return files;
 }
 
-async function addFolder(folder: string, files: DataFile[], depth = 0): Promise<void> {
+/** A file whose samples stand for those of a folder. */
+export interface FirstFile {
+  readonly path: string;
+  /** Whether the folder has no other data file, as far as was looked. */
+  readonly isOnly: boolean;
+}
+
+/**
+ * Returns the first data file directly in a folder, or in a chain of folders that hold nothing else; undefined if there is none. It reads
+ * little, because an incomplete path may be the root of the disk.
+ * @throws DataError as {@link listDataFiles} does
+ */
+export async function firstDataFile(folder: string, depth = 0): Promise<FirstFile | undefined> {
+  const entries = await dataEntries(folder, depth);
+  const [first, ...others] = entries.filter(({ name, kind }) => kind === 'file' && extensionOf(name) !== undefined);
+  const folders = entries.filter(({ kind }) => kind === 'folder');
+  if (first) return { path: join(folder, first.name), isOnly: others.length === 0 && folders.length === 0 };
+  const [only] = folders;
+  return only && folders.length === 1 ? firstDataFile(join(folder, only.name), depth + 1) : undefined;
+}
+
+/** The entries of a folder that may be data. @throws DataError for a folder with several splits of a data set */
+async function dataEntries(folder: string, depth: number): Promise<FolderEntry[]> {
   const entries = await folderEntries(folder, depth);
   checkOnePart(
     folder,
     entries.filter(({ name, kind }) => kind === 'folder' || extensionOf(name) !== undefined).map(({ name }) => name),
   );
   const beside = namesBesideData(entries.map(({ name }) => name));
-  for (const { name, kind } of entries) {
-    if (name.startsWith('.') || beside.has(name)) continue;
+  return entries.filter(({ name }) => !name.startsWith('.') && !beside.has(name));
+}
+
+async function addFolder(folder: string, files: DataFile[], depth = 0): Promise<void> {
+  for (const { name, kind } of await dataEntries(folder, depth)) {
     const path = join(folder, name);
     if (kind === 'folder') await addFolder(path, files, depth + 1);
     else if (kind === 'file') addFile(path, (await stat(path)).size, files);

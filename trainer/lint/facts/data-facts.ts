@@ -6,6 +6,7 @@ import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { mayHoldImages } from '../../data/image/image-samples.ts';
+import { firstDataFile } from '../../data/read/list-files.ts';
 import type { DataFormat } from '../../data/types.ts';
 import { isDataSetName } from '../../files/data-set-name.ts';
 import { findDataSet, knownDataSet, partOfDataSet } from '../../hub/hub-dataset.ts';
@@ -34,6 +35,8 @@ export interface DataFact {
   /** The file as the recipe names it. */
   readonly written: string;
   readonly full: string;
+  /** For a folder, the path within it of the file that was read, which is `full`. */
+  readonly inFolder?: string;
   readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
   readonly isFolder: boolean;
   /** Present for a data set on the hub of which no file is on this machine. */
@@ -155,7 +158,7 @@ export class DataCache {
     // An incomplete path may be the root of the disk, so image folders are counted only down to their classes; the trainer checks the rest.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder && (await isFolderOfImages(full))) return { ...base, state: 'unreadable', reason: imagesForTexts(written, task) };
-    if (base.isFolder) return { ...base, state: 'ok' };
+    if (base.isFolder) return this.lookInFolder(base, asked, lookedFor);
     if (objectiveCatalog[task].reads === 'images')
       return mayHoldImages(full) ? { ...base, state: 'ok' } : { ...base, state: 'unreadable', reason: textsForImages(written, task) };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
@@ -175,6 +178,20 @@ export class DataCache {
     const [oldest] = this.entries.keys();
     if (this.entries.size > MAX_CACHED && oldest !== undefined) this.entries.delete(oldest);
     return known;
+  }
+
+  /** Reads the first file of a folder. Its facts are those of the folder, except for counts if there are other files. */
+  private async lookInFolder(base: Omit<DataFact, 'state'>, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
+    const { written, full } = base;
+    try {
+      const first = await firstDataFile(full);
+      if (first === undefined) return { ...base, state: 'ok' };
+      const fact = await this.look(first.path, asked, full, lookedFor);
+      return { ...fact, written, inFolder: path.relative(full, first.path), ...(!first.isOnly && { rows: undefined, labels: undefined }) };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return unreadable(base, error);
+    }
   }
 
   /** Reads a data set on the hub if it was downloaded, whole or in part. Nothing is known about any other. */

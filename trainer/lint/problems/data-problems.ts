@@ -31,7 +31,8 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
       yield { code: 'not-downloaded', severity: 'info', path, message };
     }
     if (fact.state === 'missing') yield notFound({ ...fact, path });
-    else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'the file is unreadable' };
+    else if (fact.state === 'unreadable')
+      yield { code: 'unreadable-data', path, message: `${place(fact)}${fact.reason ?? 'the file is unreadable'}` };
     else if (fact.state === 'bad-sample') {
       // Reported once for all files, at the name.
       if (wrong.size > 0) continue;
@@ -50,8 +51,12 @@ function notFound({ path, written, suggestion }: Pick<Report, 'path'> & Omit<Mis
   return { code: 'data-not-found', path, message: `there is no file or folder '${written}'${hint}`, replaceBy: suggestion };
 }
 
+/** The file of a folder, at the beginning of a message: "a.jsonl: ". */
+const place = ({ inFolder }: DataFact): string => (inFolder === undefined ? '' : `${inFolder}: `);
+
 /** One problem for all samples that share it, at the first of their lines. */
-function* badSampleProblems({ badSamples = [], isTruncated = false, full }: DataFact, path: Report['path']): Generator<Report> {
+function* badSampleProblems(fact: DataFact, path: Report['path']): Generator<Report> {
+  const { badSamples = [], isTruncated = false, full } = fact;
   const linesOf = new Map<string, number[]>();
   for (const { line, key, reason } of badSamples) {
     const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
@@ -63,7 +68,7 @@ function* badSampleProblems({ badSamples = [], isTruncated = false, full }: Data
     yield {
       code: 'bad-sample',
       path,
-      message: `line ${line}: ${message}${others === '' ? '' : `.${others}`}`,
+      message: `${place(fact)}line ${line}: ${message}${others === '' ? '' : `.${others}`}`,
       related: { file: full, line: line - 1, message },
     };
   }
