@@ -4,7 +4,7 @@ import { expect, inject, test } from 'vitest';
 import { zipEntries } from '../../support/files/zip-entries.ts';
 
 /** Maximum size of the package, which every user downloads with each update. The engine is installed separately. */
-const MAX_PACKAGE_BYTES = 3_000_000;
+const MAX_PACKAGE_BYTES = 3_200_000;
 
 const vsix = readFileSync(inject('vsix'));
 const sizes = new Map([...(await zipEntries(vsix))].map(([name, content]) => [name, content.length]));

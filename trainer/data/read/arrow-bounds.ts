@@ -2,7 +2,8 @@
  * Bounds on Arrow files. The library trusts the counts, lengths and offsets in a file, so one that claims more than it holds could keep a
  * process busy for hours, or fill its memory. Messages: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
  */
-import { type Data, Type as DataType, type RecordBatch } from 'apache-arrow';
+import type { Data, RecordBatch } from 'apache-arrow';
+import { Type as DataType } from 'apache-arrow/enum';
 import { Field } from 'apache-arrow/fb/field';
 import { KeyValue } from 'apache-arrow/fb/key-value';
 import { Message } from 'apache-arrow/fb/message';

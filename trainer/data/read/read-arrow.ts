@@ -3,7 +3,10 @@
  * random-access files (Feather), whose messages are read in order as well. Format: https://arrow.apache.org/docs/format/Columnar.html
  */
 import type { FileHandle } from 'node:fs/promises';
-import { type RecordBatch, RecordBatchReader, StructRow, Vector } from 'apache-arrow';
+import type { RecordBatch } from 'apache-arrow';
+import { RecordBatchReader } from 'apache-arrow/ipc/reader';
+import { StructRow } from 'apache-arrow/row/struct';
+import { Vector } from 'apache-arrow/vector';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { checkBatch, checkMessage } from './arrow-bounds.ts';

@@ -141,5 +141,5 @@ it('small data and unsupported files are read completely', async () => {
   });
   const file = writeData('a.jsonl', lines(classes));
   expect(await openLabeledInOrder({ ...settingsOf(file), lazyBytes: 10 ** 6 })).toBeUndefined();
-  await expect(opened(writeData('a.txt', 'text'))).rejects.toThrow('is not JSON Lines, a list of JSON, a table or Parquet');
+  await expect(opened(writeData('a.txt', 'text'))).rejects.toThrow('is not JSON Lines, a list of JSON, a table, Parquet or Arrow');
 });

@@ -300,7 +300,7 @@ describe('all samples are tokenized first', () => {
   const tiny = readFileSync(join(root, 'test/golden/tiny-tokenizer/tokenizer.json'), 'utf8');
   it.each([
     ['a.csv', 'instruction,instruction\nx,y\n', {}, 'has no usual header'],
-    ['a.txt', 'one text', {}, 'is not JSON Lines, a list of JSON, a table or Parquet'],
+    ['a.txt', 'one text', {}, 'is not JSON Lines, a list of JSON, a table, Parquet or Arrow'],
     ['a.json', lines(alpaca), {}, 'is JSON, but no list of objects'],
     ['a.jsonl', lines([{ text: 'x' }]), {}, 'samples of the format text'],
     ['a.jsonl', lines(alpaca), { settings: { trainedRoles: ['user'] } }, 'no answers are trained'],
