@@ -110,10 +110,13 @@ const ABOUT_DATA = new Set(['dataset_info.json', 'state.json', 'dataset_dict.jso
 /** True for results of `map` on a data set. */
 const isCache = (name: string): boolean => /^cache-.*\.arrow$/.test(name);
 
-/** Returns the names that are not data in a folder that `save_to_disk` wrote. */
+/** The name of a file that older data sets of the hub have next to their data. */
+const ABOUT_DATA_SETS = 'dataset_infos.json';
+
+/** Returns the names that are not data in a folder that `save_to_disk` wrote, or that was downloaded from the hub. */
 export function namesBesideData(names: readonly string[]): ReadonlySet<string> {
   const isSaved = names.includes('dataset_dict.json') || names.some(name => extname(name) === '.arrow');
-  return new Set(isSaved ? names.filter(name => ABOUT_DATA.has(name) || isCache(name)) : []);
+  return new Set(names.filter(name => name === ABOUT_DATA_SETS || (isSaved && (ABOUT_DATA.has(name) || isCache(name)))));
 }
 
 function extensionOf(name: string): DataExtension | undefined {

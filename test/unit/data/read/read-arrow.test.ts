@@ -48,6 +48,7 @@ describe('an Arrow file', () => {
     const folder = makeTemporaryFolder();
     mkdirSync(join(folder, 'train'));
     writeFileSync(join(folder, 'dataset_dict.json'), '{"splits": ["train"]}');
+    writeFileSync(join(folder, 'dataset_infos.json'), '{"default": {"features": {}}}');
     cpSync(saved, join(folder, 'train'), { recursive: true });
     expect(await valuesOf(folder)).toEqual(rows);
     cpSync(saved, join(folder, 'test'), { recursive: true });
