@@ -10,6 +10,9 @@ export interface DataRecord {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
+/** Maximum nesting of lists and objects in a record. The schema of a tool has about 20 levels; Python's reader stops at about a thousand. */
+export const MAX_NESTING = 200;
+
 export const dataFormats = ['preference', 'alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
 export type DataFormat = (typeof dataFormats)[number];
 /** The formats of a prompt; a pair of answers has a prompt of one of the other formats. */

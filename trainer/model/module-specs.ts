@@ -189,17 +189,12 @@ export const inParts = (module: ModuleSpec, ...forms: readonly Readonly<Record<s
  * Returns the module with the names that files may use for its parameters instead. @param name of the module there; if undefined, its own
  * @param isTransposed whether files store its weight as [in, out], under each name
  */
-export function underOtherName<Spec extends ModuleSpec>(module: Spec, name: string, isTransposed: boolean): Spec {
-  const formsOf = (spec: ParameterSpec, transposed: boolean): ParameterSpec => {
-    const other = name + spec.name.slice(module.name.length);
-    const forms: readonly StoredForm[] = transposed
+export const underOtherName = <Spec extends ModuleSpec>(module: Spec, name: string, isTransposed: boolean): Spec =>
+  inForms(module, name, (spec, other) =>
+    isTransposed && spec === module.weight
       ? [spec.name, other].map(each => ({ kind: 'matrix', name: each }))
-      : [{ kind: 'runs', parts: [{ name: other, begin: 0, rows: spec.shape[0] as number }] }];
-    return { ...spec, stack: { experts: 1, forms } };
-  };
-  const { weight, bias } = module;
-  return { ...module, weight: formsOf(weight, isTransposed), ...(bias && { bias: formsOf(bias, false) }) };
-}
+      : [{ kind: 'runs', parts: [{ name: other, begin: 0, rows: spec.shape[0] as number }] }],
+  );
 
 /** A tensor of a file, without its ending, or one of the equal parts into which it is divided. */
 export interface FilePart {
@@ -210,14 +205,21 @@ export interface FilePart {
 }
 
 /** Returns the module with another form that files may use for its parameters: a tensor with another name, or a part of one. */
-export function asPartOf<Spec extends ModuleSpec>(module: Spec, { name, of = 1, index = 0 }: FilePart): Spec {
-  const sliced = (spec: ParameterSpec): ParameterSpec => {
-    const rows = spec.shape[0] as number;
-    const form: StoredForm = { kind: 'slice', name: name + spec.name.slice(module.name.length), every: of * rows, begin: index * rows };
-    return { ...spec, stack: { experts: 1, forms: [form] } };
-  };
+export const asPartOf = <Spec extends ModuleSpec>(module: Spec, { name, of = 1, index = 0 }: FilePart): Spec =>
+  inForms(module, name, ({ shape: [rows = 1] }, other) => [{ kind: 'slice', name: other, every: of * rows, begin: index * rows }]);
+
+/** Returns the module with other forms of its parameters. @param formsOf receives the name of each in files that name the module so */
+function inForms<Spec extends ModuleSpec>(
+  module: Spec,
+  name: string,
+  formsOf: (spec: ParameterSpec, other: string) => readonly StoredForm[],
+): Spec {
+  const changed = (spec: ParameterSpec): ParameterSpec => ({
+    ...spec,
+    stack: { experts: 1, forms: formsOf(spec, name + spec.name.slice(module.name.length)) },
+  });
   const { weight, bias } = module;
-  return { ...module, weight: sliced(weight), ...(bias && { bias: sliced(bias) }) };
+  return { ...module, weight: changed(weight), ...(bias && { bias: changed(bias) }) };
 }
 
 /** True if files store the matrix as [in, out]. */

@@ -28,8 +28,9 @@ const classOf = (name: string): string => {
   const { architectures, architecture } = readRecord(join(golden, name, 'config.json'));
   return String(architectures ?? architecture);
 };
+const firstOfClass = new Set(new Map(all.toReversed().map(name => [classOf(name), name])).values());
 /** The first folder of each class, and those with a kind of layer of their own: planning without a memo is slow. */
-const folders = all.filter((name, i) => folderOfEachLayer.includes(name) || all.findIndex(other => classOf(other) === classOf(name)) === i);
+const folders = all.filter(name => folderOfEachLayer.includes(name) || firstOfClass.has(name));
 
 /** A memo that never finds anything. */
 const forgetful = { build: (params: Parameters<BuildMemo['build']>[0]) => new BuildMemo().build(params) };

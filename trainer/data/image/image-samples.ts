@@ -64,8 +64,10 @@ export interface ListedImages {
 
 const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
 
+/** Extensions of tables with a column of images. */
+const TABLES: readonly string[] = ['.parquet', '.arrow'];
 /** Extensions of files that hold many images. */
-const COLLECTIONS: readonly string[] = ['.bin', '.parquet', '.arrow'];
+const COLLECTIONS: readonly string[] = ['.bin', ...TABLES];
 
 /** True if a file may hold many images, judging by its name. */
 export const mayHoldImages = (name: string): boolean => COLLECTIONS.includes(path.extname(name).toLowerCase());
@@ -117,12 +119,12 @@ async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGen
   const folders = new Set(entries.filter(({ kind }) => kind === 'folder').map(({ name }) => name));
   checkOnePart(
     folder,
-    names.filter(name => folders.has(name) || /\.(bin|parquet|arrow)$/.test(name)),
+    names.filter(name => folders.has(name) || COLLECTIONS.includes(path.extname(name))),
   );
   for (const name of names) {
     const inner = path.join(folder, name);
     if (folders.has(name)) yield* imagesOfClass(inner, name);
-    else if (['.parquet', '.arrow'].includes(path.extname(name)) || isCifarBatch(name)) yield* imagesOfFile(inner, input);
+    else if (TABLES.includes(path.extname(name)) || isCifarBatch(name)) yield* imagesOfFile(inner, input);
   }
 }
 
@@ -207,11 +209,11 @@ async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerat
       advice: 'Name the folder of the images',
     });
   for await (const record of readRecords({ files: await listDataFiles([file]), textSplit: 'file', bytes: true }))
-    yield parquetImage(renameColumns(record, input.columns), input.labels);
+    yield imageOfRecord(renameColumns(record, input.columns), input.labels);
 }
 
 /** Reads an image as the hub stores it: a column `image` (or `img`) with `{bytes}`, and `label` (CIFAR-100 has `fine_label`). */
-function parquetImage(record: DataRecord, labels: readonly string[]): ImageSample {
+function imageOfRecord(record: DataRecord, labels: readonly string[]): ImageSample {
   const { value, file, line } = record;
   const held = value.image ?? value.img;
   const bytes = isRecord(held) && !(held instanceof Uint8Array) ? held.bytes : held;

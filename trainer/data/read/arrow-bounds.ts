@@ -13,13 +13,12 @@ import { Schema } from 'apache-arrow/fb/schema';
 import { Timestamp } from 'apache-arrow/fb/timestamp';
 import { Type } from 'apache-arrow/fb/type';
 import { ByteBuffer, Encoding } from 'flatbuffers';
+import { MAX_NESTING } from '../types.ts';
 
 /** Maximum size of a record batch, which is held as a whole; `datasets` writes batches of 1,000 rows. */
 const MAX_BATCH_BYTES = 2 ** 30;
 /** Maximum number of values in a record batch, including those of lists and fields: eight bytes each in memory. */
 const MAX_BATCH_VALUES = 100_000_000;
-/** Maximum nesting of lists and objects. */
-const MAX_NESTING = 200;
 
 /** The types that are read. */
 const READ: ReadonlySet<Type> = new Set([

@@ -17,6 +17,23 @@ export async function* readDataBlocks(file: string, blockBytes: number, maxBytes
   }
 }
 
+export interface DamagedFile {
+  readonly file: string;
+  /** The reason why it cannot be read. */
+  readonly cause: unknown;
+  readonly line?: number | undefined;
+  readonly advice?: string;
+}
+
+/** Returns the error for a file that cannot be read as its format. */
+export function damagedFile(
+  format: string,
+  { file, cause, line, advice = 'Write it again, or download it again' }: DamagedFile,
+): DataError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new DataError({ file, line, problem: `not a readable ${format} file (${reason})`, advice }, { cause });
+}
+
 function asDataError(error: unknown): never {
   if (!(error instanceof ReadRefusedError)) throw error;
   throw new DataError({ file: error.path, problem: error.what, advice: error.hint.replace(/\.$/, '') }, { cause: error });

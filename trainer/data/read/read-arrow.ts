@@ -2,15 +2,16 @@
  * Reads records of Arrow files, one record batch in memory at a time: streams, as `save_to_disk` of Hugging Face's datasets writes them, and
  * random-access files (Feather), whose messages are read in order as well. Format: https://arrow.apache.org/docs/format/Columnar.html
  */
-import type { FileHandle } from 'node:fs/promises';
 import type { RecordBatch } from 'apache-arrow';
 import { RecordBatchReader } from 'apache-arrow/ipc/reader';
 import { StructRow } from 'apache-arrow/row/struct';
 import { Vector } from 'apache-arrow/vector';
+import type { AsyncBuffer } from 'hyparquet';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { checkBatch, checkMessage } from './arrow-bounds.ts';
-import { openDataFile } from './data-file.ts';
+import { damagedFile, openDataFile } from './data-file.ts';
+import { bufferOf } from './read-parquet.ts';
 
 export interface ArrowReading {
   readonly limit: number;
@@ -31,6 +32,8 @@ const END = Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 /** Maximum size of a message without its values: a schema of ten thousand columns has about a megabyte. */
 const MAX_METADATA_BYTES = 16 * 2 ** 20;
 
+const ADVICE = 'Write it again, without compression and with plain columns, or as Parquet: data_set.to_parquet("train.parquet")';
+
 /**
  * Yields at most `limit` rows in order, with `line` counting from 1. 64-bit integers become numbers.
  * @throws DataError for a damaged file, and for types and compression that are not read
@@ -39,83 +42,70 @@ export async function* readArrow(file: string, { limit, bytes, onShare }: ArrowR
   const { handle, stats } = await openDataFile(file);
   let line = 0;
   try {
-    for await (const { batch, end } of batchesOf(handle, stats.size)) {
-      for (let row = 0; row < batch.numRows; row++) {
+    for await (const { batch, end } of batchesOf(bufferOf(handle, stats.size))) {
+      for (const value of recordsOf(batch, bytes)) {
         if (line >= limit) return;
-        yield { file, line: ++line, value: recordOf(batch, row, bytes) };
+        yield { file, line: ++line, value };
       }
       onShare?.(end / stats.size);
     }
   } catch (cause) {
-    throw cause instanceof DataError || isSystemError(cause) ? cause : damaged(file, cause, line);
+    if (cause instanceof DataError || isSystemError(cause)) throw cause;
+    throw damagedFile('Arrow', { file, cause, line: line > 0 ? line + 1 : undefined, advice: ADVICE });
   } finally {
     await handle.close();
   }
 }
 
-/** Yields the record batches of a file of `size` bytes, each with the position of its end. @throws Error that says what is wrong */
-async function* batchesOf(handle: FileHandle, size: number): AsyncGenerator<{ readonly batch: RecordBatch; readonly end: number }> {
+/** Yields the record batches of a file, each with the position of its end. @throws Error that says what is wrong */
+async function* batchesOf(file: AsyncBuffer): AsyncGenerator<{ readonly batch: RecordBatch; readonly end: number }> {
+  const size = file.byteLength;
   if (size < PREFIX_BYTES) throw new Error(`only ${size} bytes`);
-  const first = await readAt(handle, 0, PREFIX_BYTES);
-  const isRandomAccess = first.toString('latin1', 0, MAGIC.length) === MAGIC;
+  const read = async (at: number, length: number): Promise<Buffer> => Buffer.from(await file.slice(at, at + length));
+  const isRandomAccess = (await read(0, PREFIX_BYTES)).toString('latin1', 0, MAGIC.length) === MAGIC;
   let schema: Buffer | undefined;
   for (let at = isRandomAccess ? PREFIX_BYTES : 0; at < size; ) {
-    const prefix = await readAt(handle, at, PREFIX_BYTES);
+    const prefix = await read(at, PREFIX_BYTES);
     if (prefix.readUInt32LE(0) !== CONTINUATION) throw new Error(`no message of Arrow is at byte ${at}`);
     const length = prefix.readUInt32LE(4);
     // What follows in a random-access file repeats the positions of the messages.
     if (length === 0) return;
     if (length > MAX_METADATA_BYTES) throw new Error(`a description of ${length} bytes, expected at most ${MAX_METADATA_BYTES}`);
-    const { kind, bodyBytes } = checkMessage(await readAt(handle, at + PREFIX_BYTES, length));
-    const message = await readAt(handle, at, PREFIX_BYTES + length + bodyBytes);
-    at += message.length;
-    if (kind === 'schema') schema = message;
+    const metadata = await read(at + PREFIX_BYTES, length);
+    const { kind, bodyBytes } = checkMessage(metadata);
+    const message = [prefix, metadata, await read(at + PREFIX_BYTES + length, bodyBytes)];
+    at += PREFIX_BYTES + length + bodyBytes;
+    if (kind === 'schema') schema = Buffer.concat(message);
     else if (schema === undefined) throw new Error('a record batch comes before the schema');
-    else yield { batch: decode(schema, message), end: at };
+    else yield { batch: decode(Buffer.concat([schema, ...message, END])), end: at };
   }
   if (schema === undefined) throw new Error('it has no schema');
 }
 
-function decode(schema: Buffer, message: Buffer): RecordBatch {
-  const [batch] = RecordBatchReader.from(Buffer.concat([schema, message, END]));
+/** Decodes a stream of one record batch. */
+function decode(stream: Buffer): RecordBatch {
+  const [batch] = RecordBatchReader.from(stream);
   if (batch === undefined) throw new Error('a record batch is empty');
   checkBatch(batch);
   return batch;
 }
 
-async function readAt(handle: FileHandle, at: number, length: number): Promise<Buffer> {
-  const { size } = await handle.stat();
-  if (at + length > size) throw new Error(`it ends at byte ${size}, within a message of ${length} bytes at byte ${at}`);
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, at);
-  if (bytesRead < length) throw new Error('it was cut short while it was being read');
-  return buffer;
+function* recordsOf(batch: RecordBatch, bytes: boolean): Generator<Record<string, unknown>> {
+  const columns = batch.schema.fields.map(({ name }, i) => [name, batch.getChildAt(i)] as const);
+  for (let row = 0; row < batch.numRows; row++)
+    yield Object.fromEntries(columns.map(([name, column]) => [name, plain(column?.get(row), bytes)]));
 }
 
-function recordOf(batch: RecordBatch, row: number, bytes: boolean): Record<string, unknown> {
-  return Object.fromEntries(batch.schema.fields.map(({ name }, i) => [name, plain(batch.getChildAt(i)?.get(row), bytes)]));
-}
+const utf8 = new TextDecoder();
 
 /** Converts values of the library recursively: rows to objects, vectors to lists, 64-bit integers to numbers. */
 function plain(value: unknown, bytes: boolean): unknown {
   if (typeof value === 'bigint') return Number(value);
   // A copy: a view would keep its whole batch in memory.
-  if (value instanceof Uint8Array) return bytes ? value.slice() : new TextDecoder().decode(value);
+  if (value instanceof Uint8Array) return bytes ? value.slice() : utf8.decode(value);
   if (value instanceof Vector) return Array.from(value, each => plain(each, bytes));
   if (value instanceof StructRow) return Object.fromEntries(Object.entries(value.toJSON()).map(([key, each]) => [key, plain(each, bytes)]));
   return value;
 }
 
 const isSystemError = (cause: unknown): boolean => cause instanceof Error && 'syscall' in cause;
-
-function damaged(file: string, cause: unknown, rows: number): DataError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new DataError(
-    {
-      file,
-      line: rows > 0 ? rows + 1 : undefined,
-      problem: `not a readable Arrow file (${reason})`,
-      advice: 'Write it again, without compression and with plain columns, or as Parquet: data_set.to_parquet("train.parquet")',
-    },
-    { cause },
-  );
-}

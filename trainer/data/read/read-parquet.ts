@@ -4,7 +4,7 @@ import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet'
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
-import { openDataFile } from './data-file.ts';
+import { damagedFile, openDataFile } from './data-file.ts';
 import {
   boundedCompressors,
   checkedFooter,
@@ -171,13 +171,7 @@ function checkColumns(metadata: FileMetaData): void {
 const leavesOf = ({ children, path }: SchemaTree): string[] => (children.length > 0 ? children.flatMap(leavesOf) : [path.join('.')]);
 
 /** The error for a file that cannot be read as Parquet. */
-export function damaged(file: string, cause: unknown, line?: number): DataError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new DataError(
-    { file, line, problem: `not a readable Parquet file (${reason})`, advice: 'Write it again, or download it again' },
-    { cause },
-  );
-}
+export const damaged = (file: string, cause: unknown, line?: number): DataError => damagedFile('Parquet', { file, cause, line });
 
 /** Converts BigInt values to numbers, recursively: labels are 64-bit integers in most files. */
 function plain(value: unknown): unknown {

@@ -3,7 +3,7 @@ import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
 import { taggedExtensions } from '../../protocol/data-extensions.ts';
 import { DataError, describeValue } from '../data-error.ts';
-import type { DataRecord } from '../types.ts';
+import { type DataRecord, MAX_NESTING } from '../types.ts';
 import { holdsSeveralValues, JsonLayoutError, jsonElements, MAX_ELEMENT_CHARACTERS } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
 import type { ArrowReading } from './read-arrow.ts';
@@ -137,9 +137,6 @@ function layoutError(file: string, { kind, line }: JsonLayoutError): DataError {
     advice: 'Check that the brackets and quotes of the sample that starts on this line are closed',
   });
 }
-
-/** Maximum nesting of lists and objects. The schema of a tool has about 20 levels; Python's reader stops at about a thousand. */
-const MAX_NESTING = 200;
 
 function isDeeper(value: unknown, most: number): boolean {
   if (typeof value !== 'object' || value === null) return false;

@@ -9,8 +9,8 @@ import { elementAt, required, valueFor } from '../../../narrow.ts';
 import type { AttentionMask } from '../../layer/attention/attention.ts';
 import { withinDistance } from '../../layer/attention/local-mask.ts';
 import { addPositions, addPositionsAt } from '../../layer/positions/learned.ts';
-import { type Positions, rescaleLength, ropeFrequencies, ropeFrequenciesAt } from '../../layer/positions/rope-scaling.ts';
-import { rotaryTables, rotaryTablesAt } from '../../layer/positions/rotary.ts';
+import { type Positions, rescaleLength, ropeFrequenciesAt, rotaryTablesOf } from '../../layer/positions/rope-scaling.ts';
+import { rotaryTablesAt } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
@@ -142,10 +142,7 @@ function rotaryInputs(
   const longest = (): Node =>
     (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
   const inputOf = (own: Positions): RotaryInput => {
-    const { features, theta, scaling, factor } = own;
-    const tables = at
-      ? rotaryTablesAt(graph, ropeFrequenciesAt(graph, own, longest), at, factor)
-      : rotaryTables(graph, ropeFrequencies(features, theta, scaling, tokens), tokens, factor);
+    const tables = at ? rotaryTablesAt(graph, ropeFrequenciesAt(graph, own, longest), at, own.factor) : rotaryTablesOf(graph, own, tokens);
     return { tables, growth: growthOf(graph, own, tokens, at) };
   };
   const known = new Map([...new Set(positions)].map(own => [own, own && inputOf(own)]));

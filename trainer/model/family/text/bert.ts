@@ -8,8 +8,7 @@ import { dimensions } from '../../../graph/types.ts';
 import { elementAt } from '../../../narrow.ts';
 import { type BiasBuckets, biasBuckets, biasScores, rowsByDistance } from '../../layer/attention/relative-attention.ts';
 import { paddingMask, selfAttention } from '../../layer/attention/self-attention.ts';
-import { type Positions, ropeFrequencies } from '../../layer/positions/rope-scaling.ts';
-import { type RotaryTables, rotaryTables } from '../../layer/positions/rotary.ts';
+import { type Positions, rotaryTablesOf } from '../../layer/positions/rope-scaling.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
 import { embeddingSpec, type ModuleSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
@@ -77,7 +76,7 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, relativ
   const { graph } = tracer;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const mask = paddingMask(graph, inputs.seen);
-  const rotary = config.rotary && tablesOf(tracer, config.rotary.positions, tokens);
+  const rotary = config.rotary && rotaryTablesOf(graph, config.rotary.positions, tokens);
   const scores = relative && config.relative && positionScores(tracer, relative, config.relative, tokens);
   let x = embedText(tracer, inputs, embedding, config);
   for (const block of run) {
@@ -97,9 +96,6 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, relativ
   }
   return x;
 }
-
-const tablesOf = ({ graph }: Tracer, { features, theta, scaling, factor }: Positions, tokens: number): RotaryTables =>
-  rotaryTables(graph, ropeFrequencies(features, theta, scaling), tokens, factor);
 
 /** The biases of all pairs of tokens, [1, heads, tokens, tokens]. */
 function positionScores(tracer: Tracer, table: ModuleSpec, buckets: BiasBuckets, tokens: number): Node {

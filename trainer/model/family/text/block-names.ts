@@ -48,13 +48,13 @@ function rotaryBlock(prefix: string, block: number, inFiles: BlockNames['inFiles
   };
 }
 
+/** The parts of a tensor that joins queries, keys and values. */
+const joined = (name: string) => ({ q: { name, of: 3, index: 0 }, k: { name, of: 3, index: 1 }, v: { name, of: 3, index: 2 } });
+
 export function nomicBertBlock(prefix: string, block: number): BlockNames {
   const at = `${prefix}encoder.layers.${block}`;
-  const joined = (index: number) => ({ name: `${at}.attn.Wqkv`, of: 3, index });
   return rotaryBlock(prefix, block, {
-    q: joined(0),
-    k: joined(1),
-    v: joined(2),
+    ...joined(`${at}.attn.Wqkv`),
     o: { name: `${at}.attn.out_proj` },
     attentionNorm: { name: `${at}.norm1` },
     gate: { name: `${at}.mlp.fc12` },
@@ -66,12 +66,9 @@ export function nomicBertBlock(prefix: string, block: number): BlockNames {
 
 export function gteBlock(prefix: string, block: number): BlockNames {
   const at = `${prefix}encoder.layer.${block}`;
-  const joined = (index: number) => ({ name: `${at}.attention.qkv_proj`, of: 3, index });
   const gated = (index: number) => ({ name: `${at}.mlp.up_gate_proj`, of: 2, index });
   return rotaryBlock(prefix, block, {
-    q: joined(0),
-    k: joined(1),
-    v: joined(2),
+    ...joined(`${at}.attention.qkv_proj`),
     o: { name: `${at}.attention.o_proj` },
     attentionNorm: { name: `${at}.attn_ln` },
     up: gated(0),

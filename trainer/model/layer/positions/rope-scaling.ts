@@ -1,5 +1,6 @@
 /** How fast each pair of features rotates, and how the frequencies are stretched for texts longer than in pretraining (`rope_type`). */
 import type { Graph, Node } from '../../../graph/graph.ts';
+import { type RotaryTables, rotaryTables } from './rotary.ts';
 
 /** `rope_type` and its parameters, as in config.json. */
 export type RopeScaling =
@@ -44,6 +45,10 @@ export interface Positions {
   /** Queries are multiplied by 1 + beta · ln(1 + ⌊position / span⌋). */
   readonly growth?: { readonly beta: number; readonly span: number };
 }
+
+/** Tables for the positions 0 … tokens − 1 of a text. */
+export const rotaryTablesOf = (graph: Graph, { features, theta, scaling, factor }: Positions, tokens: number): RotaryTables =>
+  rotaryTables(graph, ropeFrequencies(features, theta, scaling, tokens), tokens, factor);
 
 /** The length beyond which the frequencies of a text change; undefined if they do not depend on the length. */
 export const rescaleLength = ({ scaling }: Positions): number | undefined =>
