@@ -55,17 +55,18 @@ export interface RemoteFile {
 /** Number of bytes that hold the metadata of a file with few row groups; longer metadata takes a second request. */
 const TAIL_BYTES = 2 ** 13;
 
-/** Reads the metadata of files. @throws DataError if one is not a Parquet file; errors of a source */
+/** Reads the metadata of files. @throws DataError if one is not a Parquet file; errors of a source; of several, that of the first file */
 export async function openRemote(sources: readonly RangedSource[]): Promise<RemoteFile[]> {
   const files: RemoteFile[] = [];
+  const open = async (source: RangedSource): Promise<RemoteFile> => ({
+    source,
+    footer: await readFooter(source.path, await withTail(source)),
+  });
   for (let at = 0; at < sources.length; at += FILES_AT_ONCE)
-    files.push(
-      ...(await Promise.all(
-        sources
-          .slice(at, at + FILES_AT_ONCE)
-          .map(async source => ({ source, footer: await readFooter(source.path, await withTail(source)) })),
-      )),
-    );
+    for (const opened of await Promise.allSettled(sources.slice(at, at + FILES_AT_ONCE).map(open))) {
+      if (opened.status === 'rejected') throw opened.reason;
+      files.push(opened.value);
+    }
   return files;
 }
 
