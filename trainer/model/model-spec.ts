@@ -5,6 +5,7 @@ import type { Pooling } from '../protocol/pooling.ts';
 import type { AttentionMask } from './layer/attention/attention.ts';
 import type { ModuleSpec, ParameterSpec } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
+import type { VisionInput } from './vision/vision-encoder.ts';
 
 /** The parts of any model that methods, targets, weights, adapters, memory estimates and coverage need. */
 export interface Model {
@@ -30,6 +31,8 @@ export interface TokenInputs {
   readonly length?: Node;
   /** [batch, tokens]: 1 for real tokens, 0 for padding. By default, padding comes after the text, where no token attends to it. */
   readonly seen?: Node;
+  /** The images in the text; by default, there are none. */
+  readonly images?: ImageInputs;
   /**
    * Lets a decoder store keys [batch, kvHeads, tokens, headDim] and values [batch, kvHeads, tokens, valueDim] in a cache, and attend to the
    * whole cache.
@@ -37,6 +40,21 @@ export interface TokenInputs {
   readonly cache?: (layer: number, k: Node, v: Node) => { readonly k: Node; readonly v: Node };
   /** With `cache`, lets blocks with a recurrent state continue a text; without it, `positions` show where a text begins in a row. */
   readonly states?: StateCache;
+}
+
+/** Vectors of images that take the places of tokens. */
+export interface ImageInputs {
+  /** [sets, batch, tokens, hiddenSize], one set more than `VisionInput.deepstack`; any finite numbers where no image is. */
+  readonly vectors: Node;
+  /** [batch, tokens]: true where a vector takes the place of a token. */
+  readonly isImage: Node;
+  /**
+   * int32 [3, batch, tokens], for models with positions in two dimensions: time, row and column of each token. `TokenInputs.positions` still
+   * counts tokens.
+   */
+  readonly grid?: Node;
+  /** int32 [batch, tokens]: the number of the image that a token belongs to, from 1; 0 for text. For models that attend within images. */
+  readonly groups?: Node;
 }
 
 /** The shape of a block's recurrent state. */
@@ -97,6 +115,8 @@ export interface CausalModel extends Model {
    * of a shorter text then becomes useless.
    */
   readonly ropeRescaling?: { readonly length: number; readonly isReread: boolean } | undefined;
+  /** How images enter the text; undefined for a model that reads none. */
+  readonly vision?: VisionInput | undefined;
   /** Final hidden states, [batch · tokens, hiddenSize]. */
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }
