@@ -1,4 +1,5 @@
 /** The values that flow through the data pipeline: record → pieces → example → row → batch. */
+import type { SampleImage } from './vision/sample-image.ts';
 
 /** One sample as it is in the file. */
 export interface DataRecord {
@@ -8,6 +9,8 @@ export interface DataRecord {
   /** Index in a JSON list, from 0; one line may hold many records. */
   readonly element?: number;
   readonly value: Readonly<Record<string, unknown>>;
+  /** The images of the sample in the order of its text, once they are opened. */
+  readonly images?: readonly SampleImage[];
 }
 
 /** Maximum nesting of lists and objects in a record. The schema of a tool has about 20 levels; Python's reader stops at about a thousand. */
@@ -21,7 +24,7 @@ export type PromptFormat = Exclude<DataFormat, 'preference'>;
 /** A turn of a chat with every field of the data (`tool_calls`, `reasoning_content`, `name` …). */
 export interface ChatMessage {
   readonly role: string;
-  /** A string or a list of text parts; missing in a turn that consists of tool calls. */
+  /** A string, or a list of parts: texts and images; missing in a turn that consists of tool calls. */
   readonly content?: unknown;
   readonly [field: string]: unknown;
 }
@@ -118,6 +121,8 @@ export interface TokenSequence {
    * roles do not count.
    */
   readonly answers?: readonly number[];
+  /** The images whose tokens it has, in their order. */
+  readonly images?: readonly SampleImage[];
 }
 
 /** Number of steps of the weights of turns from 0 to 1. */

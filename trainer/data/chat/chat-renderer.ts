@@ -2,7 +2,8 @@
 
 import { type ChatTemplate, createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { isRecord } from '../../narrow.ts';
-import type { ChatMessage, ChatRenderer } from '../types.ts';
+import type { ChatMessage, ChatRenderer, RenderedChat } from '../types.ts';
+import { imagesIn, isPlacedImage, type SampleImage } from '../vision/sample-image.ts';
 
 export interface TemplateSource {
   /** A Jinja template; undefined if the model has none. */
@@ -13,11 +14,13 @@ export interface TemplateSource {
 /**
  * The renderer of a tokenizer's template, or undefined if there is no template.
  * @param now the time, for templates that write the date
+ * @param placeholder the text by which the template marks the place of an image, if the model reads images
  * @throws ChatTemplateError if the template does not parse
  */
 export function chatRendererOf(
   { chatTemplate: source, specialTokens }: TemplateSource,
   now?: (() => Date) | undefined,
+  placeholder?: string | undefined,
 ): ChatRenderer | undefined {
   if (source === undefined) return undefined;
   const template = createChatTemplate({ template: source, specialTokens, now });
@@ -27,18 +30,41 @@ export function chatRendererOf(
     marksGeneration: template.marksGeneration,
     // Names come from the data, so this looks them up instead of building a regular expression from them.
     mentions: field => words.has(field) || (/\W/.test(field) && source.includes(field)),
-    render: ({ messages, tools, documents, variables }, { addGenerationPrompt }) =>
-      template.renderMarked(
-        messages.map(message => inForm(message, forms)),
-        { addGenerationPrompt, tools, documents, variables },
-      ),
+    render({ messages, tools, documents, variables }, { addGenerationPrompt }) {
+      const written = messages.map(message => inForm(message, forms));
+      const rendered = template.renderMarked(written, { addGenerationPrompt, tools, documents, variables });
+      return placeholder === undefined ? rendered : withImageTexts(rendered, imagesIn(messages), placeholder);
+    },
   };
+}
+
+/**
+ * Replaces the placeholder of each image by the text that the image becomes.
+ * @throws TypeError if the text has more or fewer placeholders than the chat has images
+ */
+function withImageTexts({ text, generated }: RenderedChat, images: readonly SampleImage[], placeholder: string): RenderedChat {
+  const pieces = text.split(placeholder);
+  const places = pieces.length - 1;
+  if (places !== images.length)
+    throw new TypeError(
+      `${images.length} images, but the text that the model's chat template makes of the chat has ${places} times ${placeholder}, which stands for an image`,
+    );
+  if (places === 0) return { text, generated };
+  const shifts: { readonly from: number; readonly by: number }[] = [];
+  let [whole, from] = [pieces[0] ?? '', 0];
+  for (const [i, image] of images.entries()) {
+    from += (pieces[i] ?? '').length + placeholder.length;
+    shifts.push({ from, by: image.text.length - placeholder.length });
+    whole += image.text + (pieces[i + 1] ?? '');
+  }
+  const moved = (at: number): number => shifts.reduce((sum, shift) => (at >= shift.from ? sum + shift.by : sum), at);
+  return { text: whole, generated: generated.map(([start, end]) => [moved(start), moved(end)] as const) };
 }
 
 /** The forms that a template reads. Data in another form is converted, so that nothing is rendered as a quoted list or string. */
 interface TemplateForms {
-  /** Content as a list of text parts. */
-  readonly contentParts: boolean;
+  /** Content as text, as a list of parts, or as either. */
+  readonly content: 'text' | 'parts' | 'either';
   /** Arguments of a tool call as an object, as JSON text, or as either. */
   readonly toolArguments: 'object' | 'text' | 'either';
 }
@@ -58,22 +84,25 @@ function templateForms(template: ChatTemplate): TemplateForms {
       return undefined;
     }
   };
-  const plain = rendered(user('Hi'));
+  const [plain, parts] = [rendered(user('Hi')), rendered(user([{ type: 'text', text: 'Hi' }]))];
   const [object, text] = [{ a: 1 }, '{"a": 1}'].map(given => rendered(user('Hi'), call(given)));
   return {
-    contentParts: plain !== undefined && plain === rendered(user([{ type: 'text', text: 'Hi' }])),
+    content: plain !== undefined && plain === parts ? 'either' : parts?.includes('Hi') && !plain?.includes('Hi') ? 'parts' : 'text',
     toolArguments: object === undefined && text !== undefined ? 'text' : object !== undefined && object === text ? 'either' : 'object',
   };
 }
 
 function inForm(message: ChatMessage, forms: TemplateForms): ChatMessage {
   const { content, tool_calls: calls } = message;
-  const joins = Array.isArray(content) && !forms.contentParts;
+  const joins = Array.isArray(content) && forms.content === 'text';
+  if (joins && content.some(isPlacedImage)) throw new TypeError("the model's chat template takes no images");
+  const splits = typeof content === 'string' && forms.content === 'parts';
   const { toolArguments } = forms;
   const changes = Array.isArray(calls) && toolArguments !== 'either';
   return {
     ...message,
     ...(joins && { content: textOfContent(content) }),
+    ...(splits && { content: [{ type: 'text', text: content }] }),
     ...(changes && { tool_calls: calls.map(each => withArguments(each, toolArguments)) }),
   };
 }

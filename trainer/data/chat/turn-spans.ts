@@ -4,6 +4,7 @@ import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
 import { commonEnd, commonStart } from '../tool-calls/marks.ts';
 import type { ChatMessage, Conversation } from '../types.ts';
+import { isPlacedImage } from '../vision/sample-image.ts';
 import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, checkTurn } from './check-chat.ts';
 import { MARK, render, type Span } from './render-chat.ts';
@@ -123,7 +124,7 @@ const endOfText = (chat: Conversation, whole: string, index: number, settings: C
 const textWith = (chat: Conversation, settings: ChatText): string => render(chat, chat.messages.length, false, settings).text;
 
 const withMarkedStart = (chat: Conversation, index: number): Conversation =>
-  withMessage(chat, index, message => ({ ...message, content: MARK + textOfContent(message.content) }));
+  withMessage(chat, index, message => ({ ...message, content: marked(message.content, text => MARK + text) }));
 
 const withMarkedEnd = (chat: Conversation, index: number): Conversation => withMessage(chat, index, withMark);
 
@@ -144,8 +145,18 @@ function textBeforeTurn(chat: Conversation, count: number, settings: ChatText): 
 /** The message with a mark at the end of its content: in its last call, or in its text. */
 function withMark(message: ChatMessage): ChatMessage {
   const { content, tool_calls: calls } = message;
-  if (!Array.isArray(calls)) return { ...message, content: textOfContent(content).trimEnd() + MARK };
+  if (!Array.isArray(calls)) return { ...message, content: marked(content, text => text.trimEnd() + MARK) };
   return { ...message, tool_calls: calls.map((call, i) => (i === calls.length - 1 ? withMarkedArguments(call) : call)) };
+}
+
+/** The content with a mark in its text; images stay in their places before, between and after the texts. */
+function marked(content: unknown, mark: (text: string) => string): unknown {
+  if (!Array.isArray(content) || !content.some(isPlacedImage)) return mark(textOfContent(content));
+  const texts = content.flatMap((part, i) => (isPlacedImage(part) ? [] : [i]));
+  // A mark at the start belongs to the first text, and one at the end to the last.
+  const at = mark('x').startsWith(MARK) ? texts[0] : texts.at(-1);
+  if (at === undefined) return [...content, { type: 'text', text: mark('') }];
+  return content.map((part: unknown, i) => (i === at ? { ...(isRecord(part) && part), text: mark(textOfContent([part])) } : part));
 }
 
 function withMarkedArguments(call: unknown): unknown {

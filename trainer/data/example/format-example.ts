@@ -2,11 +2,13 @@
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { type ContextPart, withoutReasoning } from '../chat/context-parts.ts';
+import { textOfContent } from '../chat/chat-renderer.ts';
 import { chatPieces, type TurnChoice } from '../chat/format-chat.ts';
 import { DataError } from '../data-error.ts';
 import { readConversation, refuseTools, toolsOf } from '../read/read-conversation.ts';
 import { fieldError, labelName, optionalText, requiredText } from '../read/record-fields.ts';
 import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from '../types.ts';
+import { questionOf } from '../vision/image-parts.ts';
 
 export interface FormatSettings extends TurnChoice {
   readonly format: DataFormat;
@@ -99,7 +101,7 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
     const input = optionalText(record, 'input');
     const output = requiredText(record, 'output');
     const system = optionalText(record, 'system');
-    if (usesChat(record, settings, true)) return chatOf(record, alpacaTurns({ instruction, input, system }), output, input);
+    if (usesChat(record, settings, true)) return chatOf(record, withImagesOf(record, alpacaTurns({ instruction, input, system })), output, input);
     // With `chat: false`, the template is not known yet.
     if (settings.chat !== false) refuseTools(record);
     return { kind: 'answer', prompt: alpacaPrompt(instruction, input), flexible: input, answer: output };
@@ -113,7 +115,7 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
   prompt_completion(record, settings) {
     const prompt = requiredText(record, 'prompt');
     const answer = requiredText(record, 'completion');
-    if (usesChat(record, settings, false)) return chatOf(record, [{ role: 'user', content: prompt }], answer, prompt);
+    if (usesChat(record, settings, hasImages(record))) return chatOf(record, withImagesOf(record, [{ role: 'user', content: prompt }]), answer, prompt);
     refuseTools(record);
     return { kind: 'answer', prompt, flexible: prompt, answer };
   },
@@ -124,10 +126,19 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
     const text = requiredText(record, 'text');
     const label = labelName(record, 'label', settings.labels);
     const prompt = fillPrompt(settings, text);
-    if (usesChat(record, settings, true)) return { ...chatOf(record, [{ role: 'user', content: prompt }], label, text), label };
+    const turns = () => withImagesOf(record, [{ role: 'user', content: prompt }]);
+    if (usesChat(record, settings, true)) return { ...chatOf(record, turns(), label, text), label };
     return { kind: 'answer', prompt, flexible: text, answer: ` ${label}`, label };
   },
 };
+
+const hasImages = ({ images = [] }: DataRecord): boolean => images.length > 0;
+
+/** The turns of a prompt, with the images of the record in the question. */
+const withImagesOf = (record: DataRecord, turns: readonly ChatMessage[]): readonly ChatMessage[] =>
+  hasImages(record)
+    ? turns.map(turn => (turn.role === 'user' ? { ...turn, content: questionOf(record, 'images', textOfContent(turn.content)) } : turn))
+    : turns;
 
 function chatOf(record: DataRecord, prompt: readonly ChatMessage[], answer: string, flexible: string): ReadSample & { kind: 'chat' } {
   return { kind: 'chat', chat: { ...toolsOf(record), messages: [...prompt, { role: 'assistant', content: answer }] }, flexible };
@@ -135,6 +146,13 @@ function chatOf(record: DataRecord, prompt: readonly ChatMessage[], answer: stri
 
 /** The pieces of a sample with only answers trained. @throws DataError for a chat that the template refuses */
 function written(record: DataRecord, sample: ReadSample, settings: FormatSettings): FormattedExample {
+  if (sample.kind !== 'chat' && hasImages(record))
+    throw fieldError(
+      record,
+      'images',
+      'images next to plain text, into which only a chat template can write them',
+      'Take an instruction-tuned model with a chat template',
+    );
   if (sample.kind === 'text') return { pieces: [{ text: sample.text, train: true }], chat: false };
   const labeled = sample.label !== undefined && { label: sample.label };
   if (sample.kind === 'answer') return { pieces: promptPieces(sample.prompt, sample.flexible, sample.answer), chat: false, ...labeled };

@@ -33,8 +33,11 @@ export type TokenizeResult =
 
 const ENDS_EARLIER = 'end after an earlier answer, because the next one does not fit into max_length';
 
-/** no_target: the sample has no trained token. cut_off: no trained token is left after cutting it to length. */
-export type DropReason = 'no_target' | 'cut_off';
+/**
+ * no_target: the sample has no trained token. cut_off: no trained token is left after cutting it to length. cut_image: it would end within
+ * an image.
+ */
+export type DropReason = 'no_target' | 'cut_off' | 'cut_image';
 
 /** Number of characters that are first encoded per required token of a long stretch; more are read if this gives too few tokens. */
 const CHARACTERS_PER_TOKEN = 4;

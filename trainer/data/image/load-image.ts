@@ -82,17 +82,20 @@ export function checkPixels({ width, height }: Sides, verb: string): void {
 /** The error for an unreadable image, whatever the library or the file system reported. */
 export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
   if (error instanceof DataError) return error;
-  // The library may split one message into several lines, repeat some, and end where a reason would follow.
-  const lines = messageOf(error)
-    .split('\n')
-    .map(text => text.trim());
-  const reason = [...new Set(lines)].join(' ').replace(/[\s:.]+$/, '');
   return new DataError({
     file,
     line,
-    problem: `the image does not decode: ${reason}`,
+    problem: `the image does not decode: ${reasonOf(error)}`,
     advice: 'Remove or replace it, or set data: bad_images: skip',
   });
+}
+
+/** The reason in one line: the library may split a message into several, repeat some, and end where a reason would follow. */
+export function reasonOf(error: unknown): string {
+  const lines = messageOf(error)
+    .split('\n')
+    .map(text => text.trim());
+  return [...new Set(lines)].join(' ').replace(/[\s:.]+$/, '');
 }
 
 /** The transformation of an image: crop, resize, window, mirror. */

@@ -13,6 +13,8 @@ import type { TokenizeSettings, Truncation } from '../example/tokenize-example.t
 import { tokenizeExample } from '../example/tokenize-example.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
 import type { TextSplit } from '../read/read-text.ts';
+import { withOpenedImages } from '../vision/opened-images.ts';
+import type { ImageReading } from '../vision/sample-image.ts';
 import { summarizeColumns } from '../shown/data-report.ts';
 import { ColumnBuilder } from '../tokens/column-builder.ts';
 import { type DatasetTarget, inMemory, type MadeDataset, type OpenedDataset } from '../tokens/dataset-target.ts';
@@ -66,6 +68,8 @@ export interface LoadDatasetInput {
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Present if large data may be tokenized in threads and its tokens kept on disk. */
   readonly large?: LargeData;
+  /** Present if the images of the data are read. Such data is tokenized here, whatever its size. */
+  readonly images?: ImageReading | undefined;
 }
 
 export interface LoadProgress {
@@ -94,7 +98,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const files = await listDataFiles(input.paths);
   const { settings, maxLength } = input;
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const large = input.large && totalBytes >= input.large.minBytes ? input.large : undefined;
+  const large = input.large && !input.images && totalBytes >= input.large.minBytes ? input.large : undefined;
   const fingerprint = large && (await fingerprintOf({ settings: deciding(settings), maxLength }, large, files));
   const cache = fingerprint && large && (await openTokenCache(large, fingerprint.key, totalBytes));
   return loadFiles({ ...input, large, totalBytes }, files, cache);
@@ -127,7 +131,7 @@ export interface OpenedForTokenizing extends OpenedRecords {
   readonly recordSettings: RecordSettings;
 }
 
-interface ToOpen extends Pick<LoadDatasetInput, 'settings' | 'maxLength'> {
+interface ToOpen extends Pick<LoadDatasetInput, 'settings' | 'maxLength' | 'images'> {
   readonly files: readonly DataFile[];
   /** Whether only some samples are shown: all records are then read for their labels only if a prompt lists them. */
   readonly isShown?: boolean;
@@ -135,11 +139,11 @@ interface ToOpen extends Pick<LoadDatasetInput, 'settings' | 'maxLength'> {
 
 /** @throws DataError if the first sample has no known format */
 export async function openForTokenizing(
-  { files, settings, maxLength, isShown = false }: ToOpen,
+  { files, settings, maxLength, images, isShown = false }: ToOpen,
   problems: DataProblems,
   onBytes?: (bytes: number) => void,
 ): Promise<OpenedForTokenizing> {
-  const open = () => openRecords(files, settings, problems, onBytes);
+  const open = () => openRecords(files, { ...settings, bytes: images !== undefined }, problems, onBytes);
   let opened = await open();
   const { format } = opened.detected;
   let labels = format === 'text_label' ? settings.labels : [];
@@ -168,11 +172,11 @@ export interface TokenizeInput extends LoadDatasetInput {
 }
 
 async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], target: DatasetTarget): Promise<MadeDataset> {
-  const { settings, maxLength, totalBytes } = input;
+  const { settings, maxLength, images, totalBytes } = input;
   const problems = new DataProblems();
   let bytes = 0;
   const { records, detected, labels, recordSettings } = await openForTokenizing(
-    { files, settings, maxLength },
+    { files, settings, maxLength, images },
     problems,
     done => (bytes = done),
   );
@@ -182,7 +186,8 @@ async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], t
   let [read, truncated] = [0, 0];
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
-  const drawn = drawStream(records, { count, seed }, seen => (drawnFrom = seen));
+  const all = drawStream(records, { count, seed }, seen => (drawnFrom = seen));
+  const drawn = images ? withOpenedImages(all, { format: detected.format, images, problems }) : all;
   const report = () => input.onProgress?.({ read, kept: columns.length, tokens: columns.tokens, bytes, totalBytes });
   for await (const { records, made } of tokenizeBatches(inBatches(drawn), recordSettings, input)) {
     read += records.length;
@@ -222,13 +227,13 @@ async function tokenizeFiles(input: TokenizeInput, files: readonly DataFile[], t
 function tokenizeBatches(
   batches: AsyncIterable<readonly DataRecord[]>,
   settings: RecordSettings,
-  { large, tokenizer, chatRenderer }: LoadDatasetInput,
+  { large, tokenizer, chatRenderer, images }: LoadDatasetInput,
 ): AsyncIterable<MadeBatch> {
   if (large && large.threads > 1 && existsSync(large.threadFile)) {
     const data = { tokenizer: large.tokenizer, now: large.now.getTime(), settings };
     return tokenizeInThreads(batches, { count: large.threads, file: large.threadFile, data });
   }
-  const tokenize = recordTokenizer(settings, { tokenizer, chatRenderer });
+  const tokenize = recordTokenizer(settings, { tokenizer, chatRenderer, images });
   return (async function* () {
     for await (const records of batches) yield { records, made: tokenize(records) };
   })();

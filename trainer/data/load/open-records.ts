@@ -11,6 +11,8 @@ export interface RecordsSettings {
   readonly format: DataFormat | 'auto';
   readonly columns: ColumnNames;
   readonly textSplit: TextSplit;
+  /** Whether binary columns stay bytes; if left out, they are read as text. */
+  readonly bytes?: boolean;
 }
 
 export interface OpenedRecords {
@@ -25,8 +27,8 @@ export async function openRecords(
   problems: DataProblems,
   onBytes?: (bytes: number) => void,
 ): Promise<OpenedRecords> {
-  const { format, columns } = settings;
-  const source = readRecords({ files, textSplit: settings.textSplit, onProblem: problem => problems.add(problem), onBytes });
+  const { format, columns, bytes } = settings;
+  const source = readRecords({ files, textSplit: settings.textSplit, ...(bytes && { bytes }), onProblem: problem => problems.add(problem), onBytes });
   const start = await source.next();
   if (start.done === true) {
     problems.end();

@@ -5,6 +5,7 @@ import { isRecord } from '../../narrow.ts';
 import { describeValue } from '../data-error.ts';
 import { functionOf } from '../tool-calls/function-of.ts';
 import { type ChatMessage, type Conversation, type DataRecord, WEIGHT_STEPS } from '../types.ts';
+import { isPlacedImage } from '../vision/sample-image.ts';
 import { fieldError } from './record-fields.ts';
 
 /** Role names of other tools (ShareGPT, LLaMA-Factory). */
@@ -154,15 +155,19 @@ function checkContent(record: DataRecord, path: string, content: unknown): void 
   for (const [i, part] of content.entries()) {
     const type = isRecord(part) ? part.type : undefined;
     if (isRecord(part) && type === 'text' && typeof part.text === 'string') continue;
+    if (isPlacedImage(part)) continue;
     const what = typeof type === 'string' ? `a part of type "${type}"` : describeValue(part);
     throw fieldError(
       record,
       `${path}[${i}]`,
       `${what}, expected { type: text, text: … }`,
-      'Only text can be trained on; remove other parts',
+      type === 'image' || type === 'image_url' ? IMAGES_UNREAD : 'Only text and images can be trained on; remove other parts',
     );
   }
 }
+
+const IMAGES_UNREAD =
+  'Images are read for models that see them, by the task causal_lm, if the first sample of the data has one; otherwise remove the part';
 
 const hasText = (content: unknown): boolean =>
   typeof content === 'string'

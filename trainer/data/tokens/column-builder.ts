@@ -1,5 +1,5 @@
 /** Collects the properties of each sample in growing typed arrays while data is read. */
-import type { DataRecord } from '../types.ts';
+import type { DataRecord, Example } from '../types.ts';
 import type { ExampleColumns } from './example-store.ts';
 import type { TokenizedRecords } from './tokenize-records.ts';
 
@@ -65,6 +65,7 @@ export class ColumnBuilder {
   /** Document numbers for files that are listed more than once; in other files, the parts of a document are consecutive. */
   private readonly repeated = new Map<string, number>();
   private readonly twice: ReadonlySet<string>;
+  private readonly images: Array<Example['images']> = [];
   private nextDocument = 0;
   private largestId = 0;
   tokens = 0;
@@ -96,6 +97,8 @@ export class ColumnBuilder {
       this.elements.push(element ?? -1);
       this.labels.push(label === undefined ? -1 : this.labelNames.place(label));
       this.documents.push(document);
+      const images = made.images?.[sample];
+      if (images) this.images[this.length - 1] = images;
       this.tokens += length;
     }
     this.largestId = Math.max(this.largestId, made.largestId);
@@ -123,6 +126,7 @@ export class ColumnBuilder {
       fileNames: this.fileNames.list,
       labelNames: this.labelNames.list,
       largestId: this.largestId,
+      ...(this.images.length > 0 && { images: this.images }),
     };
   }
 }

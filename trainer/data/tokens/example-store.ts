@@ -55,6 +55,8 @@ export interface ExampleColumns {
   readonly fileNames: readonly string[];
   readonly labelNames: readonly string[];
   readonly largestId: number;
+  /** [samples] the images of each sample; left out if none has any. They are never in a file of tokens. */
+  readonly images?: ReadonlyArray<Example['images']> | undefined;
 }
 
 export const TARGET_BIT = 0x80000000;
@@ -100,6 +102,7 @@ export function createExamples(columns: ExampleColumns, tokens: PackedTokens, ah
       line: columns.lines[index] as number,
       ...(element >= 0 && { element }),
       ...labelOf(columns, index),
+      ...(columns.images?.[index] && { images: columns.images[index] }),
     };
   };
   const part = (places: Int32Array): Examples => {

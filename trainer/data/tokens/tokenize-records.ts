@@ -6,6 +6,7 @@ import { type FormatSettings, formatExample } from '../example/format-example.ts
 import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../example/tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
+import type { ImageReading, SampleImage } from '../vision/sample-image.ts';
 import { ANSWER_BIT, TARGET_BIT, weightBits } from './example-store.ts';
 
 /** Settings for turning records into samples; can be sent to a thread. */
@@ -26,6 +27,8 @@ export interface TokenizedRecords {
   /** [samples] index of the sample's record among the given records. */
   readonly records: Int32Array;
   readonly labels: ReadonlyArray<string | undefined>;
+  /** [samples] the images of each sample; left out if no sample has any. */
+  readonly images?: ReadonlyArray<TokenSequence['images']> | undefined;
   readonly largestId: number;
   /** Number of records that were cut to length; `dropped` and `notes` count records by reason and by remark. */
   readonly truncated: number;
@@ -47,10 +50,18 @@ export interface MadeOfRecord {
   readonly notes: readonly string[];
 }
 
+/** What turns text into tokens. */
+export interface TextTools {
+  readonly tokenizer: TextTokenizer;
+  readonly chatRenderer?: ChatRenderer | undefined;
+  /** Present if records have their images. */
+  readonly images?: Pick<ImageReading, 'imageToken'> | undefined;
+}
+
 /** Returns a function that makes the samples of a record. @throws DataError from that function */
 export function sampleTokenizer(
   { formatting: settings, maxLength, truncation }: RecordSettings,
-  { tokenizer, chatRenderer }: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },
+  { tokenizer, chatRenderer, images }: TextTools,
 ): (record: DataRecord) => MadeOfRecord {
   const formatting: FormatSettings = { ...settings, chatRenderer };
   // Nothing is kept after the last target, so an end token that is not trained is not written.
@@ -69,18 +80,32 @@ export function sampleTokenizer(
     const result = tokenizeExample(formatted, tokenizing, { file, line });
     if (result.kind === 'dropped') return { sequences: [], dropped: result.reason, truncated: false, label, notes };
     const found = [...notes, ...(result.notes ?? [])];
-    return { sequences: chunkSequence(result.sequence, maxLength), truncated: result.truncated, label, notes: found };
+    const made = { truncated: result.truncated, label, notes: found };
+    if (!record.images || !images) return { ...made, sequences: chunkSequence(result.sequence, maxLength) };
+    const kept = wholeImages(result.sequence, record.images, images);
+    if (kept === undefined) return { ...made, sequences: [], dropped: 'cut_image' };
+    return { ...made, sequences: [{ ...result.sequence, images: kept }] };
   };
+}
+
+/** The images whose tokens a sequence has; undefined if it ends within one. */
+function wholeImages(
+  { ids }: TokenSequence,
+  images: readonly SampleImage[],
+  { imageToken }: Pick<ImageReading, 'imageToken'>,
+): readonly SampleImage[] | undefined {
+  let left = 0;
+  for (const id of ids) if (id === imageToken) left++;
+  let count = 0;
+  while (left > 0 && count < images.length) left -= images[count++]?.vectors ?? 0;
+  return left === 0 ? images.slice(0, count) : undefined;
 }
 
 /**
  * Returns a function that tokenizes records.
  * @throws DataError from that function, for a problem that does not belong to a single record
  */
-export function recordTokenizer(
-  settings: RecordSettings,
-  tools: { readonly tokenizer: TextTokenizer; readonly chatRenderer?: ChatRenderer | undefined },
-): TokenizeRecords {
+export function recordTokenizer(settings: RecordSettings, tools: TextTools): TokenizeRecords {
   const tokenize = sampleTokenizer(settings, tools);
   return records => {
     const made = new MadeSamples();
@@ -101,6 +126,7 @@ export class MadeSamples {
   private readonly targets: number[] = [];
   private readonly records: number[] = [];
   private readonly labels: Array<string | undefined> = [];
+  private readonly images: Array<TokenSequence['images']> = [];
   private readonly dropped: Record<string, number> = {};
   private readonly notes: Record<string, number> = {};
   private readonly problems: DataProblem[] = [];
@@ -137,6 +163,7 @@ export class MadeSamples {
     this.targets.push(countTargets(sequence));
     this.records.push(record);
     this.labels.push(label);
+    this.images.push(sequence.images);
   }
 
   end(): TokenizedRecords {
@@ -149,6 +176,7 @@ export class MadeSamples {
     }
     const { labels, largestId, truncated, dropped, notes, problems } = this;
     const [targets, records] = [Int32Array.from(this.targets), Int32Array.from(this.records)];
-    return { tokens, lengths, targets, records, labels, largestId, truncated, dropped, notes, problems };
+    const images = this.images.some(own => own !== undefined) ? this.images : undefined;
+    return { ...(images && { images }), tokens, lengths, targets, records, labels, largestId, truncated, dropped, notes, problems };
   }
 }

@@ -1,0 +1,109 @@
+/** Opens the images of records: their sizes decide how long the text of a sample is, so they are known before it is tokenized. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeDurably } from '../../files/durable-file.ts';
+import { isRecord } from '../../narrow.ts';
+import { DataError, describeValue } from '../data-error.ts';
+import { checkPixels, DECODE, reasonOf, sharpLibrary } from '../image/load-image.ts';
+import { openDataFile } from '../read/data-file.ts';
+import { fieldError } from '../read/record-fields.ts';
+import type { DataFormat, DataRecord } from '../types.ts';
+import { imagesNamedIn, type NamedImage, withImages } from './image-parts.ts';
+import type { ImageReading, SampleImage } from './sample-image.ts';
+
+/** The maximum size of an encoded image: larger than any photograph. */
+const MAX_BYTES = 256 * 2 ** 20;
+/** The maximum number of images of one sample; more do not fit into the text of any model. */
+const MAX_IMAGES = 512;
+/** The size of the pieces of a large file that identify it, at its beginning, middle and end. */
+const PIECE_BYTES = 2 ** 16;
+const WHOLE_BYTES = 2 ** 20;
+
+/** The record with its images opened and in place. @throws DataError (file, line, key) for an image that cannot be used */
+export async function attachImages(record: DataRecord, format: DataFormat, reading: ImageReading): Promise<DataRecord> {
+  const named = imagesNamedIn(record, format);
+  if (named.length === 0) return record;
+  if (named.length > MAX_IMAGES)
+    throw fieldError(record, 'images', `${named.length} images, at most ${MAX_IMAGES} of a sample are read`, 'Split the sample');
+  return withImages(record, format, await Promise.all(named.map(one => openImage(record, one, reading))));
+}
+
+async function openImage(record: DataRecord, named: NamedImage, reading: ImageReading): Promise<SampleImage> {
+  const fail = (problem: string, advice: string): DataError => fieldError(record, named.key, problem, advice);
+  try {
+    const bytes = bytesOf(named.given);
+    const { file, key } = bytes ? await spool(bytes, reading.folder) : await fileOf(record, named, fail);
+    const sharp = await sharpLibrary();
+    const found = await sharp(file, DECODE).metadata();
+    checkPixels(found, 'has');
+    // Orientations from 5 on are turned by a quarter.
+    const isTurned = (found.orientation ?? 1) >= 5;
+    const size = isTurned ? { width: found.height, height: found.width } : { width: found.width, height: found.height };
+    return { path: file, key, ...size, ...reading.textOf(size) };
+  } catch (error) {
+    if (error instanceof DataError && error.place.line !== undefined) throw error;
+    throw fail(`an image that cannot be used: ${reasonOf(error)}`, 'Replace the image, or remove the sample');
+  }
+}
+
+const DATA_URL = /^data:image\/[\w.+-]+;base64,/;
+
+/** The bytes of an image inside the data; undefined if the data names a file. */
+function bytesOf(given: unknown): Uint8Array | undefined {
+  if (given instanceof Uint8Array) return given;
+  if (typeof given === 'string') return DATA_URL.test(given) ? Buffer.from(given.slice(given.indexOf(',') + 1), 'base64') : undefined;
+  return isRecord(given) ? bytesOf(given.bytes ?? given.url ?? undefined) : undefined;
+}
+
+type Fail = (problem: string, advice: string) => DataError;
+
+async function fileOf(
+  record: DataRecord,
+  { given }: NamedImage,
+  fail: Fail,
+): Promise<{ readonly file: string; readonly key: string }> {
+  const name = isRecord(given) ? (given.path ?? given.url) : given;
+  if (typeof name !== 'string' || name === '')
+    throw fail(`${describeValue(name)}, expected the path of an image`, 'Name the file of the image');
+  if (/^https?:/i.test(name)) throw fail(`the address ${name.slice(0, 100)}`, 'Download the image, and name its file: training reads no web pages');
+  const written = name.startsWith('file:') ? fileURLToPath(name) : name;
+  const file = path.resolve(path.dirname(record.file), written);
+  if (!existsSync(file)) throw fail(`no file ${file}`, 'Check the path: it is relative to the folder of the data file');
+  return { file, key: await keyOfFile(file) };
+}
+
+/** A hash of the size and the bytes; of pieces of a large file. */
+async function keyOfFile(file: string): Promise<string> {
+  const { handle, stats } = await openDataFile(file);
+  try {
+    const { size } = stats;
+    if (size > MAX_BYTES) throw new Error(`it has ${size} bytes; at most ${MAX_BYTES} are read`);
+    const hash = createHash('sha256').update(`${size}:`);
+    const length = size <= WHOLE_BYTES ? size : PIECE_BYTES;
+    const starts = size <= WHOLE_BYTES ? [0] : [0, Math.floor((size - length) / 2), size - length];
+    const piece = new Uint8Array(length);
+    for (const start of starts) {
+      const { bytesRead } = await handle.read(piece, 0, length, start);
+      hash.update(piece.subarray(0, bytesRead));
+    }
+    return hash.digest('hex').slice(0, KEY_DIGITS);
+  } finally {
+    await handle.close();
+  }
+}
+
+const KEY_DIGITS = 32;
+
+/** Keeps bytes from inside the data in a file of their own, named by their content. */
+async function spool(bytes: Uint8Array, folder: string): Promise<{ readonly file: string; readonly key: string }> {
+  if (bytes.length > MAX_BYTES) throw new Error(`it has ${bytes.length} bytes; at most ${MAX_BYTES} are read`);
+  const key = createHash('sha256').update(`${bytes.length}:`).update(bytes).digest('hex').slice(0, KEY_DIGITS);
+  const file = path.join(folder, `${key}.image`);
+  if (existsSync(file)) return { file, key };
+  await mkdir(folder, { recursive: true });
+  await writeDurably(file, handle => handle.writeFile(bytes));
+  return { file, key };
+}
