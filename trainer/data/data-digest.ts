@@ -19,6 +19,7 @@ export interface DigestSample {
   readonly file: string;
   readonly line?: number;
   readonly content?: number;
+  readonly images?: ReadonlyArray<{ readonly key: string }>;
 }
 
 export interface DataDigest {
@@ -30,11 +31,11 @@ export interface DataDigest {
 export function digestSamples(samples: Iterable<DigestSample>): string {
   let [value, count] = [0, 0];
   const contents: Array<number | null> = [];
-  for (const { ids, train, weights, secondAt, tags = [], names = [], label, target, file, line, content } of samples) {
+  for (const { ids, train, weights, secondAt, tags = [], names = [], label, target, file, line, content, images = [] } of samples) {
     count++;
     if (content !== undefined) contents[count - 1] = content;
     const place = ids === undefined ? [basename(file), line] : [ids.length, secondAt];
-    value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags, ...names])), value);
+    value = checksum(Buffer.from(JSON.stringify([...place, label, target, ...tags, ...names, ...images.map(({ key }) => key)])), value);
     if (ids) value = checksum(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), value);
     if (train) value = checksum(train, value);
     if (weights) value = checksum(new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength), value);

@@ -13,12 +13,14 @@ import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import { HOSTED_FROM } from '../model/hosted-weights.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
+import type { VisionEncoder } from '../model/vision/vision-encoder.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import { isHubName } from '../protocol/hub-name.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import type { JobScope, RecipeScope } from './job-scope.ts';
+import { openVision } from './open-vision.ts';
 import { yieldingEngine } from './yielding-engine.ts';
 
 /** A model with its files: enough to read data for it. */
@@ -40,6 +42,8 @@ interface Reads {
   readonly tokenizer: Tokenizer;
   /** Present if the model has a chat template. */
   readonly chatRenderer?: ChatRenderer;
+  /** Present if the model reads images. */
+  readonly vision?: VisionEncoder | undefined;
 }
 
 /** A model that reads text. */
@@ -132,7 +136,8 @@ export async function openBase(scope: RecipeScope, now?: () => Date, devices?: n
 /** Adds the model's own tokenizer. @throws ModelFileError if it has none */
 export async function withTokenizer<B extends BaseFiles>(base: B): Promise<B & Reads> {
   const tokenizer = await base.folder.loadTokenizer();
-  return { ...base, tokenizer, chatRenderer: chatRendererOf(tokenizer, base.now) };
+  const vision = await openVision(base.folder, base.model);
+  return { ...base, tokenizer, vision, chatRenderer: chatRendererOf(tokenizer, base.now, vision?.placeholder) };
 }
 
 /** Calls `use` and returns its result, then closes the weights. */

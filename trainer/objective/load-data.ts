@@ -18,6 +18,7 @@ import { splitExamples } from '../data/split.ts';
 import type { Examples } from '../data/tokens/example-store.ts';
 import type { LargeData } from '../data/tokens/large-data.ts';
 import type { Example } from '../data/types.ts';
+import type { ImageReading } from '../data/vision/sample-image.ts';
 import type { Job } from '../job/job.ts';
 import type { TextBase } from '../job/open-base.ts';
 import type { AnyModel, CausalModel } from '../model/model-spec.ts';
@@ -41,6 +42,8 @@ export interface RunData {
 
 export interface LoadDataParams extends ReadParams {
   readonly base: TextBase<CausalModel>;
+  /** Present if the images of samples are read. */
+  readonly images?: ImageReading | undefined;
 }
 
 /** @throws RunError 'no-data' if the recipe names no training data; DataError for malformed data */
@@ -89,6 +92,7 @@ export async function loadPart(params: LoadDataParams, files: readonly string[],
       maxLength: recipe.max_length,
       maxPositions: base.model.maxPositions,
       onProgress: tokenizeProgress(job),
+      images: params.images,
       ...(params.isBrief !== true && { large: largeData(params) }),
     }),
   );

@@ -37,6 +37,10 @@ export interface InOrderParams extends LoadDataParams {
 export async function loadInOrder(params: InOrderParams): Promise<InOrderData | undefined> {
   const { recipe, batching } = params;
   if (batching === 1 || batching === 2 || recipe.data.train.length === 0) return undefined;
+  if (params.images) {
+    logTokenizesFirst(params, 'the samples have images, whose sizes decide their lengths');
+    return undefined;
+  }
   const opened = await open(params);
   if (opened === undefined) return undefined;
   if ('reason' in opened) {

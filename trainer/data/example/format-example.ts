@@ -1,8 +1,8 @@
 /** Turns a record into pieces of text, each trained or not, with one function per format. */
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { type ContextPart, withoutReasoning } from '../chat/context-parts.ts';
 import { textOfContent } from '../chat/chat-renderer.ts';
+import { type ContextPart, withoutReasoning } from '../chat/context-parts.ts';
 import { chatPieces, type TurnChoice } from '../chat/format-chat.ts';
 import { DataError } from '../data-error.ts';
 import { readConversation, refuseTools, toolsOf } from '../read/read-conversation.ts';
@@ -101,7 +101,8 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
     const input = optionalText(record, 'input');
     const output = requiredText(record, 'output');
     const system = optionalText(record, 'system');
-    if (usesChat(record, settings, true)) return chatOf(record, withImagesOf(record, alpacaTurns({ instruction, input, system })), output, input);
+    if (usesChat(record, settings, true))
+      return chatOf(record, withImagesOf(record, alpacaTurns({ instruction, input, system })), output, input);
     // With `chat: false`, the template is not known yet.
     if (settings.chat !== false) refuseTools(record);
     return { kind: 'answer', prompt: alpacaPrompt(instruction, input), flexible: input, answer: output };
@@ -115,7 +116,8 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
   prompt_completion(record, settings) {
     const prompt = requiredText(record, 'prompt');
     const answer = requiredText(record, 'completion');
-    if (usesChat(record, settings, hasImages(record))) return chatOf(record, withImagesOf(record, [{ role: 'user', content: prompt }]), answer, prompt);
+    if (usesChat(record, settings, hasImages(record)))
+      return chatOf(record, withImagesOf(record, [{ role: 'user', content: prompt }]), answer, prompt);
     refuseTools(record);
     return { kind: 'answer', prompt, flexible: prompt, answer };
   },

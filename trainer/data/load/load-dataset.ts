@@ -13,8 +13,6 @@ import type { TokenizeSettings, Truncation } from '../example/tokenize-example.t
 import { tokenizeExample } from '../example/tokenize-example.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
 import type { TextSplit } from '../read/read-text.ts';
-import { withOpenedImages } from '../vision/opened-images.ts';
-import type { ImageReading } from '../vision/sample-image.ts';
 import { summarizeColumns } from '../shown/data-report.ts';
 import { ColumnBuilder } from '../tokens/column-builder.ts';
 import { type DatasetTarget, inMemory, type MadeDataset, type OpenedDataset } from '../tokens/dataset-target.ts';
@@ -24,6 +22,8 @@ import { openTokenCache, type TokenCache } from '../tokens/token-cache.ts';
 import { type RecordSettings, recordTokenizer } from '../tokens/tokenize-records.ts';
 import { type MadeBatch, tokenizeInThreads } from '../tokens/tokenize-threads.ts';
 import type { ChatRenderer, DataFormat, DataRecord, TextTokenizer } from '../types.ts';
+import { withOpenedImages } from '../vision/opened-images.ts';
+import type { ImageReading } from '../vision/sample-image.ts';
 import { labelsOf, type OpenedRecords, openRecords } from './open-records.ts';
 
 /**

@@ -28,7 +28,13 @@ export async function openRecords(
   onBytes?: (bytes: number) => void,
 ): Promise<OpenedRecords> {
   const { format, columns, bytes } = settings;
-  const source = readRecords({ files, textSplit: settings.textSplit, ...(bytes && { bytes }), onProblem: problem => problems.add(problem), onBytes });
+  const source = readRecords({
+    files,
+    textSplit: settings.textSplit,
+    ...(bytes && { bytes }),
+    onProblem: problem => problems.add(problem),
+    onBytes,
+  });
   const start = await source.next();
   if (start.done === true) {
     problems.end();

@@ -9,6 +9,7 @@ import { openRecords } from '../load/open-records.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import { type DataFormat, type DataRecord, type TokenSequence, WEIGHT_STEPS } from '../types.ts';
+import { withOpenedImages } from '../vision/opened-images.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
@@ -19,14 +20,16 @@ export type ShowTextsInput = Omit<LoadDatasetInput, 'onProgress' | 'large'> & {
 /** @throws DataError if there is no sample, or the first one has no known format */
 export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleToShow> {
   checkMaxLength(input.maxLength, input.maxPositions);
-  const { settings, maxLength, tokenizer } = input;
+  const { settings, maxLength, tokenizer, images } = input;
   const files = await listDataFiles(input.paths);
   const problems = new ShownProblems();
-  const { records, detected, recordSettings } = await openForTokenizing({ files, settings, maxLength, isShown: true }, problems);
+  const { records, detected, recordSettings } = await openForTokenizing({ files, settings, maxLength, images, isShown: true }, problems);
   input.onFormat?.(detected.format, detected.reason);
   const make = sampleTokenizer(recordSettings, input);
   const makeWhole = sampleTokenizer({ ...recordSettings, truncation: 'end', maxLength: maxLength + MORE_TOKENS }, input);
-  yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
+  const drawn = drawStream(records, drawOf(settings));
+  const shownRecords = images ? withOpenedImages(drawn, { format: detected.format, images, problems }) : drawn;
+  yield* samplesToShow(shownRecords, problems, {
     placeOf: record => record,
     show: record => {
       const { sequences, dropped, truncated, label, notes } = make(record);
@@ -92,6 +95,7 @@ const NOTHING: TokenSequence = { ids: new Int32Array(0), train: new Uint8Array(0
 const DROPPED: Readonly<Record<string, string>> = {
   no_target: 'It has nothing to learn: no answer, or none that is trained.',
   cut_off: 'Cut to max_length, it has nothing left to learn.',
+  cut_image: 'Cut to max_length, it would end within an image: raise max_length, or make the image smaller.',
 };
 
 const drawOf = ({ maxSamples: count, seed }: ShowTextsInput['settings']) => ({ count, seed });

@@ -60,15 +60,12 @@ function bytesOf(given: unknown): Uint8Array | undefined {
 
 type Fail = (problem: string, advice: string) => DataError;
 
-async function fileOf(
-  record: DataRecord,
-  { given }: NamedImage,
-  fail: Fail,
-): Promise<{ readonly file: string; readonly key: string }> {
+async function fileOf(record: DataRecord, { given }: NamedImage, fail: Fail): Promise<{ readonly file: string; readonly key: string }> {
   const name = isRecord(given) ? (given.path ?? given.url) : given;
   if (typeof name !== 'string' || name === '')
     throw fail(`${describeValue(name)}, expected the path of an image`, 'Name the file of the image');
-  if (/^https?:/i.test(name)) throw fail(`the address ${name.slice(0, 100)}`, 'Download the image, and name its file: training reads no web pages');
+  if (/^https?:/i.test(name))
+    throw fail(`the address ${name.slice(0, 100)}`, 'Download the image, and name its file: training reads no web pages');
   const written = name.startsWith('file:') ? fileURLToPath(name) : name;
   const file = path.resolve(path.dirname(record.file), written);
   if (!existsSync(file)) throw fail(`no file ${file}`, 'Check the path: it is relative to the folder of the data file');

@@ -1,8 +1,8 @@
 /** The pixels that an encoder of images reads: decoded, resized as Pillow does, cut and scaled. */
 import type { Sharp } from 'sharp';
 import { DataError } from '../data-error.ts';
-import { DECODE, reasonOf, sharpLibrary } from '../image/load-image.ts';
 import { type Kernel, resample, type Sides } from '../image/image-resample.ts';
+import { DECODE, reasonOf, sharpLibrary } from '../image/load-image.ts';
 import type { SampleImage } from './sample-image.ts';
 
 export interface View {
@@ -61,7 +61,8 @@ const rgb = (image: Sharp): Sharp => image.removeAlpha().toColourspace('srgb').r
 
 async function resized({ data, width, height }: Bytes, to: Sides, kernel: Kernel): Promise<Bytes> {
   if (width === to.width && height === to.height) return { data, width, height };
-  if (to.width > width || to.height > height) return { data: resample({ data, from: { width, height }, to, channels: CHANNELS, kernel }), ...to };
+  if (to.width > width || to.height > height)
+    return { data: resample({ data, from: { width, height }, to, channels: CHANNELS, kernel }), ...to };
   const sharp = await sharpLibrary();
   const image = sharp(data, { raw: { width, height, channels: CHANNELS }, limitInputPixels: false });
   return { data: await image.resize(to.width, to.height, { fit: 'fill', kernel }).raw().toBuffer(), ...to };

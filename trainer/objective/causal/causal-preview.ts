@@ -11,7 +11,7 @@ import { countTargets, type Example } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { type PreviewData, partOf } from '../data-preview.ts';
 import { datasetSettings, loadTrainingData } from '../load-data.ts';
-import { causalModelFor } from './causal-setup.ts';
+import { causalModelFor, imagesOfData } from './causal-setup.ts';
 
 export const previewCausal: PreviewData = async params => {
   const { recipe } = params;
@@ -19,15 +19,16 @@ export const previewCausal: PreviewData = async params => {
   const base = await withTokenizer({ ...params.base, model });
   const { tokenizer, chatRenderer } = base;
   const { max_length: maxLength } = recipe;
+  const images = await imagesOfData(params, base);
   return {
     async *samples(part, onFormat) {
       const { paths, maxSamples } = partOf(params, part);
       const labels = part === 'eval' && recipe.data.labels.length === 0 ? await trainLabels() : undefined;
       const settings = { ...datasetSettings(params, labels), maxSamples };
-      yield* showTexts({ paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: model.maxPositions, onFormat });
+      yield* showTexts({ paths, settings, tokenizer, chatRenderer, maxLength, maxPositions: model.maxPositions, images, onFormat });
     },
     async load() {
-      const { train, held } = await loadTrainingData({ ...params, base });
+      const { train, held } = await loadTrainingData({ ...params, base, images });
       const plan = train.length > 0 ? planBatches(train.sizes, trainBatchSettings(recipe)) : undefined;
       return { train: loadedPart(train, factsOf, plan), held: loadedPart(held, factsOf) };
     },
@@ -48,7 +49,8 @@ export const previewCausal: PreviewData = async params => {
 };
 
 function factsOf(example: Example): SampleFacts {
-  const { ids, train, file, line, label } = example;
+  const { ids, train, file, line, label, images = [] } = example;
+  const pictures = images.map(({ key }) => key);
   const targets = countTargets(example);
   return {
     file,
@@ -57,8 +59,8 @@ function factsOf(example: Example): SampleFacts {
     tokens: ids.length,
     targets,
     labels: label === undefined ? [] : [label],
-    input: identityOf(inputOf(example)),
-    whole: identityOf(ids, train),
+    input: identityOf(inputOf(example), ...pictures),
+    whole: identityOf(ids, train, ...pictures),
     isEmpty: targets <= 1,
   };
 }

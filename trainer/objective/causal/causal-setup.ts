@@ -1,14 +1,20 @@
 /** The task causal_lm: tokenized samples in batches of few shapes, with the next-token loss. */
+import path from 'node:path';
 
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
-import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
+import { type BatchSource, type TokenBatch, type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
 import { planInOrder } from '../../data/batch/plan-in-order.ts';
 import { digestSamples } from '../../data/data-digest.ts';
+import { dataBringsImages } from '../../data/vision/data-brings-images.ts';
+import type { ImageReading, SampleImage } from '../../data/vision/sample-image.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
+import { encodeImages } from '../../vision/encode-images.ts';
+import { imageSource } from '../../vision/image-feeds.ts';
+import { imageReadingOf } from '../../vision/image-reading.ts';
 import { loadHeldData, loadTrainingData, type RunData } from '../load-data.ts';
 import { loadInOrder } from '../load-in-order.ts';
 import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskSetup } from '../task-setup.ts';
@@ -26,7 +32,7 @@ export function causalModelFor({ recipe, base: { model } }: Pick<ReadParams, 're
 }
 
 /** Sets up a language model. Samples are tokenized on demand if their order allows it. */
-export const setUpCausal: SetUpTask = (params, part) => setUpTexts(params, part, { isLazy: true });
+export const setUpCausal: SetUpTask = (params, part) => setUpTexts(params, part, { isLazy: true, readsImages: true });
 
 /** The setup of a task that writes texts, with the data behind its samples. */
 export interface TextSetup extends TaskSetup {
@@ -40,21 +46,49 @@ export interface TextOptions {
   readonly scoresLabels?: boolean;
   /** True if training samples may be tokenized on demand; false by default. */
   readonly isLazy?: boolean;
+  /** True if the images of samples are read; false by default. */
+  readonly readsImages?: boolean;
+}
+
+/** Makes the batches of a plan. @param packed as the recipe has it if left out */
+export type MakeSource = (
+  plan: TokenSourceParams['plan'],
+  sequences: TokenSourceParams['sequences'],
+  packed?: boolean,
+) => BatchSource<TokenBatch>;
+
+/** How images are read; undefined if the model reads none, or the data has none. */
+export async function imagesOfData({ recipe, context }: ReadParams, base: TextBase<CausalModel>): Promise<ImageReading | undefined> {
+  const reading = imageReadingOf(base, context.cacheDir);
+  if (reading === undefined) return undefined;
+  const paths = [...recipe.data.train, ...recipe.data.eval].map(file => path.resolve(context.baseDir, file));
+  return (await dataBringsImages(paths, recipe.data.columns)) ? reading : undefined;
+}
+
+function* imagesIn({ train, held }: RunData): Generator<SampleImage> {
+  for (const part of [train, held]) for (const { images = [] } of part) yield* images;
 }
 
 export async function setUpTexts(
   params: SetUpParams,
   part: 'train' | 'held',
-  { scoresLabels = true, isLazy = false }: TextOptions = {},
+  { scoresLabels = true, isLazy = false, readsImages = false }: TextOptions = {},
 ): Promise<TextSetup> {
   const { recipe } = params;
   const model = causalModelFor(params);
   const base = await withTokenizer({ ...params.base, model });
-  const loading = { ...params, base };
+  const images = readsImages ? await imagesOfData(params, base) : undefined;
+  const loading = { ...params, base, images };
   const inOrder = isLazy && part === 'train' ? await loadInOrder(loading) : undefined;
   const data = inOrder ?? (part === 'train' ? await loadTrainingData(loading) : await loadHeldData(loading));
+  const vectors =
+    images && base.vision ? await encodeImages(params, { ...params.base, model, vision: base.vision }, imagesIn(data)) : undefined;
   const padId = padIdOf(base);
   const labels = data.labels.map(({ name }) => name);
+  const source: MakeSource = (plan, sequences, packed = recipe.packing) => {
+    const tokens = tokenSource({ plan, sequences, padId, packed });
+    return vectors ? imageSource({ source: tokens, sequences, model, vectors }) : tokens;
+  };
   const evaluator =
     data.held.length > 0
       ? tokenEvaluator({
@@ -64,17 +98,16 @@ export async function setUpTexts(
           packing: recipe.packing,
           maxPositions: model.maxPositions,
           seed: recipe.seed,
-          padId,
+          source,
         })
       : undefined;
-  const source = (plan: TokenSourceParams['plan'], sequences: TokenSourceParams['sequences']) =>
-    tokenSource({ plan, sequences, padId, packed: recipe.packing });
   return {
     model,
     data,
     base,
     task: causalTask(model, {
       packed: recipe.packing,
+      images: vectors !== undefined,
       labelTokens: evaluator?.scoring?.kind === 'begin' ? evaluator.scoring.tokens : undefined,
     }),
     labels,

@@ -6,6 +6,7 @@ import { headLogits } from '../../model/layer/loss/head-logits.ts';
 import { type DivergenceSettings, teacherDivergence } from '../../model/layer/loss/teacher-divergence.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
+import { declareImages } from '../../vision/image-feeds.ts';
 
 export interface CausalTaskParams {
   /** True if several samples share a row; attention is limited to each sample. */
@@ -17,6 +18,8 @@ export interface CausalTaskParams {
   readonly labelTokens?: readonly number[];
   /** If set, an evaluation also outputs the logits of all tokens at `PROBES` positions per row. */
   readonly probes?: boolean;
+  /** True if the texts have images. */
+  readonly images?: boolean;
   /** If given, the loss is mixed with the divergence from a teacher. */
   readonly teacher?: TeacherSettings | undefined;
 }
@@ -33,18 +36,22 @@ export const PROBES = 4;
 
 /**
  * Feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds` int32 and `targetWeights` [targets]; with `packed` also `segments` and
- * `positions` int32 [batch, tokens]; with label tokens `labelPositions` int32 [batch] (flat, like target positions).
+ * `positions` int32 [batch, tokens]; with `images` those of `declareImages`; with label tokens `labelPositions` int32 [batch] (flat, like target positions).
  * An evaluation outputs `loss`, `nll` and `hits` [targets], and with label tokens `labelScores` [batch, labels]. With `probes`, it reads
  * `probePositions` int32 [PROBES · batch] (flat) and outputs `probeLogits` [PROBES · batch, tokens of the vocabulary].
  * With a teacher, both training and evaluation read `teacherIds` int32 and `teacherLogs` [targets, topK], as in `TeacherNodes`, and output
  * `divergence` [targets]; a training step also outputs `nll`.
  */
-export function causalTask(model: CausalModel, { packed = false, labelTokens, probes = false, teacher }: CausalTaskParams = {}): Task {
+export function causalTask(
+  model: CausalModel,
+  { packed = false, labelTokens, probes = false, images = false, teacher }: CausalTaskParams = {},
+): Task {
+  const kind = { model, packed, images };
   return {
     model,
     loss(tracer, shape, requestFor, labelSmoothing = 0) {
       const { graph, fillingRows } = tracer;
-      const feeds = declareBatch(graph, shape, packed);
+      const feeds = declareBatch(graph, shape, kind);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
@@ -57,7 +64,7 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens, pr
     },
     evaluation(tracer, shape): Record<string, Node> {
       const { graph, fillingRows } = tracer;
-      const feeds = declareBatch(graph, shape, packed);
+      const feeds = declareBatch(graph, shape, kind);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
@@ -94,20 +101,25 @@ interface LossFeeds {
   readonly targetWeights: Node;
 }
 
-function declareBatch(graph: Graph, { batch, tokens, targets }: BatchShape, packed: boolean): LossFeeds {
+interface BatchKind extends Required<Pick<CausalTaskParams, 'packed' | 'images'>> {
+  readonly model: CausalModel;
+}
+
+function declareBatch(graph: Graph, { batch, tokens, targets }: BatchShape, { model, packed, images }: BatchKind): LossFeeds {
   const ids = graph.feed('ids', [batch, tokens], 'int32');
   const common = {
     targetPositions: graph.feed('targetPositions', [targets], 'int32'),
     targetIds: graph.feed('targetIds', [targets], 'int32'),
     targetWeights: graph.feed('targetWeights', [targets]),
   };
+  const seen = images && { images: declareImages(graph, model, ids) };
   // Right padding needs no mask: a causal query never attends to later keys.
-  if (!packed) return { ...common, inputs: { ids, mask: { kind: 'causal' } } };
+  if (!packed) return { ...common, inputs: { ids, mask: { kind: 'causal' }, ...seen } };
   const segments = graph.feed('segments', [batch, tokens], 'int32');
   const same = graph.equal(graph.reshape(segments, [batch, tokens, 1]), graph.reshape(segments, [batch, 1, tokens]));
   const bias = graph.select(same, graph.scalar(0), graph.scalar(HIDDEN));
   return {
     ...common,
-    inputs: { ids, mask: { kind: 'bias', bias, causal: true }, positions: graph.feed('positions', [batch, tokens], 'int32') },
+    inputs: { ids, mask: { kind: 'bias', bias, causal: true }, positions: graph.feed('positions', [batch, tokens], 'int32'), ...seen },
   };
 }

@@ -38,5 +38,5 @@ export function withLabel(example: Example, own: LabelCompletion, start: number,
   const whole = Int32Array.from([...example.ids.subarray(0, start), ...label.ids, ...tail]);
   const cut = Math.max(0, whole.length - maxLength);
   const train = new Uint8Array(whole.length - cut).fill(1, Math.max(1, start - cut));
-  return { ids: whole.subarray(cut), train };
+  return { ids: whole.subarray(cut), train, ...(example.images && { images: example.images }) };
 }

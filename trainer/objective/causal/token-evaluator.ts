@@ -1,10 +1,10 @@
 /** Evaluation of language models: loss, perplexity and token accuracy, and for labeled data the label that the model would write. */
 
-import { createBatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
+import { type BatchPlan, createBatchPlan, planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder } from '../../data/batch/batch-settings.ts';
-import { type Batch, type BatchSource, type TokenBatch, tokenSource } from '../../data/batch/batches.ts';
+import type { Batch, BatchSource, TokenBatch } from '../../data/batch/batches.ts';
 import type { LabelCompletion } from '../../data/load/load-dataset.ts';
-import type { Examples } from '../../data/tokens/example-store.ts';
+import type { Examples, List } from '../../data/tokens/example-store.ts';
 import type { TokenSequence } from '../../data/types.ts';
 import type { HostArray } from '../../graph/types.ts';
 import { type Evaluation, type Evaluator, type LabelResult, labelResult, type Tally } from '../../job/evaluate.ts';
@@ -38,7 +38,7 @@ export interface TokenEvaluatorParams {
   readonly packing: boolean;
   readonly maxPositions: number;
   readonly seed: number;
-  readonly padId: number;
+  readonly source: (plan: BatchPlan, sequences: List<TokenSequence>, packed?: boolean) => BatchSource<TokenBatch>;
 }
 
 export interface TokenEvaluator extends Evaluator {
@@ -58,7 +58,7 @@ export function tokenEvaluator(params: TokenEvaluatorParams): TokenEvaluator {
   };
 }
 
-function createEvalSet({ examples, labels, batchSize, packing, maxPositions, seed, padId }: TokenEvaluatorParams): TokenEvalSet {
+function createEvalSet({ examples, labels, batchSize, packing, maxPositions, seed, source: sourceOf }: TokenEvaluatorParams): TokenEvalSet {
   const scoring = chooseScoring(labels);
   const names = labels.map(({ name }) => name);
   const samples = examples.length;
@@ -66,12 +66,7 @@ function createEvalSet({ examples, labels, batchSize, packing, maxPositions, see
   const settings = { batchSize, packing: packing && !scoring, ...freeOrder(seed), ...BUCKETS };
   if (!scoring) {
     const maxLength = longestOf(examples.sizes);
-    const source = tokenSource({
-      plan: planBatches(examples.sizes, { ...settings, maxLength }),
-      sequences: examples,
-      padId,
-      packed: packing,
-    });
+    const source = sourceOf(planBatches(examples.sizes, { ...settings, maxLength }), examples, packing);
     const entries = Array.from({ length: samples }, (_, sample) => ({ sample, counts: true, label: -1, labelStart: -1 }));
     return { source, entries, samples, scoring, truth };
   }
@@ -95,7 +90,7 @@ function createEvalSet({ examples, labels, batchSize, packing, maxPositions, see
   }
   const maxLength = longestOf(sequences.map(({ ids }) => ids));
   const plan = createBatchPlan(sequences, { ...settings, maxLength });
-  const source = tokenSource({ plan, sequences, padId, packed: packing });
+  const source = sourceOf(plan, sequences, packing);
   return { source, entries, samples, scoring, truth };
 }
 

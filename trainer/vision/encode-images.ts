@@ -1,0 +1,151 @@
+/**
+ * Computes the vectors of images before training. The encoder is frozen, so each image is read once, whatever the number of epochs, and the
+ * encoder is not in memory while the model trains.
+ */
+import { mkdir, statfs } from 'node:fs/promises';
+import type { SampleImage } from '../data/vision/sample-image.ts';
+import { viewsOf } from '../data/vision/view-pixels.ts';
+import type { Engine, Session } from '../engine/engine.ts';
+import { pruneFolder } from '../files/bounded-folder.ts';
+import { removeHalfWritten } from '../files/durable-file.ts';
+import { Graph } from '../graph/graph.ts';
+import { assemble, type Program, type Traced } from '../graph/program.ts';
+import { float32Of } from '../graph/types.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import type { JobScope } from '../job/job-scope.ts';
+import type { Attachment } from '../method/method.ts';
+import type { Model } from '../model/model-spec.ts';
+import { Tracer } from '../model/tracer.ts';
+import type { ImageLayout, VisionEncoder } from '../model/vision/vision-encoder.ts';
+import { elementAt, required } from '../narrow.ts';
+import { byteSize, counted } from '../protocol/text/format.ts';
+import { RunError } from '../run-error.ts';
+import { loadVariables, storedWeights } from '../train/variables.ts';
+import { type SeeingModel, visionFolder } from './image-reading.ts';
+import { hasVectors, OWN_FILE, readVectors, vectorFile, writeVectors } from './vector-files.ts';
+
+/** Size of the cache beyond which the least recently used files are deleted. */
+const MAX_BYTES = 50e9;
+/** Free space that is left for everything else on the disk. */
+const SPARE_BYTES = 1e9;
+
+/** A model with its files and an engine. */
+export interface EncodingBase extends SeeingModel {
+  readonly engine: Engine;
+  readonly folder: Pick<ModelFolder, 'weights'>;
+  readonly fingerprint: string;
+}
+
+/** The vectors of the images that were encoded. */
+export interface ImageVectors {
+  /** Returns [sets, vectors, hiddenSize], one set more than `VisionInput.deepstack`. */
+  readonly read: (image: SampleImage) => Promise<Float32Array>;
+}
+
+interface Planned {
+  readonly image: SampleImage;
+  readonly layout: ImageLayout;
+  readonly file: string;
+}
+
+/**
+ * Takes the vectors of images from the cache, and computes those that it lacks.
+ * @throws RunError 'stopped', 'disk-full'; DataError for an image that does not decode
+ */
+export async function encodeImages(scope: JobScope, base: EncodingBase, images: Iterable<SampleImage>): Promise<ImageVectors> {
+  const folder = visionFolder(scope.context.cacheDir);
+  const place = { folder, fingerprint: base.fingerprint, engine: base.engine.description.name };
+  const planned = new Map<string, Planned>();
+  for (const image of images) {
+    if (planned.has(nameOf(image))) continue;
+    const layout = base.vision.layout(image);
+    planned.set(nameOf(image), { image, layout, file: vectorFile(place, image, layout) });
+  }
+  await mkdir(folder, { recursive: true });
+  await removeHalfWritten(folder, name => OWN_FILE.test(name));
+  const missing: Planned[] = [];
+  for (const one of planned.values()) if (!(await hasVectors(one.file, shapeOf(base, one.image)))) missing.push(one);
+  if (missing.length > 0) {
+    await compute(scope, base, missing);
+    await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
+  }
+  return { read: image => readVectors(required(planned.get(nameOf(image)), 'the vectors of an image').file) };
+}
+
+/** Images of one content have one size, unless one of them has another rotation. */
+const nameOf = ({ key, width, height }: SampleImage): string => `${key}:${width}x${height}`;
+
+const shapeOf = ({ model }: SeeingModel, { vectors }: SampleImage): readonly [number, number, number] => [
+  (model.vision?.deepstack ?? 0) + 1,
+  vectors,
+  model.hiddenSize,
+];
+
+async function compute(scope: JobScope, base: EncodingBase, all: readonly Planned[]): Promise<void> {
+  const { job, context, ranks } = scope;
+  const bytes = all.reduce((sum, { image }) => sum + 4 * shapeOf(base, image).reduce((product, size) => product * size, 1), 0);
+  await requireRoom(visionFolder(context.cacheDir), bytes);
+  job.phase('images', `reading ${counted(all.length, 'image')}: their vectors take ${byteSize(bytes)} in the cache`);
+  const { vision } = base;
+  const shapes = [...new Set(all.flatMap(({ layout }) => layout.views.map(vision.shapeOf)))].sort((a, b) => a - b);
+  const session = await base.engine.compile(encoderProgram(vision, shapes));
+  try {
+    const attachment: Attachment = { method: 'full', trainables: [], initial: () => [] };
+    await loadVariables(session, { model: storedWeights(modelOf(base), base.folder.weights, attachment), attachment });
+    const report = job.progress('images', all.length, 'images');
+    // Each process of a run begins at another image, and finds what others have computed.
+    const begin = ranks ? Math.floor((ranks.parts.own * all.length) / ranks.parts.count) : 0;
+    for (let i = 0; i < all.length; i++) {
+      job.checkStop();
+      const one = elementAt(all, (begin + i) % all.length);
+      const shape = shapeOf(base, one.image);
+      if (!(ranks && (await hasVectors(one.file, shape)))) await writeVectors(one.file, await encoded(session, base, one), shape);
+      report(i + 1);
+    }
+  } finally {
+    await session.dispose();
+  }
+}
+
+/** @throws RunError 'disk-full' */
+async function requireRoom(folder: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < bytes + SPARE_BYTES)
+    throw new RunError(
+      'disk-full',
+      `the vectors of the images take ${byteSize(bytes)}, and the disk of ${folder} has ${byteSize(bavail * bsize)} free`,
+      'Use fewer or smaller images, or make room',
+    );
+}
+
+/** The encoder as a model with weights. */
+const modelOf = ({ model, vision }: SeeingModel): Model => ({ ...vision, family: model.family, blocks: 0, hiddenSize: model.hiddenSize });
+
+const signatureOf = (shape: number): string => `view/${shape}`;
+
+/** Signature `view/SHAPE`: the feeds of the encoder for a view of this shape → vectors [sets, vectors, hiddenSize]. */
+function encoderProgram(vision: VisionEncoder, shapes: readonly number[]): Program {
+  const traced = (shape: number): Traced => {
+    const graph = new Graph();
+    return { graph, outputs: { vectors: graph.cast(vision.trace(new Tracer({ graph }), shape), 'float32') }, effects: [] };
+  };
+  return assemble(Object.fromEntries(shapes.map(shape => [signatureOf(shape), traced(shape)])));
+}
+
+/** [sets, vectors, hiddenSize] of all views together. */
+async function encoded(session: Session, base: EncodingBase, { image, layout }: Planned): Promise<Float32Array> {
+  const { vision } = base;
+  const [sets, vectors, width] = shapeOf(base, image);
+  const all = new Float32Array(sets * vectors * width);
+  let [place, at] = [0, 0];
+  for await (const pixels of viewsOf(image, layout.views, vision.scale)) {
+    const view = elementAt(layout.views, place++);
+    const outputs = await session.run(signatureOf(vision.shapeOf(view)), vision.feeds(view, pixels));
+    const found = float32Of(required(outputs.vectors, 'the vectors of the image'));
+    const stride = found.length / sets;
+    for (let set = 0; set < sets; set++)
+      all.set(found.subarray(set * stride, set * stride + view.vectors * width), (set * vectors + at) * width);
+    at += view.vectors;
+  }
+  return all;
+}

@@ -1,0 +1,87 @@
+/** The feeds that bring the vectors of images into batches of text. */
+import type { BatchSource, TokenBatch } from '../data/batch/batches.ts';
+import type { List } from '../data/tokens/example-store.ts';
+import type { TokenSequence } from '../data/types.ts';
+import type { SampleImage } from '../data/vision/sample-image.ts';
+import type { Graph, Node } from '../graph/graph.ts';
+import type { HostArray } from '../graph/types.ts';
+import type { CausalModel, ImageInputs } from '../model/model-spec.ts';
+import { elementAt, required } from '../narrow.ts';
+import type { ImageVectors } from './encode-images.ts';
+
+/** Declares the feeds `imageVectors` [sets, batch, tokens, hiddenSize] and what else the model reads of images. */
+export function declareImages(graph: Graph, { vision: given, hiddenSize }: CausalModel, ids: Node): ImageInputs {
+  const vision = required(given, 'a model that reads images');
+  const [batch = 1, tokens = 1] = ids.shape;
+  return {
+    vectors: graph.feed('imageVectors', [vision.deepstack + 1, batch, tokens, hiddenSize]),
+    isImage: graph.equal(ids, graph.constant(Int32Array.of(vision.imageToken), [1, 1], 'int32')),
+    ...(vision.positions === 'grid' && { grid: graph.feed('imageGrid', [3, batch, tokens], 'int32') }),
+    ...(vision.attendsWithin && { groups: graph.feed('imageGroups', [batch, tokens], 'int32') }),
+  };
+}
+
+export interface ImageFeedsParams {
+  readonly model: CausalModel;
+  readonly vectors: ImageVectors;
+}
+
+interface SourceParams extends ImageFeedsParams {
+  readonly source: BatchSource<TokenBatch>;
+  readonly sequences: List<TokenSequence>;
+}
+
+/** Batches with the images of their samples. Feeds: those of the source, and those that `declareImages` names. */
+export const imageSource = ({ source, sequences, ...params }: SourceParams): BatchSource<TokenBatch> => ({
+  plan: source.plan,
+  async fill(planned) {
+    const batch = await source.fill(planned);
+    const images = batch.sampleIndices.flatMap(sample => sequences.at(sample)?.images ?? []);
+    const feeds = await imageFeeds(batch, images, params);
+    return { ...batch, feeds: (of, further) => ({ ...batch.feeds(of, further), ...feeds }) };
+  },
+});
+
+/** The rows of a batch: where a text begins, its position is 0. */
+export interface ImageRows extends Pick<TokenBatch, 'ids' | 'positions'> {
+  readonly bucket: Pick<TokenBatch['bucket'], 'batch' | 'tokens'>;
+}
+
+/** @param images all images of the batch, in the order of its tokens; an image whose tokens are cut off may be missing at the end of a text */
+export async function imageFeeds(
+  { ids, positions, bucket: { batch, tokens } }: ImageRows,
+  images: readonly SampleImage[],
+  { model, vectors }: ImageFeedsParams,
+): Promise<Record<string, HostArray>> {
+  const vision = required(model.vision, 'a model that reads images');
+  const { hiddenSize: width } = model;
+  const sets = vision.deepstack + 1;
+  const imageVectors = new Float32Array(sets * batch * tokens * width);
+  const groups = new Int32Array(batch * tokens);
+  let [place, left] = [0, 0];
+  let found: Float32Array = new Float32Array(0);
+  for (let at = 0; at < ids.length; at++) {
+    if (ids[at] !== vision.imageToken) continue;
+    if (left === 0) {
+      const image = elementAt(images, place++);
+      found = await vectors.read(image);
+      left = image.vectors;
+    }
+    const count = found.length / sets;
+    const from = count - left * width;
+    for (let set = 0; set < sets; set++)
+      imageVectors.set(found.subarray(set * count + from, set * count + from + width), (set * batch * tokens + at) * width);
+    groups[at] = place;
+    left--;
+  }
+  return {
+    imageVectors,
+    ...(vision.positions === 'grid' && { imageGrid: gridFeed({ ids, positions }, images, vision.imageToken) }),
+    ...(vision.attendsWithin && { imageGroups: groups }),
+  };
+}
+
+/** Time, row and column of each token, [3, tokens of all rows]. */
+function gridFeed(_rows: Pick<ImageRows, 'ids' | 'positions'>, _images: readonly SampleImage[], _imageToken: number): Int32Array {
+  throw new Error('waits for gridPositions');
+}

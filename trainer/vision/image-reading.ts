@@ -1,0 +1,31 @@
+/** How the data pipeline turns images into text for a model that reads them. */
+import path from 'node:path';
+import type { ImageReading } from '../data/vision/sample-image.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import type { VisionEncoder } from '../model/vision/vision-encoder.ts';
+
+/** A language model with its encoder of images. */
+export interface SeeingModel {
+  readonly model: CausalModel;
+  readonly vision: VisionEncoder;
+}
+
+/** The folder of images and their vectors in the cache. */
+export const visionFolder = (cacheDir: string): string => path.join(cacheDir, 'vision');
+
+/** @returns undefined for a model that reads no images */
+export function imageReadingOf(
+  { model, vision }: { readonly model: CausalModel; readonly vision?: VisionEncoder | undefined },
+  cacheDir: string,
+): ImageReading | undefined {
+  if (!vision || !model.vision) return undefined;
+  return {
+    placeholder: vision.placeholder,
+    imageToken: model.vision.imageToken,
+    folder: visionFolder(cacheDir),
+    textOf(size) {
+      const { text, views, grid } = vision.layout(size);
+      return { text, vectors: views.reduce((sum, view) => sum + view.vectors, 0), ...(grid && { grid }) };
+    },
+  };
+}
