@@ -44,10 +44,13 @@ export interface TokenInputs {
 
 /** Vectors of images that take the places of tokens. */
 export interface ImageInputs {
-  /** [sets, batch, tokens, hiddenSize], one set more than `VisionInput.deepstack`; any finite numbers where no image is. */
-  readonly vectors: Node;
+  /**
+   * [sets, batch, tokens, hiddenSize], one set more than `VisionInput.deepstack`; any finite numbers where no image is. Left out, with
+   * `isImage`, if none of the tokens belongs to an image, as when a text is continued.
+   */
+  readonly vectors?: Node;
   /** [batch, tokens]: true where a vector takes the place of a token. */
-  readonly isImage: Node;
+  readonly isImage?: Node;
   /**
    * int32 [3, batch, tokens], for models with positions in two dimensions: time, row and column of each token. `TokenInputs.positions` still
    * counts tokens.

@@ -10,7 +10,7 @@ import type { AttentionMask } from '../../layer/attention/attention.ts';
 import { withinDistance } from '../../layer/attention/local-mask.ts';
 import { addPositions, addPositionsAt } from '../../layer/positions/learned.ts';
 import { type Positions, rescaleLength, ropeFrequenciesAt, rotaryTablesOf } from '../../layer/positions/rope-scaling.ts';
-import { rotaryTablesAt } from '../../layer/positions/rotary.ts';
+import { type RotaryTables, rotaryTablesAt, rotaryTablesOnGrid } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
@@ -19,6 +19,7 @@ import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from '
 import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
+import { withDeepstack, withImages } from './blocks/images.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
@@ -58,6 +59,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     logitCap: config.logitCap,
     ...(config.attention.isBidirectional && { isBidirectional: true }),
     ropeRescaling: rescalingOf(config.positions),
+    vision: config.vision,
     ...(config.remark !== undefined && { remark: config.remark }),
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, positions, finalNorm, blockInputs }),
   };
@@ -102,7 +104,8 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const ids = graph.reshape(inputs.ids, [batch * tokens]);
-  const words = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  const scaled = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
+  const words = withImages(graph, scaled, inputs.images);
   const at = inputs.positions;
   const placed = (table: ModuleSpec): Node =>
     at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
@@ -125,7 +128,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
       inputs,
       blockInputs: ofBlocks,
     };
-    x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
+    x = graph.checkpointed(x, () => withDeepstack(graph, traceBlock(tracer, x, params), inputs.images, layer));
   });
   return graph.mul(normed(tracer, config, finalNorm, x), config.logitMultiplier);
 }
@@ -133,7 +136,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
 /** How each block rotates; blocks with the same positions share their tables. */
 function rotaryInputs(
   { graph }: Tracer,
-  { ids, positions: at, length }: TokenInputs,
+  { ids, positions: at, length, images }: TokenInputs,
   positions: DecoderConfig['positions'],
 ): (RotaryInput | undefined)[] {
   const tokens = ids.shape[1] as number;
@@ -141,10 +144,12 @@ function rotaryInputs(
   // As in Transformers, the longest text of a batch determines the frequencies for all, unless each text has its own length.
   const longest = (): Node =>
     (counted ??= graph.cast(length ?? graph.add(graph.max(required(at, 'the positions of the tokens'), [0, 1], true), 1), 'float32'));
-  const inputOf = (own: Positions): RotaryInput => {
-    const tables = at ? rotaryTablesAt(graph, ropeFrequenciesAt(graph, own, longest), at, own.factor) : rotaryTablesOf(graph, own, tokens);
-    return { tables, growth: growthOf(graph, own, tokens, at) };
+  const tablesOf = (own: Positions): RotaryTables => {
+    const frequencies = () => ropeFrequenciesAt(graph, own, longest);
+    if (images?.grid && own.axes) return rotaryTablesOnGrid(graph, frequencies(), images.grid, own.axes, own.factor);
+    return at ? rotaryTablesAt(graph, frequencies(), at, own.factor) : rotaryTablesOf(graph, own, tokens);
   };
+  const inputOf = (own: Positions): RotaryInput => ({ tables: tablesOf(own), growth: growthOf(graph, own, tokens, at) });
   const known = new Map([...new Set(positions)].map(own => [own, own && inputOf(own)]));
   return positions.map(own => known.get(own));
 }

@@ -44,6 +44,8 @@ export interface Positions {
   readonly factor: number;
   /** Queries are multiplied by 1 + beta · ln(1 + ⌊position / span⌋). */
   readonly growth?: { readonly beta: number; readonly span: number };
+  /** For models with positions in two dimensions: by which row of `ImageInputs.grid` each pair of features rotates. */
+  readonly axes?: readonly number[];
 }
 
 /** Tables for the positions 0 … tokens − 1 of a text. */

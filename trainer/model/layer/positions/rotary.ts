@@ -38,9 +38,33 @@ export function rotaryTablesAt(graph: Graph, frequencies: Node, positions: Node,
   const half = lastOf(frequencies.shape);
   const each = frequencies.shape[0] === 1 ? frequencies : graph.reshape(frequencies, [batch, 1, half]);
   const columns = graph.cast(graph.reshape(positions, each === frequencies ? [batch * tokens, 1] : [batch, tokens, 1]), 'float32');
-  const angles = graph.reshape(graph.mul(columns, each), [batch, 1, tokens, half]);
-  return { cos: graph.mul(graph.cos(angles), factor), sin: graph.mul(graph.sin(angles), factor) };
+  return tablesOf(graph, graph.reshape(graph.mul(columns, each), [batch, 1, tokens, half]), factor);
 }
+
+/**
+ * Tables for positions in several dimensions, each of which rotates some of the pairs.
+ * @param frequencies [1, features / 2]
+ * @param positions int32 [dimensions, batch, tokens]
+ * @param axes the dimension that rotates each pair
+ * @param factor multiplies both tables
+ */
+export function rotaryTablesOnGrid(graph: Graph, frequencies: Node, positions: Node, axes: readonly number[], factor = 1): RotaryTables {
+  const [count, batch, tokens] = dimensions(positions.shape, 3);
+  const places = graph.reshape(graph.cast(positions, 'float32'), [count, batch * tokens, 1]);
+  const own = graph.constant(
+    Float32Array.from({ length: count * axes.length }, (_, at) => (axes[at % axes.length] === Math.floor(at / axes.length) ? 1 : 0)),
+    [count, 1, axes.length],
+    'float32',
+  );
+  // All but one of the terms of each sum are 0, so the angle is that of its dimension.
+  const angles = graph.sum(graph.mul(places, graph.mul(own, graph.reshape(frequencies, [1, 1, axes.length]))), [0]);
+  return tablesOf(graph, graph.reshape(angles, [batch, 1, tokens, axes.length]), factor);
+}
+
+const tablesOf = (graph: Graph, angles: Node, factor: number): RotaryTables => ({
+  cos: graph.mul(graph.cos(angles), factor),
+  sin: graph.mul(graph.sin(angles), factor),
+});
 
 /**
  * Reorders neighboring pairs among the first features of x [batch, heads, tokens, headDim] for `rotate`: first the first element of every

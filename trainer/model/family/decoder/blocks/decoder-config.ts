@@ -1,6 +1,7 @@
 /** The config.json of a decoder, with all defaults filled in. */
 import type { Positions } from '../../../layer/positions/rope-scaling.ts';
 import type { KeyValueShape } from '../../../model-spec.ts';
+import type { VisionInput } from '../../../vision/vision-encoder.ts';
 import type { DecoderConvolution } from './convolution.ts';
 import type { DecoderDelta } from './delta.ts';
 import type { DecoderExperts } from './experts.ts';
@@ -68,6 +69,8 @@ export interface DecoderConfig {
   readonly padId: number | undefined;
   /** The embedding row of padding, which gets no gradient. */
   readonly paddingRow: number | undefined;
+  /** How images enter the text, in models that read some. */
+  readonly vision?: VisionInput;
   readonly remark?: string;
 }
 

@@ -70,7 +70,7 @@ export interface Family<Keys extends KeyTable> {
   /** Llama's by default. */
   readonly names?: DecoderNames;
   /** Features of the family's positions that Llama does not have. */
-  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'hasGrids' | 'growsQueries' | 'stretchesBase'>>;
+  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'grid' | 'growsQueries' | 'stretchesBase'>>;
   /** Returns settings for keys that a config omits, if the default is not a single value. */
   readonly defaults?: (config: ConfigJson) => ConfigJson;
   readonly keys: Keys;

@@ -10,7 +10,7 @@ import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts'
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
 import { mixtureLayerProblems, mixtureLayers } from './qwen3-moe.ts';
-import { QWEN35_PART, qwen35Blocks, qwen35Keys } from './qwen35.ts';
+import { QWEN35_GRID, QWEN35_PART, qwen35Blocks, qwen35Keys } from './qwen35.ts';
 
 const width = computed(size(262144).default(512));
 
@@ -62,7 +62,7 @@ const mixtureOf = (c: Config): Omit<DecoderExperts, 'layers' | 'sumsToOne'> => (
 export const qwen35Moe = familyOf({
   family: 'qwen3_5_moe',
   keys: qwen35MoeKeys,
-  rope: { isPartial: true, hasGrids: true },
+  rope: { isPartial: true, grid: QWEN35_GRID },
   defaults: () => QWEN35_PART,
   own: c => ({
     ...qwen35Blocks(c),

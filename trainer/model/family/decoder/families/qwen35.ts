@@ -16,6 +16,9 @@ const types = ['linear_attention', 'full_attention'] as const;
 /** The default share of each head that rotates. */
 export const QWEN35_PART = { partial_rotary_factor: 0.25 } as const;
 
+/** How pairs of features rotate by time, row and column. */
+export const QWEN35_GRID = { sections: [11, 11, 10], isInterleaved: true } as const;
+
 export const qwen35Keys = {
   ...decoderKeys,
   num_key_value_heads: headCount(4),
@@ -79,7 +82,7 @@ export const qwen35Blocks = (c: Config) =>
 export const qwen35 = familyOf({
   family: 'qwen3_5',
   keys: qwen35Keys,
-  rope: { isPartial: true, hasGrids: true },
+  rope: { isPartial: true, grid: QWEN35_GRID },
   defaults: () => QWEN35_PART,
   own: qwen35Blocks,
 });

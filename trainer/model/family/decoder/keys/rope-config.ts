@@ -27,6 +27,7 @@ import {
   yarnGrowth,
 } from '../../../layer/positions/rope-scaling.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
+import { axesOf, type GridSections, sectionProblem } from './grid-sections.ts';
 
 const positive = z.number().positive();
 const share = positive.max(1);
@@ -119,8 +120,8 @@ export interface RopeContext {
   readonly aliases?: Readonly<Record<string, RopeType>> | undefined;
   /** True if a part of each head may stay unrotated. */
   readonly isPartial?: boolean | undefined;
-  /** True if the config may divide the pairs of features among the grids of images; a text has a single position on all of them. */
-  readonly hasGrids?: boolean | undefined;
+  /** Set if the config divides the pairs of features among time, row and column of an image; a text has a single position in all three. */
+  readonly grid?: GridSections | undefined;
   /** True if queries grow with their position, which the config must then describe. */
   readonly growsQueries?: boolean | undefined;
   /** True if the type "dynamic" may stretch the base by a fixed factor `alpha` for all lengths (NTK-aware scaling). */
@@ -136,7 +137,7 @@ export interface RopeContext {
 export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const [key, rope] = ropeOf(config);
   const named = rope.rope_type ?? rope.type;
-  const ofGrids = context.hasGrids ? { mrope_section: null, mrope_interleaved: null } : {};
+  const ofGrids = context.grid ? { mrope_section: null, mrope_interleaved: null } : {};
   const { values: c, problems } = readConfig(ropeKeys, context.architecture, {
     ...rope,
     ...ofGrids,
@@ -173,11 +174,14 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   // Dynamic scaling starts at the model's own maximum length.
   const original = type === 'dynamic' ? context.maxPositions : written;
   const scaling = type === 'proportional' ? proportional(context.headDim, rotatedShare, c.factor) : scalingOf(type, c, original);
+  const axes = context.grid && axesOf(rope, context.grid, features / 2);
+  if (axes && axes.length !== features / 2) return { ...fallback, problems: [sectionProblem(key, rope.mrope_section, features / 2)] };
   const positions: Positions = {
     ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
     ...(context.growsQueries && {
       growth: { beta: required(c.llama_4_scaling_beta ?? undefined, 'llama_4_scaling_beta'), span: original },
     }),
+    ...(axes && { axes }),
   };
   return { ...positions, problems: finiteProblems(key, positions) };
 }

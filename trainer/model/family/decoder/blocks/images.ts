@@ -1,0 +1,29 @@
+/** Vectors of images in the states of a decoder. */
+
+import type { Graph, Node } from '../../../../graph/graph.ts';
+import { dimensions } from '../../../../graph/types.ts';
+import type { ImageInputs } from '../../../model-spec.ts';
+
+/** The vectors of one set [rows, hidden], and for each row whether it has one [rows, 1]; undefined if there is no such set. */
+function setOf(graph: Graph, { vectors, isImage }: ImageInputs, set: number): { readonly own: Node; readonly has: Node } | undefined {
+  if (!vectors || !isImage) return undefined;
+  const [sets, batch, tokens, width] = dimensions(vectors.shape, 4);
+  if (set >= sets) return undefined;
+  const own = graph.reshape(graph.sliceAxis(vectors, 0, set, 1), [batch * tokens, width]);
+  return { own, has: graph.reshape(isImage, [batch * tokens, 1]) };
+}
+
+/** Embeddings x [rows, hidden] with the vectors of images in place of those of image tokens. */
+export function withImages(graph: Graph, x: Node, images: ImageInputs | undefined): Node {
+  const found = images && setOf(graph, images, 0);
+  return found ? graph.select(found.has, found.own, x) : x;
+}
+
+/**
+ * The output of a block, x [rows, hidden], with the set of vectors that belongs to this block added at image tokens (DeepStack, Meng et al.
+ * 2024).
+ */
+export function withDeepstack(graph: Graph, x: Node, images: ImageInputs | undefined, layer: number): Node {
+  const found = images && setOf(graph, images, layer + 1);
+  return found ? graph.add(x, graph.select(found.has, found.own, graph.scalar(0))) : x;
+}
