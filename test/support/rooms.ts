@@ -103,6 +103,19 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/run-error.ts',
     'trainer/train',
   ],
+  'trainer/vision': [
+    'trainer/data',
+    'trainer/engine',
+    'trainer/files',
+    'trainer/format',
+    'trainer/graph',
+    'trainer/hub',
+    'trainer/job',
+    'trainer/method',
+    'trainer/model',
+    'trainer/run-error.ts',
+    'trainer/train',
+  ],
   'trainer/objective': [
     'trainer/adapter',
     'trainer/data',
@@ -116,6 +129,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/run',
     'trainer/run-error.ts',
     'trainer/train',
+    'trainer/vision',
   ],
   'trainer/run': ['trainer/files', 'trainer/importance', 'trainer/machine', 'trainer/run-error.ts'],
   'trainer/lint': [
@@ -189,6 +203,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/model',
     'trainer/random.ts',
     'trainer/train',
+    'trainer/vision',
   ],
   'trainer/artifact': artifactRooms,
   'trainer/catalog': [],
@@ -248,6 +263,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/sweep',
     'trainer/train',
     'trainer/verify',
+    'trainer/vision',
   ],
   'trainer/agent': [],
   'trainer/cli': [

@@ -1,6 +1,8 @@
 /** The text of one answer while it is being written: from logits to tokens to text, until the model ends it or there is no room left. */
+
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { createRandom, type Random } from '../random.ts';
+import type { PromptImages } from '../vision/prompt-images.ts';
 import { GenerateError } from './decoder.ts';
 import { type SamplingSettings, sampleToken } from './sample.ts';
 import { StopText } from './stop-text.ts';
@@ -21,6 +23,8 @@ export interface Answer {
 export interface AnswerParams {
   /** The token ids of the prompt. */
   readonly ids: readonly number[];
+  /** The images of the prompt. */
+  readonly images?: PromptImages | undefined;
   /** Maximum number of tokens of prompt and answer together. */
   readonly maxTokens: number;
   readonly options: SamplingSettings & {

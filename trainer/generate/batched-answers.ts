@@ -76,14 +76,14 @@ export class BatchedAnswers {
   private freeSlot(): number | undefined {
     const [next] = this.waiting;
     const isFree = (slot: number): boolean => this.writing.every(one => one.slot !== slot);
-    const kept = (slot: number): number => (next ? this.decoder.keptOf(slot, next.params.ids) : 0);
+    const kept = (slot: number): number => (next ? this.decoder.keptOf(slot, next.params.ids, next.params.images) : 0);
     const free = Array.from({ length: this.decoder.slots }, (_, slot) => slot).filter(isFree);
     return free.sort((a, b) => kept(b) - kept(a) || a - b)[0];
   }
 
   private beginIn(slot: number, request: Request): void {
     try {
-      this.decoder.begin(slot, request.params.ids);
+      this.decoder.begin(slot, request.params.ids, request.params.images);
       this.writing = [...this.writing, { ...request, slot, text: new AnswerText(request.params, this.tokenizer) }];
     } catch (error) {
       request.reject(error);

@@ -11,17 +11,19 @@ import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 /**
  * Encodes a conversation. A run that was trained on chats reads all of it. A run trained on other texts, or a model without a chat
  * template, reads the last user message, written as in training.
+ * @param placeholder the text by which the template marks an image, if the model reads images
  * @throws GenerateError for tools that the model does not support, or a conversation without a user message
  */
 export function encodeConversation(
   tokenizer: Tokenizer,
   { messages, tools = [] }: Conversation,
   style: TrainedStyle | undefined,
+  placeholder?: string | undefined,
 ): EncodedPrompt & { readonly reading: AnswerReading | undefined } {
   const last = textOfContent(messages.findLast(({ role }) => role === 'user')?.content);
   if (last === '') throw new GenerateError('the conversation has no message of the user');
   const trained = style && encodeTrainedPrompt(tokenizer, last, style);
-  const renderer = chatRendererOf(tokenizer);
+  const renderer = chatRendererOf(tokenizer, undefined, placeholder);
   const isChat = renderer !== undefined && (trained === undefined || (trained.chat && isOneTurn(trained.ids, last, renderer, tokenizer)));
   if (!isChat) {
     if (tools.length > 0) throw new GenerateError('this model was not trained on chats, so it cannot be given tools');

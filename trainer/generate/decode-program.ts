@@ -9,6 +9,7 @@ import type { CausalModel, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
 import { elementAt, valueFor } from '../narrow.ts';
+import { declareGrid, declareImages } from '../vision/image-feeds.ts';
 import { stateVariables, traceStates } from './state-cache.ts';
 
 /** Tokens per stretch of the prompt: enough to use the hardware well, and few enough to waste little on the last stretch. */
@@ -43,6 +44,8 @@ export interface InferenceProgramParams {
 export interface DecodeProgramParams extends InferenceProgramParams {
   /** Number of texts in the cache, 1 by default. */
   readonly slots?: number;
+  /** True if prompts may have images; only for models that read them. */
+  readonly images?: boolean | undefined;
 }
 
 export interface InferenceBytes {
@@ -119,7 +122,7 @@ export const decodeSignature = (width: number): string => (width === 1 ? DECODE 
  * vocabulary]. Each writes to the cache at its position, so a text that does not continue gets a position that is never read.
  *
  * If blocks have a state, a step also reads `continues`, int32 [width]: 1 for each text that continues, 0 for the others, whose state does
- * not change. If rotary frequencies depend on the text length, all signatures read `length`, int32 [1, 1] or [width, 1]: the tokens of each
+ * not change. With `images`, `prefill` also reads the feeds of `declareImages`, and the other signatures their `imageGrid`. If rotary frequencies depend on the text length, all signatures read `length`, int32 [1, 1] or [width, 1]: the tokens of each
  * whole text.
  */
 export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
@@ -135,7 +138,11 @@ export const emptyCache = (model: CausalModel, tokens: number, slots = 1): Varia
   cacheVariables(model, tokens, slots).map(({ name }) => ({ name, data: 'zeros' as const }));
 
 /** @param width number of texts that continue, with `tokens` tokens each */
-function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: DecodeProgramParams, width: number, tokens: number): Traced {
+function traceCached(
+  { model, linearHook, storage, tokens: keys, slots = 1, images = false }: DecodeProgramParams,
+  width: number,
+  tokens: number,
+): Traced {
   const graph = new Graph();
   const positions = graph.feed('positions', [width, tokens], 'int32');
   // A prompt stretch can belong to any slot; a decode step continues the first slots.
@@ -163,8 +170,10 @@ function traceCached({ model, linearHook, storage, tokens: keys, slots = 1 }: De
   const lastPlace = tokens > 1 ? graph.feed('last', [1], 'int32') : undefined;
   const counts = () => (lastPlace ? graph.add(lastPlace, 1) : graph.feed('continues', [width], 'int32'));
   const tracer = new Tracer({ graph, linearHook, ...(storage && { storage }) });
+  const ids = graph.feed('ids', [width, tokens], 'int32');
   const hidden = model.hidden(tracer, {
-    ids: graph.feed('ids', [width, tokens], 'int32'),
+    ids,
+    ...(images && { images: tokens > 1 ? declareImages(graph, model, ids) : declareGrid(graph, model, ids) }),
     mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
     positions,
     ...(model.ropeRescaling && { length: graph.feed('length', [width, 1], 'int32') }),

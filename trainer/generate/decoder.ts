@@ -9,6 +9,7 @@ import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { elementAt, lastOf, required } from '../narrow.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
+import { gridFeeds, type PromptImages, stretchFeeds } from '../vision/prompt-images.ts';
 import { contextBucket, decodeProgram, decodeSignature, decodeWidths, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
 /** A model with the factors next to its weights: from `adaptedModel`; a base has weights only. */
@@ -25,6 +26,8 @@ export interface OpenDecoderParams extends InferenceModel {
   readonly tokens: number;
   /** Number of texts to read at the same time, 1 by default. */
   readonly texts?: number;
+  /** True if prompts may have images; only for models that read them. */
+  readonly images?: boolean | undefined;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
@@ -35,11 +38,11 @@ export class GenerateError extends Error {
 
 /** Compiles the program and loads the weights. The caller disposes of the decoder. */
 export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
-  const { engine, model, weights, attachment = untouched, start, onLoad } = params;
+  const { engine, model, weights, attachment = untouched, start, images, onLoad } = params;
   const tokens = contextBucket(params.tokens, model.maxPositions);
   const { texts: slots = 1 } = params;
   const session = await engine.compile({
-    ...decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots }),
+    ...decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots, images }),
     places: attachment.hosted,
   });
   try {
@@ -49,7 +52,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
       start,
     });
     await session.load(emptyCache(model, tokens, slots));
-    return new Decoder(session, { tokens, slots, model });
+    return new Decoder(session, { tokens, slots, model, images });
   } catch (error) {
     await session.dispose();
     throw error;
@@ -60,6 +63,8 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
 interface Slot {
   /** The token ids of the text. */
   ids: number[];
+  /** The images of its prompt. */
+  images: PromptImages | undefined;
   /** Number of tokens at the start that are in the cache. */
   length: number;
   /**
@@ -69,27 +74,32 @@ interface Slot {
   whole: number;
 }
 
+export interface DecoderParams {
+  readonly tokens: number;
+  readonly slots: number;
+  readonly model: Pick<CausalModel, 'hiddenSize' | 'ropeRescaling' | 'states' | 'vision'>;
+  /** True if the program takes images. */
+  readonly images?: boolean | undefined;
+}
+
 export class Decoder {
   /** Capacity of each slot, in tokens. */
   readonly capacity: number;
   private readonly session: Session;
+  private readonly model: DecoderParams['model'];
   private readonly ropeRescaling: CausalModel['ropeRescaling'];
   private readonly hasStates: boolean;
+  private readonly takesImages: boolean;
   private readonly allSlots: readonly Slot[];
 
-  constructor(
-    session: Session,
-    {
-      tokens,
-      slots,
-      model,
-    }: { readonly tokens: number; readonly slots: number; readonly model: Pick<CausalModel, 'ropeRescaling' | 'states'> },
-  ) {
+  constructor(session: Session, { tokens, slots, model, images = false }: DecoderParams) {
     this.capacity = tokens;
     this.session = session;
+    this.model = model;
     this.ropeRescaling = model.ropeRescaling;
     this.hasStates = model.states !== undefined;
-    this.allSlots = Array.from({ length: slots }, () => ({ ids: [], length: 0, whole: 0 }));
+    this.takesImages = images;
+    this.allSlots = Array.from({ length: slots }, () => ({ ids: [], images: undefined, length: 0, whole: 0 }));
   }
 
   /** Number of texts that can be read at the same time. */
@@ -98,10 +108,12 @@ export class Decoder {
   }
 
   /** Number of tokens of this prompt that a slot already holds, in whole stretches. The last token is always read, for its logits. */
-  keptOf(slot: number, ids: readonly number[]): number {
+  keptOf(slot: number, ids: readonly number[], images?: PromptImages): number {
     if (this.ropeRescaling) return 0;
-    const { ids: known, length, whole } = elementAt(this.allSlots, slot);
-    const most = Math.min(whole, ids.length - 1);
+    const { ids: known, images: seen, length, whole } = elementAt(this.allSlots, slot);
+    const beforeImages =
+      seen?.key === images?.key ? Number.POSITIVE_INFINITY : Math.min(seen?.first ?? Infinity, images?.first ?? Infinity);
+    const most = Math.min(whole, ids.length - 1, beforeImages);
     let same = 0;
     while (same < most && known[same] === ids[same]) same++;
     // A state covers all tokens that were read, and cannot return to an earlier token.
@@ -110,8 +122,8 @@ export class Decoder {
   }
 
   /** Reads a whole prompt in place of a slot's text. @returns the logits [vocabulary] after it @throws GenerateError as `begin` does */
-  read(ids: readonly number[], slot = 0): Promise<Float32Array> {
-    this.begin(slot, ids);
+  read(ids: readonly number[], slot = 0, images?: PromptImages): Promise<Float32Array> {
+    this.begin(slot, ids, images);
     return this.readRest(slot);
   }
 
@@ -122,11 +134,11 @@ export class Decoder {
   }
 
   /** Starts another text in a slot, without reading it yet. @throws GenerateError if the text is empty or too long */
-  begin(slot: number, ids: readonly number[]): void {
+  begin(slot: number, ids: readonly number[], images?: PromptImages): void {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
     this.checkRoom(ids.length);
-    const kept = this.keptOf(slot, ids);
-    Object.assign(elementAt(this.allSlots, slot), { ids: [...ids], length: kept, whole: kept });
+    const kept = this.keptOf(slot, ids, images);
+    Object.assign(elementAt(this.allSlots, slot), { ids: [...ids], images, length: kept, whole: kept });
   }
 
   /**
@@ -157,6 +169,7 @@ export class Decoder {
       positions: Int32Array.from(ids, (_, i) => own.length + i),
       last: Int32Array.of(stretch.length - 1),
       ...(this.slots > 1 && { slot: Int32Array.of(slot) }),
+      ...(this.takesImages && stretchFeeds(this.model, own.images, { begin: own.length, count: stretch.length, length: PREFILL_TOKENS })),
       ...this.lengthsOf([own]),
     });
     if (own.whole === own.length && stretch.length === PREFILL_TOKENS) own.whole += PREFILL_TOKENS;
@@ -179,6 +192,7 @@ export class Decoder {
       ids,
       positions,
       ...(this.hasStates && { continues: Int32Array.from(ids, (_, slot) => Number(slots.includes(slot))) }),
+      ...this.gridOf(this.allSlots.slice(0, width), positions),
       ...this.lengthsOf(this.allSlots.slice(0, width)),
     });
     const all = float32Of(required(logits, 'the logits'));
@@ -201,6 +215,17 @@ export class Decoder {
 
   private checkRoom(tokens: number): void {
     if (tokens > this.capacity) throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${tokens}`);
+  }
+
+  /** The `imageGrid` feed of the next token of each slot. */
+  private gridOf(slots: readonly Slot[], positions: Int32Array): Record<string, HostArray> {
+    if (!this.takesImages || !this.model.vision) return {};
+    return gridFeeds(
+      this.model.vision,
+      slots.map(({ images }) => images),
+      [...positions],
+      1,
+    );
   }
 
   /** The `length` feed of a model whose rotary frequencies depend on the text length. */

@@ -8,13 +8,13 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { Conversation, GenerateOptions } from '../protocol/messages/job-messages.ts';
-import { AnswerParts, type AnswerReading } from './answer-parts.ts';
+import { promptImages } from '../vision/prompt-images.ts';
+import { AnswerParts } from './answer-parts.ts';
 import type { Answer } from './answer-text.ts';
-import { encodeConversation, withReading } from './conversation.ts';
 import { GenerateError } from './decoder.ts';
 import { HeldModel, type HeldModelParams } from './held-model.ts';
-import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
+import { type Sight, seenPrompt } from './seen-prompt.ts';
+import type { TrainedStyle } from './trained-prompt.ts';
 
 export interface GeneratedText extends Answer {
   /** True if the chat template was applied to the prompt. */
@@ -27,12 +27,17 @@ export interface GeneratedText extends Answer {
   readonly toolCalls?: readonly ToolCall[];
 }
 
-export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'withFolder' | 'adapterPath' | 'onLoad'> {}
+export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'withFolder' | 'adapterPath' | 'onLoad'> {
+  /** Present if the model reads images. */
+  readonly sight?: Sight | undefined;
+}
 
 export interface GenerateTextParams {
   readonly prompt: string;
   /** A chat that replaces the prompt. */
   readonly conversation?: Conversation | undefined;
+  /** Files of images that belong to the prompt, or to the first message of the conversation. */
+  readonly images?: readonly string[] | undefined;
   /** The prompt style of training, if the prompt is to be written the same way. */
   readonly style?: TrainedStyle | undefined;
   readonly options: Omit<GenerateOptions, 'engine'>;
@@ -46,11 +51,13 @@ export class TextGenerator {
   private readonly model: CausalModel;
   private readonly tokenizer: Tokenizer;
   private readonly held: HeldModel;
+  private readonly sight: Sight | undefined;
 
-  private constructor(model: CausalModel, tokenizer: Tokenizer, held: HeldModel) {
+  private constructor(model: CausalModel, tokenizer: Tokenizer, held: HeldModel, sight: Sight | undefined) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.held = held;
+    this.sight = sight;
   }
 
   /**
@@ -65,7 +72,9 @@ export class TextGenerator {
         `a ${tuned.family} with a head for labels or scores writes no text: rowtune evaluate measures it, and rowtune export takes it to other programs`,
       );
     const tokenizer = await folder.loadTokenizer();
-    return new TextGenerator(model, tokenizer, new HeldModel({ ...params, model, tokenizer, parallel: 1 }));
+    const { sight } = params;
+    const held = new HeldModel({ ...params, model, tokenizer, parallel: 1, images: sight !== undefined });
+    return new TextGenerator(model, tokenizer, held, sight);
   }
 
   get memory(): HeldModel['memory'] {
@@ -79,7 +88,7 @@ export class TextGenerator {
   async generate(params: GenerateTextParams, folder?: ModelFolder): Promise<GeneratedText> {
     const { style, options } = params;
     const { maxPositions, vocabularySize } = this.model;
-    const prompt = promptOf(params, this.tokenizer);
+    const prompt = await seenPrompt(params, this.tokenizer, this.sight);
     const unknown = prompt.ids.find(id => id >= vocabularySize);
     if (unknown !== undefined)
       throw new GenerateError(
@@ -88,6 +97,8 @@ export class TextGenerator {
     const room = maxPositions - prompt.ids.length;
     if (room < 1)
       throw new GenerateError(`the prompt has ${prompt.ids.length} tokens; this model has ${maxPositions} positions: shorten the prompt`);
+    const images =
+      this.sight && (await promptImages(prompt.ids, prompt.images, { model: this.model, vectors: await this.sight.encode(prompt.images) }));
     const parts = new AnswerParts(prompt.reading, (text, part) => params.onText?.(text, part));
     const answer = await this.held.run(
       prompt.ids.length + Math.min(options.maxNewTokens, room),
@@ -95,6 +106,7 @@ export class TextGenerator {
         answers.answer({
           ...params,
           ids: prompt.ids,
+          images,
           maxTokens: maxPositions,
           keepsSpecialTokens: prompt.reading !== undefined,
           onText: chunk => parts.push(chunk),
@@ -123,24 +135,17 @@ export async function generateText({
   engine,
   adapterPath,
   onLoad,
+  sight,
   ...params
 }: GenerateTextParams &
-  Pick<TextGeneratorParams, 'engine' | 'adapterPath' | 'onLoad'> & {
+  Pick<TextGeneratorParams, 'engine' | 'adapterPath' | 'onLoad' | 'sight'> & {
     /** A base model or a merged export. The caller closes it. */
     readonly folder: ModelFolder;
   }): Promise<GeneratedText> {
-  const generator = await TextGenerator.open(folder, { engine, adapterPath, onLoad, withFolder: use => use(folder) });
+  const generator = await TextGenerator.open(folder, { engine, adapterPath, onLoad, sight, withFolder: use => use(folder) });
   try {
     return await generator.generate(params);
   } finally {
     await generator.dispose();
   }
-}
-
-function promptOf(
-  { prompt, conversation, style, options }: GenerateTextParams,
-  tokenizer: Tokenizer,
-): EncodedPrompt & { readonly reading: AnswerReading | undefined } {
-  if (conversation) return encodeConversation(tokenizer, conversation, style);
-  return withReading(tokenizer, style ? encodeTrainedPrompt(tokenizer, prompt, style) : encodePrompt(tokenizer, prompt, options.chat));
 }

@@ -21,6 +21,8 @@ export interface HeldModelParams {
   readonly adapterPath?: string | undefined;
   /** Number of answers to write at the same time, if the model supports it. */
   readonly parallel: number;
+  /** True if prompts may have images; only for models that read them. */
+  readonly images?: boolean | undefined;
   readonly onLoad?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -61,10 +63,10 @@ export class HeldModel {
    * does not fit
    */
   async load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
-    const { engine, model, tokenizer, adapterPath, parallel, onLoad } = this.params;
+    const { engine, model, tokenizer, adapterPath, parallel, images, onLoad } = this.params;
     return withAdapter(adapterPath, async adapter => {
       const tuned = await adaptedModel({ model, weights, adapter, hostFrom: engine.hostFrom });
-      const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, ...(onLoad && { onLoad }) });
+      const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, images, ...(onLoad && { onLoad }) });
       this.loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
       return this.loaded.answers;
     });

@@ -5,7 +5,7 @@
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { createEncoder } from '../data/example/encoder.ts';
 import { type FormatSettings, formatExample } from '../data/example/format-example.ts';
-import type { PromptFormat } from '../data/types.ts';
+import type { DataRecord, PromptFormat } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface TrainedStyle {
@@ -38,12 +38,26 @@ const samples: Readonly<Record<PromptFormat, (prompt: string) => Readonly<Record
   text_label: prompt => ({ text: prompt, label: ANSWER }),
 };
 
-/** @throws DataError if the samples were chats and the model has no chat template */
+/** The prompt as the record of a sample. */
+export const trainedRecord = (prompt: string, { format }: TrainedStyle): DataRecord => ({
+  file: 'the prompt',
+  line: 1,
+  value: samples[format](prompt),
+});
+
+/**
+ * @param record of the prompt, which may have its images
+ * @param placeholder the text by which the template marks an image, if the model reads images
+ * @throws DataError if the samples were chats and the model has no chat template
+ */
 export function encodeTrainedPrompt(
   tokenizer: Tokenizer,
   prompt: string,
-  { format, template, labels }: TrainedStyle,
+  style: TrainedStyle,
+  record: DataRecord = trainedRecord(prompt, style),
+  placeholder?: string | undefined,
 ): { readonly ids: readonly number[]; readonly chat: boolean } {
+  const { format, template, labels } = style;
   const settings: FormatSettings = {
     format,
     promptTemplate: template,
@@ -52,9 +66,9 @@ export function encodeTrainedPrompt(
     chat: 'auto',
     completionOnly: true,
     trainedTurns: 'all',
-    chatRenderer: chatRendererOf(tokenizer),
+    chatRenderer: chatRendererOf(tokenizer, undefined, placeholder),
   };
-  const { pieces, chat } = formatExample({ file: 'the prompt', line: 1, value: samples[format](prompt) }, settings);
+  const { pieces, chat } = formatExample(record, settings);
   const answer = pieces.findIndex(({ train }) => train);
   // Plain text is continued, so it is its own answer.
   const asked = answer === 0 ? [{ text: prompt }] : pieces.slice(0, answer);

@@ -25,7 +25,7 @@ export interface AdaptedSessionParams {
   readonly recipe: Pick<Recipe, 'dtype' | 'quantize'>;
   readonly shapes: readonly BatchShape[];
   /** Present if answers are generated. */
-  readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots'> | undefined;
+  readonly answers?: Pick<AnswerWriter, 'model' | 'tokens' | 'slots' | 'images'> | undefined;
   /** The shapes of multiple-choice questions, if there are any. */
   readonly choiceShapes?: readonly BatchShape[];
 }

@@ -9,6 +9,7 @@ import { byteSize, duration } from '../protocol/text/format.ts';
 import { openInferenceEngine } from './inference-engine.ts';
 import { loadProgress } from './load-progress.ts';
 import { promptStyleOf } from './prompt-style.ts';
+import { sightOf } from './sight.ts';
 
 type Request = Extract<JobRequest, { kind: 'generate' }>;
 
@@ -23,13 +24,14 @@ let held: Held | undefined;
 
 /** @throws as `TextGenerator` does */
 export async function keptAnswer(request: Request, scope: JobScope): Promise<GeneratedText & { readonly engine: string }> {
-  const { options, prompt, conversation, promptOf } = request;
+  const { options, prompt, conversation, images, promptOf } = request;
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const key = await keyOf(request);
   const asked: GenerateTextParams = {
     prompt,
     conversation,
+    images,
     style,
     options,
     isCanceled: () => job.stop !== undefined,
@@ -58,6 +60,7 @@ async function firstAnswer(
       engine,
       adapterPath: request.adapter,
       withFolder,
+      sight: await sightOf(scope, { engine, folder, withFolder }),
       onLoad: loadProgress(scope.job),
     });
     held = { key, generator, engine: engine.description.summary };

@@ -21,6 +21,7 @@ import { keptAnswer } from './kept-generation.ts';
 import { loadProgress } from './load-progress.ts';
 import { embedderFor, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
 import { promptStyleOf } from './prompt-style.ts';
+import { sightOf } from './sight.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
@@ -28,7 +29,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const { sample } = request;
   if (sample !== undefined) return comparedAnswer({ ...request, sample }, scope);
   if (keptSeconds(request) > 0) return keptAnswer(request, scope);
-  const { options, prompt, conversation, promptOf, adapter: adapterPath } = request;
+  const { options, prompt, conversation, images, promptOf, adapter: adapterPath } = request;
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const engine = await openInferenceEngine(scope, options, [adapterPath, promptOf]);
@@ -49,6 +50,8 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       adapterPath,
       prompt,
       conversation,
+      images,
+      sight: await sightOf(scope, { engine, folder, withFolder: use => use(folder) }),
       style,
       options,
       isCanceled: () => job.stop !== undefined,

@@ -84,6 +84,8 @@ export interface AnswerWriter {
   readonly tokens: number;
   /** Number of answers that are generated at the same time. */
   readonly slots: number;
+  /** True if prompts have images. */
+  readonly images?: boolean | undefined;
   /** The reward model that scores the answers, with its largest batch. */
   readonly judge?: { readonly model: ClassifierModel; readonly shape: BatchShape };
   /** Generates the answers; undefined if the job was stopped meanwhile. */

@@ -17,6 +17,7 @@ import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import type { MeasureSums } from '../train/measure-sums.ts';
 import type { Task } from '../train/task.ts';
+import type { ImageVectors } from '../vision/encode-images.ts';
 
 export interface TaskSetup {
   /** The model to train, with a head for the labels of the data if the task has labels. */
@@ -45,6 +46,8 @@ export interface TaskSetup {
   readonly evaluator: Evaluator | undefined;
   /** The held-out samples whose answers a language model should write. */
   readonly heldAnswers?: () => Iterable<Example>;
+  /** The vectors of the samples' images, if they have any. */
+  readonly imageVectors?: ImageVectors | undefined;
   /** Computes measures of a training batch from the outputs of its step. */
   readonly measure?: MeasureBatch;
   /**

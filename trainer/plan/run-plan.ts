@@ -58,7 +58,7 @@ export interface PlanHeaders {
 }
 
 /** The size of a cache of keys and values: tokens per text, and number of texts. */
-export type AnswerCache = Required<Pick<DecodeProgramParams, 'tokens' | 'slots'>>;
+export type AnswerCache = Required<Pick<DecodeProgramParams, 'tokens' | 'slots'>> & Pick<DecodeProgramParams, 'images'>;
 
 /** Facts about the data. */
 export interface DataFacts {

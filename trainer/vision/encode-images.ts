@@ -61,6 +61,7 @@ export async function encodeImages(scope: JobScope, base: EncodingBase, images: 
     const layout = base.vision.layout(image);
     planned.set(nameOf(image), { image, layout, file: vectorFile(place, image, layout) });
   }
+  if (planned.size === 0) return { read: () => Promise.reject(new RangeError('no image was encoded')) };
   await mkdir(folder, { recursive: true });
   await removeHalfWritten(folder, name => OWN_FILE.test(name));
   const missing: Planned[] = [];

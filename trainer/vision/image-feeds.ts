@@ -4,21 +4,27 @@ import type { List } from '../data/tokens/example-store.ts';
 import type { TokenSequence } from '../data/types.ts';
 import type { SampleImage } from '../data/vision/sample-image.ts';
 import type { Graph, Node } from '../graph/graph.ts';
-import type { HostArray } from '../graph/types.ts';
 import type { CausalModel, ImageInputs } from '../model/model-spec.ts';
+import { gridPositions } from '../model/vision/grid-positions.ts';
 import { elementAt, required } from '../narrow.ts';
 import type { ImageVectors } from './encode-images.ts';
 
 /** Declares the feeds `imageVectors` [sets, batch, tokens, hiddenSize] and what else the model reads of images. */
-export function declareImages(graph: Graph, { vision: given, hiddenSize }: CausalModel, ids: Node): ImageInputs {
-  const vision = required(given, 'a model that reads images');
+export function declareImages(graph: Graph, model: CausalModel, ids: Node): ImageInputs {
+  const vision = required(model.vision, 'a model that reads images');
   const [batch = 1, tokens = 1] = ids.shape;
   return {
-    vectors: graph.feed('imageVectors', [vision.deepstack + 1, batch, tokens, hiddenSize]),
+    vectors: graph.feed('imageVectors', [vision.deepstack + 1, batch, tokens, model.hiddenSize]),
     isImage: graph.equal(ids, graph.constant(Int32Array.of(vision.imageToken), [1, 1], 'int32')),
-    ...(vision.positions === 'grid' && { grid: graph.feed('imageGrid', [3, batch, tokens], 'int32') }),
+    ...declareGrid(graph, model, ids),
     ...(vision.attendsWithin && { groups: graph.feed('imageGroups', [batch, tokens], 'int32') }),
   };
+}
+
+/** Declares the feed `imageGrid` of models with positions in two dimensions: all that a token after an image needs of it. */
+export function declareGrid(graph: Graph, { vision }: CausalModel, ids: Node): Pick<ImageInputs, 'grid'> {
+  const [batch = 1, tokens = 1] = ids.shape;
+  return vision?.positions === 'grid' ? { grid: graph.feed('imageGrid', [3, batch, tokens], 'int32') } : {};
 }
 
 export interface ImageFeedsParams {
@@ -47,12 +53,19 @@ export interface ImageRows extends Pick<TokenBatch, 'ids' | 'positions'> {
   readonly bucket: Pick<TokenBatch['bucket'], 'batch' | 'tokens'>;
 }
 
+/** The feeds that `declareImages` declares. */
+export type ImageFeeds = {
+  readonly imageVectors: Float32Array;
+  readonly imageGrid?: Int32Array;
+  readonly imageGroups?: Int32Array;
+};
+
 /** @param images all images of the batch, in the order of its tokens; an image whose tokens are cut off may be missing at the end of a text */
 export async function imageFeeds(
   { ids, positions, bucket: { batch, tokens } }: ImageRows,
   images: readonly SampleImage[],
   { model, vectors }: ImageFeedsParams,
-): Promise<Record<string, HostArray>> {
+): Promise<ImageFeeds> {
   const vision = required(model.vision, 'a model that reads images');
   const { hiddenSize: width } = model;
   const sets = vision.deepstack + 1;
@@ -82,6 +95,29 @@ export async function imageFeeds(
 }
 
 /** Time, row and column of each token, [3, tokens of all rows]. */
-function gridFeed(_rows: Pick<ImageRows, 'ids' | 'positions'>, _images: readonly SampleImage[], _imageToken: number): Int32Array {
-  throw new Error('waits for gridPositions');
+function gridFeed(
+  { ids, positions }: Pick<ImageRows, 'ids' | 'positions'>,
+  images: readonly SampleImage[],
+  imageToken: number,
+): Int32Array {
+  const grid = new Int32Array(3 * ids.length);
+  let place = 0;
+  for (let begin = 0; begin < ids.length; ) {
+    let end = begin + 1;
+    while (end < ids.length && positions[end] !== 0) end++;
+    const text = ids.subarray(begin, end);
+    const own: GridSize[] = [];
+    let left = text.reduce((count, id) => count + Number(id === imageToken), 0);
+    while (left > 0) {
+      const image = elementAt(images, place++);
+      own.push(required(image.grid, 'the rows and columns of an image'));
+      left -= image.vectors;
+    }
+    const found = gridPositions(text, imageToken, own).positions;
+    for (let axis = 0; axis < 3; axis++) grid.set(found.subarray(axis * text.length, (axis + 1) * text.length), axis * ids.length + begin);
+    begin = end;
+  }
+  return grid;
 }
+
+type GridSize = NonNullable<SampleImage['grid']>;

@@ -1,4 +1,5 @@
 /** `rowtune generate`: streams text from a base model, a run or an exported folder. */
+import path from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
 import { jobContext } from '../../settings.ts';
@@ -12,6 +13,7 @@ interface Options extends Omit<GenerateOptions, 'chat'> {
   /** Undefined if neither --chat nor --no-chat is given. */
   readonly chat?: boolean;
   readonly prompt?: string;
+  readonly image?: readonly string[];
   readonly adapter?: string;
   readonly revision: string;
 }
@@ -22,6 +24,7 @@ export const addGenerate: AddCommand = (program, surroundings) => {
     .description('generate text from a prompt (--prompt or stdin), or the labels or nearest texts if the model gives those')
     .argument('<model>', 'a run folder, a model folder, a .gguf file or a name on the hub')
     .option('--prompt <text>', 'the prompt; read from stdin if omitted')
+    .option('--image <file...>', 'images that the prompt is about, for a model that reads images; <image> in the prompt marks their places')
     .option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to apply to the model')
     .option('--revision <name>', 'branch, tag or commit of a model on the hub', 'main')
     .option('--temperature <number>', 'sampling temperature; 0 always picks the most likely token', numberOption({ min: 0, max: 100 }), 0)
@@ -44,7 +47,7 @@ export const addGenerate: AddCommand = (program, surroundings) => {
 
 async function generate(context: CommandContext, model: string, options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { prompt: given, adapter, revision, engine, baseOffload, chat, maxNewTokens, temperature, topP, topK, seed } = options;
+  const { prompt: given, image = [], adapter, revision, engine, baseOffload, chat, maxNewTokens, temperature, topP, topK, seed } = options;
   const source = await modelAndAdapter(model, { adapter, revision, cwd });
   const prompt = given ?? (await promptFromStdin());
   const request = {
@@ -52,6 +55,7 @@ async function generate(context: CommandContext, model: string, options: Options
     context: jobContext(settings, cwd),
     ...source,
     prompt,
+    ...(image.length > 0 && { images: image.map(file => path.resolve(cwd, file)) }),
     promptOf: chat === undefined ? source.adapter : undefined,
     options: { engine, baseOffload, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
   } as const;

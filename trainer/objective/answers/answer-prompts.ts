@@ -2,10 +2,12 @@
 import { drawFrom } from '../../data/draw.ts';
 import type { RecordPlace } from '../../data/load/records-at.ts';
 import type { Example, TextTokenizer } from '../../data/types.ts';
+import type { SampleImage } from '../../data/vision/sample-image.ts';
 import { type AnswerReading, answerIn } from '../../generate/answer-parts.ts';
 
 export interface AnswerPrompt {
   readonly ids: readonly number[];
+  readonly images?: readonly SampleImage[] | undefined;
   /** The text of the prompt, without special tokens. */
   readonly prompt: string;
   /** The answer in the sample. */
@@ -38,20 +40,21 @@ const LOOKED_AT = 32;
 /** The prompts of samples: everything before a sample's last trained answer. */
 export function promptsOf(examples: Iterable<Example>, { tokenizer, readingOf, count, seed }: PromptParams): FoundPrompts {
   const textOf = (ids: Int32Array): string => tokenizer.decode([...ids], { skipSpecialTokens: true });
-  const places = [...examples].map(({ ids, file, line, element, ...example }) => ({
+  const places = [...examples].map(({ ids, images, file, line, element, ...example }) => ({
     ids,
+    images,
     ...lastAnswer(example),
     place: { file, line, element },
   }));
   const usable = places.filter(
     ({ ids, begin, end }) => begin < end && textOf(ids.subarray(Math.max(0, begin - LOOKED_AT), begin)).trim() !== '',
   );
-  const prompts = drawFrom(usable, { count, seed }).map(({ ids: all, begin, end, place, trained }) => {
+  const prompts = drawFrom(usable, { count, seed }).map(({ ids: all, images, begin, end, place, trained }) => {
     const ids = [...all.subarray(0, begin)];
     const [reading, answer] = [readingOf(ids), all.subarray(begin, end)];
     const reference =
       reading === undefined ? textOf(answer) : answerIn(tokenizer.decode([...answer], { skipSpecialTokens: false }), reading);
-    return { ids, prompt: textOf(all.subarray(0, begin)), reference, reading, place, trained };
+    return { ids, images, prompt: textOf(all.subarray(0, begin)), reference, reading, place, trained };
   });
   return { prompts, withoutPrompt: places.length - usable.length };
 }

@@ -12,6 +12,8 @@ import { rewardModelOf, writesAnswers } from '../../protocol/recipe/rules/genera
 import { counted, grouped } from '../../protocol/text/format.ts';
 import type { AnswerView } from '../../protocol/view/run.ts';
 import { RunError } from '../../run-error.ts';
+import type { ImageVectors } from '../../vision/encode-images.ts';
+import { promptImages } from '../../vision/prompt-images.ts';
 import type { SetUpParams, TaskSetup } from '../task-setup.ts';
 import { type AnswerPrompt, promptsOf } from './answer-prompts.ts';
 import { type CheckAnswer, checksOf } from './check-answer.ts';
@@ -30,11 +32,15 @@ export async function withAnswers(params: SetUpParams, setup: TaskSetup): Promis
   return { ...setup, evaluator: { ...evaluator, answers: await answerWriter(params, base, { ...setup, examples: heldAnswers() }) } };
 }
 
-interface HeldSamples extends Pick<TaskSetup, 'labels'> {
+interface HeldSamples extends Pick<TaskSetup, 'labels' | 'imageVectors'> {
   readonly examples: Iterable<Example>;
 }
 
-async function answerWriter(params: SetUpParams, base: TextBase<CausalModel>, { examples, labels }: HeldSamples): Promise<AnswerWriter> {
+async function answerWriter(
+  params: SetUpParams,
+  base: TextBase<CausalModel>,
+  { examples, labels, imageVectors: vectors }: HeldSamples,
+): Promise<AnswerWriter> {
   const { recipe, job } = params;
   const { max_samples: count, max_new_tokens: newTokens } = recipe.eval_generation;
   const { tokenizer, model } = base;
@@ -62,9 +68,18 @@ async function answerWriter(params: SetUpParams, base: TextBase<CausalModel>, { 
     model,
     tokens,
     slots,
+    images: vectors !== undefined,
     ...(judge && { judge: rewardPassOf(judge, recipe) }),
     write: async scope => {
-      const found = await writeAnswers(scope, { base, prompts, tokens, slots, newTokens, checks: checksOf(recipe.eval_generation) });
+      const found = await writeAnswers(scope, {
+        base,
+        prompts,
+        tokens,
+        slots,
+        newTokens,
+        vectors,
+        checks: checksOf(recipe.eval_generation),
+      });
       return found && scorer ? scored(scope, scorer, found) : found;
     },
   };
@@ -88,6 +103,8 @@ interface WriteParams {
   readonly tokens: number;
   readonly slots: number;
   readonly newTokens: number;
+  /** The vectors of the prompts' images, if they have any. */
+  readonly vectors: ImageVectors | undefined;
   readonly checks: ReadonlyMap<string, CheckAnswer>;
 }
 
@@ -99,8 +116,8 @@ const ROUNDS_AHEAD = 4;
 /** Writes all answers, several at the same time. With several processes, each writes some of them and receives all of them. */
 async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerResult | undefined> {
   const { job, session, ranks } = scope;
-  const { base, prompts, tokens, slots } = params;
-  const decoder = new Decoder(session, { tokens, slots, model: base.model });
+  const { base, prompts, tokens, slots, vectors } = params;
+  const decoder = new Decoder(session, { tokens, slots, model: base.model, images: vectors !== undefined });
   const answers = new BatchedAnswers(decoder, base.tokenizer);
   const report = job.progress('evaluate', prompts.length, 'answers');
   const written: AnswerView[] = [];
@@ -122,15 +139,16 @@ async function writeAnswers(scope: Scope, params: WriteParams): Promise<AnswerRe
 /** Writes one answer, which is empty if the prompt leaves no room for it. */
 async function writeAnswer(
   { job }: Scope,
-  { base: { model }, newTokens, checks }: WriteParams,
+  { base: { model }, newTokens, vectors, checks }: WriteParams,
   answers: BatchedAnswers,
-  { ids, prompt, reference, reading }: AnswerPrompt,
+  { ids, images = [], prompt, reference, reading }: AnswerPrompt,
 ): Promise<AnswerView> {
   const options = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: newTokens };
   const hasRoom = ids.length < model.maxPositions;
   const isCanceled = (): boolean => job.stop !== undefined;
   const parts = new AnswerParts(reading, () => undefined);
-  const asked = { ids, maxTokens: model.maxPositions, options, isCanceled, keepsSpecialTokens: reading !== undefined };
+  const seen = vectors && (await promptImages(ids, images, { model, vectors }));
+  const asked = { ids, images: seen, maxTokens: model.maxPositions, options, isCanceled, keepsSpecialTokens: reading !== undefined };
   const found = hasRoom ? await answers.answer({ ...asked, onText: chunk => parts.push(chunk) }) : undefined;
   parts.end(found?.finishReason === 'end');
   const { answer } = parts;

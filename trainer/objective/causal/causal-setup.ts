@@ -126,5 +126,6 @@ export async function setUpTexts(
     },
     evaluator,
     heldAnswers: () => data.held,
+    imageVectors: vectors,
   };
 }

@@ -79,6 +79,8 @@ export interface GenerateRequest {
   readonly sample?: number | undefined;
   /** A chat, used in place of the prompt. */
   readonly conversation?: Conversation | undefined;
+  /** Files of images that belong to the prompt, or to the first message of the conversation. */
+  readonly images?: readonly string[] | undefined;
   readonly options: GenerateOptions;
   /** Seconds for which the model stays loaded after the answer, for further requests, unless another job takes the device. */
   readonly keepSeconds?: number | undefined;

@@ -1,0 +1,51 @@
+/** A prompt with its images, as the model reads it. */
+import type { DataRecord } from '../data/types.ts';
+import { attachImages } from '../data/vision/attach-images.ts';
+import { type ImageReading, imagesIn, type SampleImage } from '../data/vision/sample-image.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { isRecord } from '../narrow.ts';
+import type { ConversationMessage } from '../protocol/messages/job-messages.ts';
+import type { ImageVectors } from '../vision/encode-images.ts';
+import type { AnswerReading } from './answer-parts.ts';
+import { encodeConversation, withReading } from './conversation.ts';
+import { GenerateError } from './decoder.ts';
+import type { GenerateTextParams } from './generate-text.ts';
+import { type EncodedPrompt, encodePrompt } from './prompt.ts';
+import { encodeTrainedPrompt, trainedRecord } from './trained-prompt.ts';
+
+/** How a model reads the images of prompts. */
+export interface Sight {
+  readonly reading: ImageReading;
+  readonly encode: (images: readonly SampleImage[]) => Promise<ImageVectors>;
+}
+
+export interface SeenPrompt extends EncodedPrompt {
+  readonly reading: AnswerReading | undefined;
+  readonly images: readonly SampleImage[];
+}
+
+/** @throws GenerateError for images that the model does not read; DataError for an image that cannot be used */
+export async function seenPrompt(
+  { prompt, conversation, images = [], style, options }: GenerateTextParams,
+  tokenizer: Tokenizer,
+  sight: Sight | undefined,
+): Promise<SeenPrompt> {
+  const hasImages = images.length > 0 || conversation?.messages.some(hasImage) === true;
+  if (hasImages && !sight) throw new GenerateError('this model reads no images');
+  const placeholder = sight?.reading.placeholder;
+  const opened = async (record: DataRecord, format: 'messages' | NonNullable<typeof style>['format']): Promise<DataRecord> =>
+    sight && hasImages ? attachImages({ ...record, value: { ...record.value, images } }, format, sight.reading) : record;
+  if (!conversation && style) {
+    const record = await opened(trainedRecord(prompt, style), style.format);
+    return { ...withReading(tokenizer, encodeTrainedPrompt(tokenizer, prompt, style, record, placeholder)), images: record.images ?? [] };
+  }
+  if (!conversation && !hasImages) return { ...withReading(tokenizer, encodePrompt(tokenizer, prompt, options.chat)), images: [] };
+  const asked = conversation ?? { messages: [{ role: 'user', content: prompt }] };
+  const record = await opened({ file: 'the prompt', line: 1, value: { messages: asked.messages } }, 'messages');
+  // `attachImages` keeps the turns, and puts images into their content.
+  const messages = record.value.messages as readonly ConversationMessage[];
+  return { ...encodeConversation(tokenizer, { ...asked, messages }, style, placeholder), images: imagesIn(messages) };
+}
+
+const hasImage = ({ content }: ConversationMessage): boolean =>
+  Array.isArray(content) && content.some(part => isRecord(part) && (part.type === 'image' || part.type === 'image_url'));
