@@ -7,14 +7,13 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import type { Conversation, GenerateOptions } from '../protocol/messages/job-messages.ts';
+import type { GenerateOptions } from '../protocol/messages/job-messages.ts';
 import { promptImages } from '../vision/prompt-images.ts';
 import { AnswerParts } from './answer-parts.ts';
 import type { Answer } from './answer-text.ts';
 import { GenerateError } from './decoder.ts';
 import { HeldModel, type HeldModelParams } from './held-model.ts';
-import { type Sight, seenPrompt } from './seen-prompt.ts';
-import type { TrainedStyle } from './trained-prompt.ts';
+import { type Question, type Sight, seenPrompt } from './seen-prompt.ts';
 
 export interface GeneratedText extends Answer {
   /** True if the chat template was applied to the prompt. */
@@ -32,14 +31,7 @@ export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'w
   readonly sight?: Sight | undefined;
 }
 
-export interface GenerateTextParams {
-  readonly prompt: string;
-  /** A chat that replaces the prompt. */
-  readonly conversation?: Conversation | undefined;
-  /** Files of images that belong to the prompt, or to the first message of the conversation. */
-  readonly images?: readonly string[] | undefined;
-  /** The prompt style of training, if the prompt is to be written the same way. */
-  readonly style?: TrainedStyle | undefined;
+export interface GenerateTextParams extends Question {
   readonly options: Omit<GenerateOptions, 'engine'>;
   /** Called with the text of an answer, without tool calls. */
   readonly onText?: (chunk: string, part: AnswerPart) => void;

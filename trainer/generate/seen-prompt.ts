@@ -4,19 +4,30 @@ import { attachImages } from '../data/vision/attach-images.ts';
 import { type ImageReading, imagesIn, type SampleImage } from '../data/vision/sample-image.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { isRecord } from '../narrow.ts';
-import type { ConversationMessage } from '../protocol/messages/job-messages.ts';
+import type { Conversation, ConversationMessage, GenerateOptions } from '../protocol/messages/job-messages.ts';
 import type { ImageVectors } from '../vision/encode-images.ts';
 import type { AnswerReading } from './answer-parts.ts';
 import { encodeConversation, withReading } from './conversation.ts';
 import { GenerateError } from './decoder.ts';
-import type { GenerateTextParams } from './generate-text.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';
-import { encodeTrainedPrompt, trainedRecord } from './trained-prompt.ts';
+import { encodeTrainedPrompt, type TrainedStyle, trainedRecord } from './trained-prompt.ts';
 
 /** How a model reads the images of prompts. */
 export interface Sight {
   readonly reading: ImageReading;
   readonly encode: (images: readonly SampleImage[]) => Promise<ImageVectors>;
+}
+
+/** What a model is asked. */
+export interface Question {
+  readonly prompt: string;
+  /** A chat that replaces the prompt. */
+  readonly conversation?: Conversation | undefined;
+  /** Files of images that belong to the prompt, or to the first message of the conversation. */
+  readonly images?: readonly string[] | undefined;
+  /** The prompt style of training, if the prompt is to be written the same way. */
+  readonly style?: TrainedStyle | undefined;
+  readonly options: Pick<GenerateOptions, 'chat'>;
 }
 
 export interface SeenPrompt extends EncodedPrompt {
@@ -26,7 +37,7 @@ export interface SeenPrompt extends EncodedPrompt {
 
 /** @throws GenerateError for images that the model does not read; DataError for an image that cannot be used */
 export async function seenPrompt(
-  { prompt, conversation, images = [], style, options }: GenerateTextParams,
+  { prompt, conversation, images = [], style, options }: Question,
   tokenizer: Tokenizer,
   sight: Sight | undefined,
 ): Promise<SeenPrompt> {

@@ -32,10 +32,11 @@ const CHANNELS = 3;
 
 /** The pixels of each view of an image. Views that begin with the same sizes share them. @throws DataError for an image that does not decode */
 export async function* viewsOf({ path }: Pick<SampleImage, 'path'>, views: readonly View[], scale: Scale): AsyncGenerator<Pixels> {
-  const known = new Map<string, Bytes>([['', await decoded(path)]]);
+  const whole = await decoded(path);
+  const known = new Map<string, Bytes>();
   for (const { resizes, part } of views) {
     let name = '';
-    let bytes = known.get('') as Bytes;
+    let bytes = whole;
     for (const size of resizes) {
       name += ` ${size.width}x${size.height}`;
       const next = known.get(name) ?? (await resized(bytes, size, scale.kernel));
