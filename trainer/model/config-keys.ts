@@ -67,8 +67,16 @@ export interface ConfigReading<Table> {
   readonly problems: readonly ConfigProblem[];
 }
 
-/** @throws ModelConfigError listing every key that is missing or out of bounds, and every refused value */
-export function readConfig<Table extends KeyTable>(table: Table, architecture: string, json: ConfigJson): ConfigReading<Table> {
+/**
+ * @param file the name of the file
+ * @throws ModelConfigError listing every key that is missing or out of bounds, and every refused value
+ */
+export function readConfig<Table extends KeyTable>(
+  table: Table,
+  architecture: string,
+  json: ConfigJson,
+  file = CONFIG_FILE,
+): ConfigReading<Table> {
   const shape = Object.fromEntries(Object.entries(table).flatMap(([key, rule]) => (rule.class === 'computed' ? [[key, rule.schema]] : [])));
   const parsed = z.object(shape).safeParse(json);
   const problems = refusals(table, json);
@@ -80,7 +88,7 @@ export function readConfig<Table extends KeyTable>(table: Table, architecture: s
     if (issue.code === 'invalid_value' && value !== undefined) return notSupported(path, value, issue.values);
     return { kind: 'invalid', path, message: `${path.join('.')}: ${issue.message}` };
   });
-  throw configError([...invalid, ...problems], architecture);
+  throw configError([...invalid, ...problems], architecture, file);
 }
 
 /** Returns a problem for each key whose value this table refuses. */
@@ -123,16 +131,18 @@ export const multipleProblems = (
   [partKey, part]: readonly [key: string, value: number],
 ): ConfigProblem[] => (value % part ? [contradiction(path, `${key} ${value} is not a multiple of ${partKey} ${part}`)] : []);
 
-/** @throws ModelConfigError with all problems, if there are any */
-export function refuse(problems: readonly ConfigProblem[], architecture: string): void {
-  if (problems.length > 0) throw configError(problems, architecture);
+const CONFIG_FILE = 'config.json';
+
+/** @param file its name @throws ModelConfigError with all problems, if there are any */
+export function refuse(problems: readonly ConfigProblem[], architecture: string, file = CONFIG_FILE): void {
+  if (problems.length > 0) throw configError(problems, architecture, file);
 }
 
-function configError(problems: readonly ConfigProblem[], architecture: string): ModelConfigError {
+function configError(problems: readonly ConfigProblem[], architecture: string, file: string): ModelConfigError {
   const beginnings = {
-    invalid: `config.json does not describe a ${architecture}`,
-    contradictory: 'config.json contradicts itself',
-    unsupported: 'config.json',
+    invalid: `${file} does not describe a ${architecture}`,
+    contradictory: `${file} contradicts itself`,
+    unsupported: file,
   } as const;
   const parts = (['invalid', 'contradictory', 'unsupported'] as const).flatMap(kind => {
     const found = problems.filter(problem => problem.kind === kind);

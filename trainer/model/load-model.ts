@@ -11,6 +11,7 @@ import { timmKeys } from './family/image/timm-params.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError } from './model-spec.ts';
 import { stackMismatches } from './stored-form.ts';
 import { unsupportedArchitecture } from './unsupported-architecture.ts';
+import { unknownVisionKeys } from './vision/vision-encoders.ts';
 
 export const supportedArchitectures: readonly string[] = Object.keys(architectures);
 
@@ -46,6 +47,7 @@ export function unknownConfigKeys(config: ConfigJson): string[][] {
     ...unknownKeys(entry.keys, config).map(key => [key]),
     ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : []),
     ...(entry.keys === siglipKeys ? unknownTowerKeys(config) : []),
+    ...(architecture ? unknownVisionKeys(architecture, config) : []),
   ];
 }
 

@@ -76,7 +76,7 @@ function withGradients(all: readonly ParameterSpec[], { graph, logits, loss, see
 }
 
 /** Runs the program of `verifyProgram` with its variables loaded, and compares the result with the reference. */
-export async function verifyModel(session: Session, model: AnyModel, golden: Golden): Promise<Check[]> {
+export async function verifyModel(session: Pick<Session, 'run'>, model: AnyModel, golden: Golden): Promise<Check[]> {
   const feeds = model.kind === 'causal' ? feedsOfCausal(golden) : feedsOfClassifier(model, golden);
   const texts = model.kind === 'causal' ? undefined : golden.inputs.attention_mask;
   const checks = compare(await session.run(EVALUATION, feeds), golden, texts);

@@ -47,6 +47,12 @@ export function resample({ data, from, to, channels, kernel }: ResampleParams): 
   return pass(across, { taps: tapsOf(from.height, to.height, kernel), lines: 1, length: from.height, stride: row, channels: row });
 }
 
+/** Bits after the point of Pillow's weights for bytes. */
+const FRACTION = 2 ** 22;
+
+/** A weight rounded as in Pillow, so that sums of bytes are exact and a half is rounded alike. */
+const fixed = (weight: number): number => (Math.sign(weight) * Math.floor(Math.abs(weight) * FRACTION + 0.5)) / FRACTION;
+
 function tapsOf(from: number, to: number, kernel: Kernel): Taps[] {
   const scale = from / to;
   return Array.from({ length: to }, (_, i) => {
@@ -58,7 +64,7 @@ function tapsOf(from: number, to: number, kernel: Kernel): Taps[] {
     const end = Math.min(from, Math.floor(center + reach * spread + 0.5));
     const weights = Float64Array.from({ length: end - start }, (__, j) => at(Math.abs(start + j + 0.5 - center) / spread));
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    return { start, weights: weights.map(weight => weight / sum) };
+    return { start, weights: weights.map(weight => fixed(weight / sum)) };
   });
 }
 

@@ -1,5 +1,7 @@
 /** The encoders of images, by the class of the whole model. */
 import type { ConfigJson } from '../config-json.ts';
+import { qwenVision } from './qwen-vision.ts';
+import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
 import type { VisionEncoder } from './vision-encoder.ts';
 
 export interface VisionFiles {
@@ -8,9 +10,25 @@ export interface VisionFiles {
   readonly processor: ConfigJson;
 }
 
-type ReadVision = (files: VisionFiles) => VisionEncoder;
+interface EncoderEntry {
+  readonly read: (files: VisionFiles) => VisionEncoder;
+  /** Returns the keys of `vision_config` that the encoder does not know. */
+  readonly unknownKeys: (config: ConfigJson) => readonly string[];
+}
 
-const encoders: Readonly<Record<string, ReadVision>> = {};
+const qwen = (architecture: string, deepstack?: readonly number[]): EncoderEntry => ({
+  read: files => qwenVision(architecture, files, deepstack),
+  unknownKeys: unknownQwenTowerKeys,
+});
+
+const encoders: Readonly<Record<string, EncoderEntry>> = {
+  Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),
+  Qwen3_5MoeForConditionalGeneration: qwen('Qwen3_5MoeForConditionalGeneration'),
+};
+
+/** Returns the unknown keys of `vision_config`; none for a class whose images are not read. */
+export const unknownVisionKeys = (architecture: string, config: ConfigJson): string[][] =>
+  (encoders[architecture]?.unknownKeys(config) ?? []).map(key => ['vision_config', key]);
 
 /** @returns undefined for a class whose images are not read. @throws ModelConfigError for a config or processor that is not computed */
-export const visionEncoder = (architecture: string, files: VisionFiles): VisionEncoder | undefined => encoders[architecture]?.(files);
+export const visionEncoder = (architecture: string, files: VisionFiles): VisionEncoder | undefined => encoders[architecture]?.read(files);

@@ -4,24 +4,29 @@ import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../../config-keys.ts';
+import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, gemmaTextNames, llamaTextNames } from './blocks/names.ts';
 import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
 import { gemma4ImageKeys } from './families/gemma4-keys.ts';
-import { qwen35ImageKeys } from './families/qwen35.ts';
+import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
 import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './keys/image-text-keys.ts';
 
 interface TextPart {
-  readonly keys: typeof imageTextKeys & KeyTable;
+  readonly keys: Pick<typeof imageTextKeys, 'text_config' | 'tie_word_embeddings'> & KeyTable;
   readonly names: DecoderNames;
   /** The decoder by the `model_type` of `text_config`; the first one if it has none. */
   readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
-  /** The missing function of the parts that are not loaded. */
-  readonly others: string;
+  /** The missing function of the parts that are not loaded, if there is one. */
+  readonly others?: string;
+  /** How images enter the text, by the values of the keys; for classes with an encoder in `vision-encoders.ts`. */
+  readonly vision?: (values: ConfigJson) => VisionInput;
 }
 
 const EYES = 'reads no images';
 const EYES_AND_EARS = 'reads no images and hears no sound';
+
+const QWEN35_IMAGES = { keys: qwenImageKeys(248056), names: llamaTextNames, vision: qwenImages(() => 0) } as const;
 
 const textParts = {
   Gemma3ForConditionalGeneration: {
@@ -49,16 +54,12 @@ const textParts = {
     others: EYES,
   },
   Qwen3_5ForConditionalGeneration: {
-    keys: qwen35ImageKeys,
-    names: llamaTextNames,
+    ...QWEN35_IMAGES,
     decoders: { qwen3_5_text: 'Qwen3_5ForCausalLM' },
-    others: EYES,
   },
   Qwen3_5MoeForConditionalGeneration: {
-    keys: qwen35ImageKeys,
-    names: llamaTextNames,
+    ...QWEN35_IMAGES,
     decoders: { qwen3_5_moe_text: 'Qwen3_5MoeForCausalLM' },
-    others: EYES,
   },
 } as const satisfies Record<string, TextPart>;
 
@@ -71,27 +72,37 @@ export const isTextPart = (architecture: string | undefined): architecture is Te
 
 export interface InnerDecoder {
   readonly architecture: DecoderArchitecture;
+  /** How images enter the text. */
+  readonly vision: VisionInput | undefined;
   /** Its config as that of a standalone decoder. */
   readonly config: ConfigJson;
 }
 
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
-  const { keys, decoders }: TextPart = textParts[architecture];
+  const { keys, decoders, vision }: TextPart = textParts[architecture];
   const { values, problems } = readConfig(keys, architecture, config);
   const { text_config: own, tie_word_embeddings: tied } = values;
   const type = String(own.model_type ?? Object.keys(decoders)[0]);
   const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);
-  return { architecture: required(decoder, 'the decoder of the text part'), config: { ...own, tie_word_embeddings: tied } };
+  return {
+    architecture: required(decoder, 'the decoder of the text part'),
+    config: { ...own, tie_word_embeddings: tied },
+    vision: vision?.(values),
+  };
 }
 
 /** @throws ModelConfigError */
 export function textPart(architecture: TextPartArchitecture, config: ConfigJson): DecoderConfig {
   const inner = innerDecoder(architecture, config);
-  const { names, others } = textParts[architecture];
+  const { names, others }: TextPart = textParts[architecture];
   const text = decoderConfig(inner.architecture, inner.config, names);
   if (text.attention.isBidirectional) refuse([notSupported(['text_config', 'use_bidirectional_attention'], true, [false])], architecture);
-  return { ...text, remark: `Only the text part of this model is loaded: it ${others}.` };
+  return {
+    ...text,
+    ...(inner.vision && { vision: inner.vision }),
+    ...(others !== undefined && { remark: `Only the text part of this model is loaded: it ${others}.` }),
+  };
 }

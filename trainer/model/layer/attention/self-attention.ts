@@ -46,14 +46,16 @@ export interface AttendParams {
   /** See `AttentionParams.scores`. */
   readonly scores?: Node | undefined;
   readonly dropout: number;
+  /** Queries per chunk; by default, as many as suit a training step. */
+  readonly chunk?: number;
 }
 
 /** @returns [batch · tokens, heads · headDim] */
-export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
+export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout, chunk: own }: AttendParams): Node {
   const { graph } = tracer;
   const [batch, heads, tokens, headDim] = dimensions(q.shape, 4);
   const dropMask = tracer.dropoutMask(dropout);
-  const chunk = tracer.longest === undefined ? queryChunk(tokens) : tokens;
+  const chunk = own ?? (tracer.longest === undefined ? queryChunk(tokens) : tokens);
   const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute, fused: tracer.fusesAttention });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }

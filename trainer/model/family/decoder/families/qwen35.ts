@@ -1,8 +1,11 @@
 /** Qwen 3.5: three of four blocks have a recurrent state in place of attention, and the outputs of heads are gated. */
 
 import { z } from 'zod';
+import { isRecord } from '../../../../narrow.ts';
+import type { ConfigJson } from '../../../config-json.ts';
 import { type ConfigValues, computed, type KeyTable, multipleProblems, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
+import type { VisionInput } from '../../../vision/vision-encoder.ts';
 import { size } from '../../common-keys.ts';
 import type { DecoderDelta } from '../blocks/delta.ts';
 import { decoderKeys, headCount } from '../keys/decoder-keys.ts';
@@ -87,11 +90,23 @@ export const qwen35 = familyOf({
   own: qwen35Blocks,
 });
 
-export const qwen35ImageKeys = {
-  ...imageTextKeys,
-  tie_word_embeddings: computed(z.boolean().default(false)),
-  ...withoutEffect(
-    'is of the part that sees images, which is not loaded',
-    ...(['video_token_id', 'vision_start_token_id', 'vision_end_token_id'] as const),
-  ),
-} as const satisfies KeyTable;
+/** Keys of Qwen's models that read images. @param imageToken the default id of the token in place of which vectors of images stand */
+export const qwenImageKeys = (imageToken: number) =>
+  ({
+    ...imageTextKeys,
+    tie_word_embeddings: computed(z.boolean().default(false)),
+    image_token_id: computed(z.number().int().nonnegative().default(imageToken)),
+    vision_config: computed(z.record(z.string(), z.unknown()).default({})),
+    ...withoutEffect('is of videos, which are not read', 'video_token_id'),
+    ...withoutEffect('is written by the chat template, and read as any other token', 'vision_start_token_id', 'vision_end_token_id'),
+  }) as const satisfies KeyTable;
+
+/** How vectors of images enter the text. @param deepstack the number of further sets, by `vision_config` */
+export const qwenImages =
+  (deepstack: (tower: ConfigJson) => number) =>
+  ({ image_token_id: imageToken, vision_config: tower }: ConfigJson): VisionInput => ({
+    imageToken: Number(imageToken),
+    positions: 'grid',
+    deepstack: deepstack(isRecord(tower) ? tower : {}),
+    attendsWithin: false,
+  });

@@ -1,0 +1,109 @@
+"""Golden folders of Qwen's models that read images: what the image processor, the encoder and the language model make of a few small
+pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1 thread); needs Pillow.
+run: OMP_NUM_THREADS=1 python make_qwen_vision.py [folder [name of a golden folder…]]"""
+import json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import numpy, torch, transformers
+from as_json import norm, numbers, seeded, summary, tensor
+from PIL import Image
+from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+ONLY = sys.argv[2:]
+META = dict(torch=torch.__version__, transformers=transformers.__version__,
+            note='float32, eval mode; every parameter jittered by 0.1*randn; byte of a pixel: (x*7 + y*13 + channel*29 + x*y) % 256')
+STEPS = 6
+IMAGE, START, END = 60, 62, 63
+# Width and height: one that is resized in both directions, one that stays, one that is too large, one that is too small.
+SIZES = [(20, 28), (24, 16), (64, 48), (8, 12)]
+
+
+def picture(width, height):
+    y, x, channel = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(3), indexing='ij')
+    return Image.fromarray(((x * 7 + y * 13 + channel * 29 + x * y) % 256).astype(numpy.uint8))
+
+
+def make(name, model_class, config, processing, seed):
+    """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two."""
+    if ONLY and name not in ONLY:
+        return
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    generator = seeded(seed + 1)
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            if n.endswith('A_log'):
+                p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    folder = os.path.join(OUT, name)
+    model.save_pretrained(folder)
+    processor = Qwen2VLImageProcessorPil(**processing)
+    written = {key: value for key, value in processing.items()}
+    with open(os.path.join(folder, 'preprocessor_config.json'), 'w') as file:
+        json.dump(dict(image_processor_type='Qwen2VLImageProcessor', **written), file, indent=2)
+    merge = processing['merge_size'] ** 2
+    images = [processor(images=[picture(*size)], return_tensors='pt') for size in SIZES]
+    counts = [int(image['image_grid_thw'].prod()) // merge for image in images]
+    seen = []
+    for size, image, count in zip(SIZES, images, counts):
+        with torch.no_grad():
+            found = model.model.get_image_features(image['pixel_values'], image['image_grid_thw'], return_dict=True)
+        sets = [torch.cat(list(each), dim=0) for each in [found.pooler_output, *(getattr(found, 'deepstack_features', None) or [])]]
+        # A still image is repeated in time.
+        patches = image['pixel_values'].view(image['pixel_values'].shape[0], 3, processing['temporal_patch_size'], -1)[:, :, 0].reshape(len(image['pixel_values']), -1)
+        _, rows, columns = [int(n) for n in image['image_grid_thw'][0]]
+        seen.append(dict(width=size[0], height=size[1], vectors=count, grid=[rows // processing['merge_size'], columns // processing['merge_size']],
+                         patches=dict(shape=list(patches.shape), sum=float(patches.double().sum()), first8=numbers(patches[-1][:8])), features=tensor(torch.stack(sets))))
+    placed = lambda at: [START, *[IMAGE] * counts[at], END]
+    texts = [dict(ids=[5, 17, *placed(0), 9, 41, 33, 8, 27], images=[0]), dict(ids=[7, *placed(1), 23, 11, *placed(3), 50, 14], images=[1, 3]),
+             dict(ids=[*placed(2), 19, 4, 37, 22], images=[2])]
+    together = lambda which, key: torch.cat([images[at][key] for at in which], dim=0)
+
+    def greedy(text):
+        ids = torch.tensor([text['ids']])
+        model.model.rope_deltas = None
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), mm_token_type_ids=(ids == IMAGE).int(), do_sample=False, max_new_tokens=STEPS,
+                             min_new_tokens=STEPS, pixel_values=together(text['images'], 'pixel_values'), image_grid_thw=together(text['images'], 'image_grid_thw'))
+        return out[0, ids.shape[1]:].tolist()
+
+    for text in texts:
+        ids = torch.tensor([text['ids']])
+        at, delta = model.model.get_rope_index(ids, mm_token_type_ids=(ids == IMAGE).int(), image_grid_thw=together(text['images'], 'image_grid_thw'))
+        text.update(positions=at[:, 0].tolist(), next=int(delta) + ids.shape[1], greedy=greedy(text))
+    model.model.rope_deltas = None
+    batch = texts[:2]
+    longest = max(len(text['ids']) for text in batch)
+    ids = torch.tensor([text['ids'] + [0] * (longest - len(text['ids'])) for text in batch])
+    mask = torch.tensor([[1] * len(text['ids']) + [0] * (longest - len(text['ids'])) for text in batch])
+    labels = ids.masked_fill((mask == 0) | (ids >= IMAGE), -100)
+    which = [at for text in batch for at in text['images']]
+    out = model(input_ids=ids, attention_mask=mask, mm_token_type_ids=(ids == IMAGE).int(), labels=labels, pixel_values=together(which, 'pixel_values'),
+                image_grid_thw=together(which, 'image_grid_thw'))
+    out.loss.backward()
+    grads = {n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n}
+    golden = dict(meta=META, model=model_class.__name__, images=seen, texts=texts, batch=dict(inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)),
+                  labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
+    with open(os.path.join(folder, 'vision.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), counts, [text['greedy'] for text in texts])
+
+
+small = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
+             max_position_embeddings=128, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+eyes = dict(depth=3, hidden_size=24, intermediate_size=40, num_heads=3, patch_size=4, out_hidden_size=32, num_position_embeddings=25)
+processing = dict(size=dict(shortest_edge=256, longest_edge=2048), patch_size=4, temporal_patch_size=2, merge_size=2, image_mean=[0.5, 0.4, 0.3],
+                  image_std=[0.5, 0.6, 0.7])
+ids = dict(image_token_id=IMAGE, video_token_id=61, vision_start_token_id=START, vision_end_token_id=END)
+# Each of the three directions rotates two or three of the eight pairs of features.
+make('qwen3_5_vision', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_config=dict(**small, layer_types=['linear_attention', 'full_attention'],
+     linear_num_key_heads=2, linear_num_value_heads=2, linear_key_head_dim=8, linear_value_head_dim=6,
+     rope_parameters=dict(rope_type='default', rope_theta=100.0, partial_rotary_factor=0.5, mrope_section=[3, 3, 2], mrope_interleaved=True)),
+     vision_config=eyes, **ids), processing, 801)
+# Two intermediate blocks of the encoder give vectors that are added after the first blocks of the text part; a tied head.
+make('qwen3_vl', Qwen3VLForConditionalGeneration, Qwen3VLConfig(text_config=dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16}, rope_parameters=dict(
+     rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2], mrope_interleaved=True)), vision_config=dict(**{**eyes, 'hidden_size': 16, 'num_heads': 2}, deepstack_visual_indexes=[0, 1]),
+     tie_word_embeddings=True, **ids), processing, 811)

@@ -1,0 +1,62 @@
+/** Compares language models that read images with Transformers: sizes, pixels, vectors, logits, loss, gradients and the most probable tokens. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { gridPositions } from '../../trainer/model/vision/grid-positions.ts';
+import { elementAt, required } from '../../trainer/narrow.ts';
+import { largestDifference, TOLERANCES } from '../../trainer/verify/verify-model.ts';
+import { describeOn, openOthers } from '../support/engines.ts';
+import { readRecord } from '../support/files/read-json.ts';
+import { checkBatch, encodeImages, greedyTokens, gridsOf, pixelsOf, readVisionGolden, visionOf } from '../support/golden/vision-golden.ts';
+
+const folders = ['qwen3_5_vision'];
+const dirOf = (name: string): string => join(import.meta.dirname, name);
+/** The rounding of a pixel's value. */
+const EPSILON = 1e-5;
+
+describe.each(folders)('%s', name => {
+  const golden = readVisionGolden(name);
+  const vision = visionOf(name);
+
+  test('texts, sizes and pixels of images are those of the processor', () => {
+    for (const image of golden.images) {
+      const { text, grid, views } = vision.layout(image);
+      expect(text).toBe(image.text ?? vision.placeholder.repeat(image.vectors));
+      expect(grid && [grid.rows, grid.columns]).toEqual(image.grid);
+      expect(views.reduce((sum, { vectors }) => sum + vectors, 0)).toBe(image.vectors);
+      const view = elementAt(views, 0);
+      const { patches } = vision.feeds(view, pixelsOf(image, view, vision.scale));
+      const [rows, width] = image.patches.shape;
+      const own = Array.from(required(patches, 'the patches')).slice(0, rows * width);
+      expect(Math.abs(own.reduce((sum, value) => sum + value, 0) - image.patches.sum)).toBeLessThan(EPSILON * own.length);
+      expect(largestDifference(own.slice(-width).slice(0, 8), image.patches.first8)).toBeLessThan(EPSILON);
+    }
+  });
+
+  test('positions of tokens', () => {
+    const { imageToken, positions: kind } = required(causalModel(readRecord(join(dirOf(name), 'config.json'))).vision, 'images');
+    for (const { ids, images, positions, next } of golden.texts) {
+      const found = kind === 'grid' ? gridPositions(ids, imageToken, gridsOf(golden, images)) : undefined;
+      expect(found?.next).toBe(next);
+      expect(found && Array.from(found.positions)).toEqual(positions?.flat());
+    }
+  });
+});
+
+describeOn(await openOthers(), engine => {
+  test.each(folders)('%s', async name => {
+    const golden = readVisionGolden(name);
+    const folder = await openModel(dirOf(name));
+    const run = { engine, model: causalModel(folder.config), vision: visionOf(name), weights: folder.weights, golden };
+    const vectors = await encodeImages(run);
+    vectors.forEach((found, i) => {
+      expect(largestDifference(found, elementAt(golden.images, i).features.data)).toBeLessThan(TOLERANCES.logits);
+    });
+    const checks = await checkBatch(run, vectors);
+    expect(checks.map(({ name: checked }) => checked)).toHaveLength(2 + Object.keys(golden.batch.grads).length);
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(await greedyTokens(run, vectors)).toEqual(golden.texts.map(({ greedy }) => greedy));
+    await folder.weights.close();
+  });
+});

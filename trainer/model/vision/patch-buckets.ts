@@ -1,0 +1,14 @@
+/** The shapes of programs that read any number of patches, of which the last ones may be padding. */
+
+/** Shapes for each doubling. */
+const PER_DOUBLING = 4;
+const LEAST = 16;
+
+/**
+ * The smallest shape for a number of vectors: 16, 20, 24, 28, 32, 40, …, so that less than a fifth is padding beyond 16.
+ */
+export function bucketOf(vectors: number): number {
+  const wanted = Math.max(vectors, LEAST);
+  const step = 2 ** Math.floor(Math.log2(wanted)) / PER_DOUBLING;
+  return step * Math.ceil(wanted / step);
+}

@@ -1,0 +1,43 @@
+/** The keys of preprocessor_config.json that the processors of several families share: see `config-keys.ts`. */
+
+import { z } from 'zod';
+import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
+import type { PixelScale } from './vision-encoder.ts';
+
+export const PROCESSOR_FILE = 'preprocessor_config.json';
+
+/** Kernels by the numbers of Pillow's filters. */
+const kernels = { 1: 'lanczos3', 2: 'linear', 3: 'cubic' } as const;
+
+/** One number for each channel of color. */
+const channels = z.tuple([z.number(), z.number(), z.number()]);
+
+/** @param usual the family's defaults */
+export const processorKeys = (usual: Pick<PixelScale, 'mean' | 'std'> & { readonly resample: keyof typeof kernels }) =>
+  ({
+    rescale_factor: computed(
+      z
+        .number()
+        .positive()
+        .default(1 / 255),
+    ),
+    resample: computed(z.literal([1, 2, 3]).default(usual.resample)),
+    image_mean: computed(channels.default([...usual.mean] as [number, number, number])),
+    image_std: computed(channels.default([...usual.std] as [number, number, number])),
+    ...refusedUnless([true], 'do_resize', 'do_rescale', 'do_normalize', 'do_convert_rgb'),
+    ...refusedUnless([false], 'do_center_crop', 'do_pad'),
+    ...refused('crop_size', 'pad_size'),
+    ...withoutEffect('names the class of the whole processor', 'processor_class', 'auto_map'),
+    ...withoutEffect(
+      'says how numbers are given to the code of Transformers',
+      ...(['data_format', 'input_data_format', 'device', 'return_tensors', 'disable_grouping'] as const),
+    ),
+  }) as const satisfies KeyTable;
+
+/** How pixels become numbers, by the values of `processorKeys`. */
+export const pixelScale = (c: ConfigValues<ReturnType<typeof processorKeys>>): PixelScale => ({
+  kernel: kernels[c.resample],
+  rescale: c.rescale_factor,
+  mean: c.image_mean,
+  std: c.image_std,
+});

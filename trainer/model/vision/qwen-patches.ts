@@ -1,0 +1,70 @@
+/** What the vision tower of Qwen's models is fed for one image. */
+
+import type { HostArray } from '../../graph/types.ts';
+import type { QwenTower } from './qwen-vision-config.ts';
+import type { ViewPixels } from './vision-encoder.ts';
+
+/** The patches of each vector follow each other, row by row within it. */
+interface PatchPlace {
+  readonly row: number;
+  readonly column: number;
+}
+
+/** The places of an image's patches, in the order of the processor. */
+function placesOf(rows: number, columns: number, merged: number): PatchPlace[] {
+  const across = columns / merged;
+  return Array.from({ length: rows * columns }, (_, at) => {
+    const [square, within] = [Math.floor(at / merged ** 2), at % merged ** 2];
+    return {
+      row: Math.floor(square / across) * merged + Math.floor(within / merged),
+      column: (square % across) * merged + (within % merged),
+    };
+  });
+}
+
+/** The two nearest rows of a table for one of `count` places along a side, and their weights, as Transformers rounds them. */
+function taps(at: number, count: number, side: number): readonly (readonly [index: number, weight: number])[] {
+  const source = Math.fround((at * (side - 1)) / Math.max(count - 1, 1));
+  const below = Math.floor(source);
+  const upper = Math.fround(source - below);
+  return [
+    [Math.min(below, side - 1), Math.fround(1 - upper)],
+    [Math.min(below + 1, side - 1), upper],
+  ];
+}
+
+/** Number of table rows that a position is interpolated from. */
+export const TAPS = 4;
+
+/**
+ * The feeds of one image, padded to `count` patches:
+ * - patches [count, 3 · patch²]: the values of each, by channel, row and column
+ * - at int32 [2, count]: its row and column
+ * - cells int32 [4, count], shares [4, count]: rows of the table of positions, and their weights
+ * - seen [1, count]: 1 for patches, 0 for padding
+ */
+export function qwenFeeds({ patch, merged, tableSide }: QwenTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
+  const [rows, columns] = [pixels.height / patch, pixels.width / patch];
+  const plane = patch * patch;
+  const patches = new Float32Array(count * 3 * plane);
+  const at = new Int32Array(2 * count);
+  const cells = new Int32Array(TAPS * count);
+  const shares = new Float32Array(TAPS * count);
+  placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
+    for (let y = 0; y < patch; y++)
+      for (let x = 0; x < patch; x++) {
+        const pixel = 3 * ((row * patch + y) * pixels.width + column * patch + x);
+        for (let channel = 0; channel < 3; channel++)
+          patches[(3 * i + channel) * plane + y * patch + x] = pixels.values[pixel + channel] as number;
+      }
+    at[i] = row;
+    at[count + i] = column;
+    taps(row, rows, tableSide).forEach(([down, ofRow], a) => {
+      taps(column, columns, tableSide).forEach(([across, ofColumn], b) => {
+        cells[(2 * a + b) * count + i] = down * tableSide + across;
+        shares[(2 * a + b) * count + i] = ofRow * ofColumn;
+      });
+    });
+  });
+  return { patches, at, cells, shares, seen: new Float32Array(count).fill(1, 0, rows * columns) };
+}

@@ -1,0 +1,211 @@
+/** Reads what describes the vision tower of Qwen's models: `vision_config`, and the image processor. */
+
+import { z } from 'zod';
+import { isRecord } from '../../narrow.ts';
+import type { ConfigJson } from '../config-json.ts';
+import {
+  computed,
+  contradiction,
+  type KeyTable,
+  multipleProblems,
+  readConfig,
+  refuse,
+  refusedUnless,
+  withoutEffect,
+} from '../config-keys.ts';
+import { activation, commonKeys, size } from '../family/common-keys.ts';
+import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
+import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
+import type { PixelLimits } from './smart-resize.ts';
+import type { PixelScale } from './vision-encoder.ts';
+import type { VisionFiles } from './vision-encoders.ts';
+
+/** The sizes of one tower. */
+export interface QwenTower {
+  readonly blocks: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly activation: string;
+  /** Base of the rotary positions. */
+  readonly theta: number;
+  /** Side of a patch in pixels, and how many frames it covers: a still image is repeated. */
+  readonly patch: number;
+  readonly frames: number;
+  /** Side of the square of neighboring patches that become one vector. */
+  readonly merged: number;
+  /** Side of the square table of learned positions, and its number of rows. */
+  readonly tableSide: number;
+  readonly tableRows: number;
+  /** Features of a vector, which are those of the language model. */
+  readonly outputSize: number;
+  /** The blocks whose states also become vectors. */
+  readonly deepstack: readonly number[];
+  readonly limits: PixelLimits;
+  readonly scale: PixelScale;
+}
+
+const eyes = (usual: number) => computed(size(16384).default(usual));
+
+/** The keys of `vision_config`, without those of DeepStack. */
+const plainKeys = {
+  ...commonKeys,
+  depth: computed(size(256).default(27)),
+  hidden_size: eyes(1152),
+  intermediate_size: computed(size(65536).default(4304)),
+  num_heads: computed(size(256).default(16)),
+  hidden_act: activation('gelu_pytorch_tanh'),
+  patch_size: computed(size(256).default(16)),
+  temporal_patch_size: computed(size(16).default(2)),
+  spatial_merge_size: computed(size(16).default(2)),
+  out_hidden_size: eyes(3584),
+  num_position_embeddings: computed(size(2 ** 20).default(2304)),
+  rope_parameters: computed(
+    z.looseObject({ rope_theta: z.number().positive().default(10_000), rope_type: z.literal('axial').default('axial') }).default({
+      rope_theta: 10_000,
+      rope_type: 'axial',
+    }),
+  ),
+  head_dim: { class: 'refused', unless: c => [Number(c.hidden_size) / Number(c.num_heads)] },
+  ...refusedUnless([3], 'in_channels'),
+  ...refusedUnless([10_000], 'rope_theta'),
+  ...withoutEffect('is for new layers, which a file always has', 'initializer_range'),
+} as const satisfies KeyTable;
+
+/** @param usual the blocks whose states also become vectors, by default; undefined for towers without any */
+const towerKeys = (usual: readonly number[] | undefined) =>
+  ({
+    ...plainKeys,
+    deepstack_visual_indexes: computed(
+      z
+        .array(z.number().int().nonnegative())
+        .max(usual ? 256 : 0)
+        .nullish()
+        .transform(found => found ?? usual ?? []),
+    ),
+  }) as const satisfies KeyTable;
+
+/** Means and deviations of CLIP, which the processor has by default. */
+const CLIP = { mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] } as const;
+
+const pixels = size(2 ** 28);
+const limits = z.object({
+  shortest_edge: pixels.nullish(),
+  longest_edge: pixels.nullish(),
+  min_pixels: pixels.nullish(),
+  max_pixels: pixels.nullish(),
+});
+
+const qwenProcessorKeys = {
+  ...processorKeys({ ...CLIP, resample: 3 }),
+  size: computed(limits.nullish()),
+  min_pixels: computed(pixels.nullish()),
+  max_pixels: computed(pixels.nullish()),
+  patch_size: computed(size(256).default(14)),
+  temporal_patch_size: computed(size(16).default(2)),
+  merge_size: computed(size(16).default(2)),
+  ...refusedUnless(
+    [
+      'Qwen2VLImageProcessor',
+      'Qwen2VLImageProcessorFast',
+      'Qwen2VLImageProcessorPil',
+      'Qwen3VLImageProcessor',
+      'Qwen3VLImageProcessorFast',
+    ],
+    'image_processor_type',
+  ),
+  ...withoutEffect('is of processors that crop', 'default_to_square'),
+} as const satisfies KeyTable;
+
+/** Returns the unknown keys of `vision_config`. */
+export const unknownQwenTowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
+  isRecord(tower) ? Object.keys(tower).filter(key => !Object.hasOwn(towerKeys(undefined), key)) : [];
+
+/** The least and most pixels, in the older and the newer form. */
+function pixelLimits(c: { size?: z.infer<typeof limits> | null; min_pixels?: number | null; max_pixels?: number | null }) {
+  const own = c.size ?? { shortest_edge: 56 * 56, longest_edge: 28 * 28 * 1280 };
+  return {
+    minPixels: c.min_pixels ?? own.shortest_edge ?? own.min_pixels,
+    maxPixels: c.max_pixels ?? own.longest_edge ?? own.max_pixels,
+  };
+}
+
+/**
+ * @param usual see `towerKeys`
+ * @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file
+ */
+export function qwenTower(architecture: string, { config, processor }: VisionFiles, usual: readonly number[] | undefined): QwenTower {
+  const own = isRecord(config.vision_config) ? config.vision_config : {};
+  const { values: c, problems } = readConfig(towerKeys(usual), `${architecture} (vision_config)`, own);
+  if (Object.keys(processor).length === 0)
+    throw new ModelConfigError(`${PROCESSOR_FILE} is missing: it says how images are resized. Take the file that came with the model.`);
+  const { values: p, problems: ofProcessor } = readConfig(
+    qwenProcessorKeys,
+    `${architecture}'s image processor`,
+    processor,
+    PROCESSOR_FILE,
+  );
+  const { minPixels, maxPixels } = pixelLimits(p);
+  const tableSide = Math.floor(Math.sqrt(c.num_position_embeddings));
+  const headDim = c.hidden_size / c.num_heads;
+  const deepstack = c.deepstack_visual_indexes;
+  refuse(
+    [
+      ...problems,
+      ...multipleProblems('hidden_size', ['hidden_size', c.hidden_size], ['num_heads', c.num_heads]),
+      ...(headDim % 4
+        ? [contradiction('num_heads', `heads of ${headDim} features cannot be rotated by row and column: take a multiple of 4`)]
+        : []),
+      ...(deepstack.every(block => block < c.depth)
+        ? []
+        : [contradiction('deepstack_visual_indexes', `deepstack_visual_indexes [${deepstack}] names a block beyond depth ${c.depth}`)]),
+    ],
+    architecture,
+  );
+  refuse([...ofProcessor, ...processorProblems(c, p), ...limitProblems(minPixels, maxPixels)], architecture, PROCESSOR_FILE);
+  return {
+    blocks: c.depth,
+    hiddenSize: c.hidden_size,
+    intermediateSize: c.intermediate_size,
+    heads: c.num_heads,
+    activation: c.hidden_act,
+    theta: c.rope_parameters.rope_theta,
+    patch: c.patch_size,
+    frames: c.temporal_patch_size,
+    merged: c.spatial_merge_size,
+    tableSide,
+    tableRows: c.num_position_embeddings,
+    outputSize: c.out_hidden_size,
+    deepstack,
+    limits: { factor: c.patch_size * c.spatial_merge_size, minPixels: minPixels ?? 1, maxPixels: maxPixels ?? 1 },
+    scale: pixelScale(p),
+  };
+}
+
+interface PatchSizes {
+  readonly patch_size: number;
+  readonly temporal_patch_size: number;
+}
+
+/** Returns a problem for each size in which the processor and the tower differ. */
+function processorProblems(
+  tower: PatchSizes & { readonly spatial_merge_size: number },
+  processor: PatchSizes & { readonly merge_size: number },
+): ConfigProblem[] {
+  const pairs = [
+    ['patch_size', processor.patch_size, 'patch_size', tower.patch_size],
+    ['temporal_patch_size', processor.temporal_patch_size, 'temporal_patch_size', tower.temporal_patch_size],
+    ['merge_size', processor.merge_size, 'spatial_merge_size', tower.spatial_merge_size],
+  ] as const;
+  return pairs.flatMap(([key, value, other, wanted]) =>
+    value === wanted ? [] : [contradiction(key, `${key} is ${value}, and ${other} in vision_config of config.json is ${wanted}`)],
+  );
+}
+
+function limitProblems(least: number | null | undefined, most: number | null | undefined): ConfigProblem[] {
+  if (!least || !most)
+    return [
+      { kind: 'invalid', path: ['size'], message: 'size needs shortest_edge and longest_edge: the least and most pixels of an image' },
+    ];
+  return least > most ? [contradiction('size', `size asks for at least ${least} and at most ${most} pixels`)] : [];
+}

@@ -1,0 +1,210 @@
+/**
+ * The vision tower of Qwen3-VL and Qwen3.5 (Bai et al. 2025): a vision transformer over patches of an image of any size, with learned
+ * positions that are interpolated, rotary positions in two dimensions, and a projector of squares of patches.
+ */
+
+import type { Node } from '../../graph/graph.ts';
+import {
+  type ImageBlock,
+  type ImageBlockConfig,
+  imageBlock,
+  imageBlockModules,
+  projections,
+  runImageBlock,
+} from '../family/image/image-block.ts';
+import { activationOf } from '../layer/activation.ts';
+import { attend, paddingMask } from '../layer/attention/self-attention.ts';
+import type { RotaryTables } from '../layer/positions/rotary.ts';
+import { ModelConfigError } from '../model-spec.ts';
+import {
+  type BiasedSpec,
+  embeddingSpec,
+  layerNormSpec,
+  linearSpec,
+  type ModuleSpec,
+  parameterSpec,
+  parametersOf,
+} from '../module-specs.ts';
+import { product } from '../product.ts';
+import type { Tracer } from '../tracer.ts';
+import { bucketOf } from './patch-buckets.ts';
+import { qwenFeeds, TAPS } from './qwen-patches.ts';
+import { type QwenTower, qwenTower } from './qwen-vision-config.ts';
+import { MAX_SIDES_RATIO, smartResize } from './smart-resize.ts';
+import type { ImageLayout, ImageSize, ImageView, VisionEncoder } from './vision-encoder.ts';
+import type { VisionFiles } from './vision-encoders.ts';
+
+const IMAGE = '<|image_pad|>';
+const PREFIX = 'model.visual';
+const EPSILON = 1e-6;
+
+/** Projects a square of patches to a vector. */
+interface Merger {
+  readonly norm: BiasedSpec;
+  /** True if the norm is over all features of a square, and not of each patch. */
+  readonly isJoint: boolean;
+  readonly up: ModuleSpec;
+  readonly down: ModuleSpec;
+}
+
+interface Parts {
+  readonly config: QwenTower;
+  readonly block: ImageBlockConfig;
+  /** [hiddenSize, 3, frames, patch, patch] */
+  readonly patches: ModuleSpec;
+  readonly patchBias: ModuleSpec;
+  readonly table: ModuleSpec;
+  readonly blocks: readonly ImageBlock[];
+  readonly merger: Merger;
+  /** One for each block whose states become vectors. */
+  readonly deepstack: readonly Merger[];
+}
+
+function mergerOf({ hiddenSize, merged, outputSize }: QwenTower, name: string, isJoint: boolean): Merger {
+  const wide = hiddenSize * merged ** 2;
+  const place = { part: 'mlp', layer: -1 } as const;
+  return {
+    norm: layerNormSpec(`${name}.norm`, -1, isJoint ? wide : hiddenSize),
+    isJoint,
+    up: linearSpec(`${name}.linear_fc1`, place, wide, wide),
+    down: linearSpec(`${name}.linear_fc2`, place, outputSize, wide),
+  };
+}
+
+const mergerModules = ({ norm, up, down }: Merger): ModuleSpec[] => [norm, up, down];
+
+function partsOf(config: QwenTower): Parts {
+  const { hiddenSize, patch, frames, tableRows } = config;
+  const block: ImageBlockConfig = {
+    ...{ hiddenSize, intermediateSize: config.intermediateSize, heads: config.heads, activation: config.activation, epsilon: EPSILON },
+    ...{ biased: { q: true, k: true, v: true, o: true, mlp: true }, isScaled: false },
+    ...{ dropout: 0, attentionDropout: 0, pathDropout: { attention: 0, mlp: 0 } },
+  };
+  return {
+    config,
+    block,
+    patches: parameterSpec(`${PREFIX}.patch_embed.proj.weight`, [hiddenSize, 3, frames, patch, patch]),
+    patchBias: parameterSpec(`${PREFIX}.patch_embed.proj.bias`, [hiddenSize]),
+    table: embeddingSpec(`${PREFIX}.pos_embed`, tableRows, hiddenSize),
+    blocks: Array.from({ length: config.blocks }, (_, layer) => {
+      const at = `${PREFIX}.blocks.${layer}`;
+      const attention = { qkv: `${at}.attn.qkv`, o: `${at}.attn.proj`, inputNorm: `${at}.norm1` };
+      return imageBlock(block, layer, {
+        ...attention,
+        middleNorm: `${at}.norm2`,
+        mlp: `${at}.mlp.linear_fc1`,
+        down: `${at}.mlp.linear_fc2`,
+      });
+    }),
+    merger: mergerOf(config, `${PREFIX}.merger`, false),
+    deepstack: config.deepstack.map((_, i) => mergerOf(config, `${PREFIX}.deepstack_merger_list.${i}`, true)),
+  };
+}
+
+/**
+ * @param deepstackByDefault the blocks whose states also become vectors, if the config leaves them out; undefined for towers without any
+ * @throws ModelConfigError
+ */
+export function qwenVision(architecture: string, files: VisionFiles, deepstackByDefault?: readonly number[]): VisionEncoder {
+  const config = qwenTower(architecture, files, deepstackByDefault);
+  const parts = partsOf(config);
+  const { patches, patchBias, table, blocks, merger, deepstack } = parts;
+  const modules = [patches, patchBias, table, ...blocks.flatMap(imageBlockModules), ...[merger, ...deepstack].flatMap(mergerModules)];
+  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  return {
+    parameters: parametersOf(modules),
+    modules,
+    scale: config.scale,
+    placeholder: IMAGE,
+    layout: image => layoutOf(config, image),
+    shapeOf: patchesOf,
+    trace: (tracer, count) => vectorsOf(tracer, parts, count),
+    feeds: (view, pixels) => qwenFeeds(config, pixels, patchesOf(view)),
+  };
+}
+
+function layoutOf({ limits }: QwenTower, image: ImageSize): ImageLayout {
+  const { width, height } = image;
+  if (Math.max(width, height) > MAX_SIDES_RATIO * Math.min(width, height))
+    throw new ModelConfigError(
+      `This model takes no image of ${width} × ${height} pixels: one side is more than ${MAX_SIDES_RATIO} times the other. Crop the image.`,
+    );
+  const resized = smartResize(image, limits);
+  const [rows, columns] = [resized.height / limits.factor, resized.width / limits.factor];
+  const vectors = rows * columns;
+  return { text: IMAGE.repeat(vectors), views: [{ resizes: [resized], vectors }], grid: { rows, columns } };
+}
+
+/** [sets, vectors, outputSize] */
+function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
+  const { graph } = tracer;
+  const { config, block, blocks } = parts;
+  const mask = paddingMask(graph, graph.feed('seen', [1, count]));
+  const rotary = rotaryOf(tracer, config, count);
+  const chunk = queriesAtOnce(config.heads, count);
+  const further = new Map<number, Node>();
+  let x = embedded(tracer, parts, count);
+  blocks.forEach((own, layer) => {
+    x = runImageBlock(tracer, block, own, x, 1, normal => {
+      const [q, k, v] = projections(tracer, block, own, normal, 1, rotary);
+      const scale = (q.shape[3] as number) ** -0.5;
+      return tracer.linear(own.o, attend(tracer, { q, k, v, mask, scale, dropout: 0, chunk }));
+    });
+    if (config.deepstack.includes(layer)) {
+      const merger = parts.deepstack[config.deepstack.indexOf(layer)];
+      if (merger) further.set(layer, merge(tracer, config, merger, x));
+    }
+  });
+  const sets = [merge(tracer, config, parts.merger, x), ...further.values()];
+  return graph.concat(
+    sets.map(set => graph.reshape(set, [1, ...set.shape])),
+    0,
+  );
+}
+
+/** Patches with their learned positions, [count, hiddenSize]. */
+function embedded(tracer: Tracer, { config, patches, patchBias, table }: Parts, count: number): Node {
+  const { graph } = tracer;
+  const { hiddenSize, frames, patch } = config;
+  const values = graph.feed('patches', [count, 3 * patch * patch]);
+  // All frames of a still image are equal, so the weights of a pixel are added.
+  const weights = graph.reshape(tracer.parameter(patches.weight), [hiddenSize, 3, frames, patch * patch]);
+  const still = graph.reshape(graph.sum(weights, [2]), [hiddenSize, 3 * patch * patch]);
+  const x = graph.add(product(graph, tracer.compute, values, still, { transposeB: true }), tracer.parameter(patchBias.weight));
+  const [cells, shares] = [graph.feed('cells', [TAPS, count], 'int32'), graph.feed('shares', [TAPS, count])];
+  const row = (from: Node, i: number): Node => graph.sliceAxis(from, 0, i, 1);
+  return Array.from({ length: TAPS }, (_, i) => i).reduce((sum, i) => {
+    const cell = tracer.embedding(table, graph.reshape(row(cells, i), [count]));
+    return graph.add(sum, graph.mul(cell, graph.reshape(row(shares, i), [count, 1])));
+  }, x);
+}
+
+/** Tables in which the first half of the pairs rotates by a patch's row and the other by its column. */
+function rotaryOf({ graph }: Tracer, { hiddenSize, heads, theta }: QwenTower, count: number): RotaryTables {
+  const quarter = hiddenSize / heads / 4;
+  const frequencies = graph.constant(
+    Float32Array.from({ length: quarter }, (_, i) => theta ** (-i / quarter)),
+    [1, quarter],
+    'float32',
+  );
+  const at = graph.cast(graph.feed('at', [2, count], 'int32'), 'float32');
+  const along = (axis: number): Node => graph.mul(graph.reshape(graph.sliceAxis(at, 0, axis, 1), [count, 1]), frequencies);
+  const angles = graph.concat([along(0), along(1)], 1);
+  return { cos: graph.cos(angles), sin: graph.sin(angles) };
+}
+
+/** Features of each vector, [vectors, outputSize], from those of its patches. */
+function merge(tracer: Tracer, { hiddenSize, merged }: QwenTower, { norm, isJoint, up, down }: Merger, x: Node): Node {
+  const { graph } = tracer;
+  const joined = (y: Node): Node => graph.reshape(y, [(x.shape[0] as number) / merged ** 2, hiddenSize * merged ** 2]);
+  const normal = isJoint ? tracer.layerNorm(norm, joined(x), EPSILON) : joined(tracer.layerNorm(norm, x, EPSILON));
+  return tracer.linear(down, activationOf('gelu')(graph, tracer.linear(up, normal)));
+}
+
+/** Scores that are in memory at the same time, as far as the most chunks allow. */
+const MAX_SCORES = 2 ** 26;
+const MAX_CHUNKS = 64;
+
+/** Queries per chunk of attention: nothing is kept for a backward pass, so large images take smaller chunks. */
+const queriesAtOnce = (heads: number, count: number): number =>
+  Math.min(count, Math.max(128, Math.ceil(count / MAX_CHUNKS), Math.floor(MAX_SCORES / (heads * count))));

@@ -1,0 +1,36 @@
+/** The size to which Qwen's models resize an image. */
+
+import type { ImageSize } from './vision-encoder.ts';
+
+export interface PixelLimits {
+  /** Both sides become multiples of it. */
+  readonly factor: number;
+  readonly minPixels: number;
+  readonly maxPixels: number;
+}
+
+/** The largest ratio of the sides that Transformers' processor takes. */
+export const MAX_SIDES_RATIO = 200;
+
+/** Rounds halves to the even neighbor, as Python does. */
+function roundEven(x: number): number {
+  const below = Math.floor(x);
+  const rest = x - below;
+  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+}
+
+/** Returns sides with about the ratio of the image's, and a number of pixels within the limits (Transformers' `smart_resize`). */
+export function smartResize({ width, height }: ImageSize, { factor, minPixels, maxPixels }: PixelLimits): ImageSize {
+  const both = (side: (pixels: number) => number): ImageSize => ({ width: factor * side(width), height: factor * side(height) });
+  const rounded = both(pixels => roundEven(pixels / factor));
+  const area = rounded.width * rounded.height;
+  if (area > maxPixels) {
+    const shrunk = Math.sqrt((height * width) / maxPixels);
+    return both(pixels => Math.max(1, Math.floor(pixels / shrunk / factor)));
+  }
+  if (area < minPixels) {
+    const grown = Math.sqrt(minPixels / (height * width));
+    return both(pixels => Math.ceil((pixels * grown) / factor));
+  }
+  return rounded;
+}
