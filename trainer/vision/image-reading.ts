@@ -1,6 +1,6 @@
 /** How the data pipeline turns images into text for a model that reads them. */
 import path from 'node:path';
-import type { ImageReading } from '../data/vision/sample-image.ts';
+import { type ImageReading, imageReading } from '../data/vision/sample-image.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { VisionEncoder } from '../model/vision/vision-encoder.ts';
 
@@ -19,13 +19,5 @@ export function imageReadingOf(
   cacheDir: string,
 ): ImageReading | undefined {
   if (!vision || !model.vision) return undefined;
-  return {
-    placeholder: vision.placeholder,
-    imageToken: model.vision.imageToken,
-    folder: visionFolder(cacheDir),
-    textOf(size) {
-      const { text, views, grid } = vision.layout(size);
-      return { text, vectors: views.reduce((sum, view) => sum + view.vectors, 0), ...(grid && { grid }) };
-    },
-  };
+  return imageReading(vision, model.vision.imageToken, visionFolder(cacheDir));
 }

@@ -22,22 +22,29 @@ const MAX_IMAGES = 512;
 const PIECE_BYTES = 2 ** 16;
 const WHOLE_BYTES = 2 ** 20;
 
-/** The record with its images opened and in place. @throws DataError (file, line, key) for an image that cannot be used */
-export async function attachImages(record: DataRecord, format: DataFormat, reading: ImageReading): Promise<DataRecord> {
+const NOT_OPENED: SampleImage = { path: '', key: '', width: 0, height: 0, text: '', vectors: 0 };
+
+/**
+ * The record with its images opened and in place.
+ * @param reading if left out, images are put into their places without being opened
+ * @throws DataError (file, line, key) for an image that cannot be used
+ */
+export async function attachImages(record: DataRecord, format: DataFormat, reading?: ImageReading): Promise<DataRecord> {
   const named = imagesNamedIn(record, format);
   if (named.length === 0) return record;
   if (named.length > MAX_IMAGES)
     throw fieldError(record, 'images', `${named.length} images, at most ${MAX_IMAGES} of a sample are read`, 'Split the sample');
-  return withImages(record, format, await Promise.all(named.map(one => openImage(record, one, reading))));
+  const opened = reading ? await Promise.all(named.map(one => openImage(record, one, reading))) : named.map(() => NOT_OPENED);
+  return withImages(record, format, opened);
 }
 
 async function openImage(record: DataRecord, named: NamedImage, reading: ImageReading): Promise<SampleImage> {
   const fail = (problem: string, advice: string): DataError => fieldError(record, named.key, problem, advice);
   try {
     const bytes = bytesOf(named.given);
-    const { file, key } = bytes ? await spool(bytes, reading.folder) : await fileOf(record, named, fail);
+    const { file, key } = bytes ? await keptBytes(bytes, reading.folder) : await fileOf(record, named, fail);
     const sharp = await sharpLibrary();
-    const found = await sharp(file, DECODE).metadata();
+    const found = await sharp(bytes ?? file, DECODE).metadata();
     checkPixels(found, 'has');
     // Orientations from 5 on are turned by a quarter.
     const isTurned = (found.orientation ?? 1) >= 5;
@@ -94,10 +101,11 @@ async function keyOfFile(file: string): Promise<string> {
 
 const KEY_DIGITS = 32;
 
-/** Keeps bytes from inside the data in a file of their own, named by their content. */
-async function spool(bytes: Uint8Array, folder: string): Promise<{ readonly file: string; readonly key: string }> {
+/** Keeps bytes from inside the data in a file of their own, named by their content, if there is a folder for it. */
+async function keptBytes(bytes: Uint8Array, folder: string | undefined): Promise<{ readonly file: string; readonly key: string }> {
   if (bytes.length > MAX_BYTES) throw new Error(`it has ${bytes.length} bytes; at most ${MAX_BYTES} are read`);
   const key = createHash('sha256').update(`${bytes.length}:`).update(bytes).digest('hex').slice(0, KEY_DIGITS);
+  if (folder === undefined) return { file: '', key };
   const file = path.join(folder, `${key}.image`);
   if (existsSync(file)) return { file, key };
   await mkdir(folder, { recursive: true });

@@ -13,7 +13,7 @@ export interface ImageText {
 
 /** An image of a sample. */
 export interface SampleImage extends ImageText {
-  /** The file with its bytes. */
+  /** The file with its bytes; empty for bytes inside a data file that were only looked at. */
   readonly path: string;
   /** Identifies the content: a hash of the size and of the bytes, or of parts of a large file. */
   readonly key: string;
@@ -30,9 +30,28 @@ export interface ImageReading {
   readonly imageToken: number;
   /** @throws Error for a size that the model does not take */
   readonly textOf: (size: { readonly width: number; readonly height: number }) => ImageText;
-  /** The folder for the bytes of images that are inside data files. */
-  readonly folder: string;
+  /** The folder for the bytes of images that are inside data files; if left out, such images are only looked at. */
+  readonly folder?: string | undefined;
 }
+
+/** What an encoder tells about the text around images. */
+interface ImageWriter {
+  readonly placeholder: string;
+  readonly layout: (size: { readonly width: number; readonly height: number }) => Omit<ImageText, 'vectors'> & {
+    readonly views: readonly { readonly vectors: number }[];
+  };
+}
+
+/** How images become text for a model with this encoder and image token. @param folder see `ImageReading` */
+export const imageReading = ({ placeholder, layout }: ImageWriter, imageToken: number, folder?: string): ImageReading => ({
+  placeholder,
+  imageToken,
+  folder,
+  textOf(size) {
+    const { text, views, grid } = layout(size);
+    return { text, vectors: views.reduce((sum, view) => sum + view.vectors, 0), ...(grid && { grid }) };
+  },
+});
 
 /** An image as a part of a message. */
 export interface ImagePart {

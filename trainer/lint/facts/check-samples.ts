@@ -13,9 +13,11 @@ import { findGroupColumns, type GroupColumns } from '../../data/text-groups/grou
 import { groupForm } from '../../data/text-groups/group-form.ts';
 import { groupRecord } from '../../data/text-groups/group-record.ts';
 import type { DataFormat, DataRecord } from '../../data/types.ts';
+import { attachImages } from '../../data/vision/attach-images.ts';
+import { bringsImages } from '../../data/vision/image-parts.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
-import { plainChat, type TemplateFact } from './template-fact.ts';
+import { anyImages, plainChat, type TemplateFact } from './template-fact.ts';
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
@@ -39,6 +41,8 @@ interface SampleFacts {
 export interface SampleCheck {
   /** Whether the samples are words with a tag each. */
   readonly tagged: boolean;
+  /** Opens what a sample refers to, before it is checked. @throws DataError */
+  readonly open?: (sample: DataRecord) => Promise<DataRecord>;
   /** Checks one sample, whose columns have our names. @throws DataError */
   readonly read: (sample: DataRecord) => void;
   /** Checks properties of all samples together. @throws DataError */
@@ -79,7 +83,23 @@ function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undef
     const { notes = [] } = formatExample(sample, { ...settings, trainedRoles });
     for (const role of trainedRoles ?? []) if (!notes.includes(withoutRole(role))) seenRoles.add(role);
   });
-  return { ...check, facts: () => ({ ...check.facts(), seenRoles }) };
+  const open = imageOpener(chats);
+  return { ...check, ...(open && { open }), facts: () => ({ ...check.facts(), seenRoles }) };
+}
+
+/** Number of samples whose images are opened: enough to find a wrong path, and quick. */
+const OPENED_SAMPLES = 200;
+
+/** Opens the images of the first samples; undefined for a model that reads none. */
+function imageOpener({ data, template }: ChatSettings): SampleCheck['open'] {
+  const images = template ? template.images : anyImages;
+  if (images === undefined) return undefined;
+  let opened = 0;
+  return async sample => {
+    if (!bringsImages(sample)) return sample;
+    const format = data.format === 'auto' ? detectFormat(sample).format : data.format;
+    return attachImages(sample, format, opened++ < OPENED_SAMPLES ? images : undefined);
+  };
 }
 
 function taggedCheck(data: DataSettings): CheckParts {

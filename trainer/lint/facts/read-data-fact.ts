@@ -134,12 +134,20 @@ async function checkRecords(files: readonly DataFile[], { check, data, limit, ba
     if (!(error instanceof DataError) || error.place.line === undefined || bad.length >= MAX_BAD) throw error;
     bad.push({ line: error.place.line, key: error.place.key, reason: `${error.problem}. ${error.advice}` });
   };
-  for await (const record of readRecords({ files, maxSamples: limit, textSplit: 'file', onProblem, tagged: check.tagged })) {
+  for await (const record of readRecords({
+    files,
+    maxSamples: limit,
+    textSplit: 'file',
+    onProblem,
+    tagged: check.tagged,
+    bytes: check.open !== undefined,
+  })) {
     const isFirst = seen.first === undefined;
     seen.first ??= record;
     seen.count++;
     try {
-      check.read(renameColumns(record, data.columns));
+      const renamed = renameColumns(record, data.columns);
+      check.read(check.open ? await check.open(renamed) : renamed);
     } catch (error) {
       onProblem(error);
       // If the first sample has no known format or columns, the others are unlikely to have them.

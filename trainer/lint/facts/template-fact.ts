@@ -1,7 +1,14 @@
 /** The chat template of a model for the linter, with a time limit, because a stranger's template may be slow. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
 import { chatRendererOf } from '../../data/chat/chat-renderer.ts';
 import type { ChatRenderer } from '../../data/types.ts';
+import { type ImageReading, imageReading } from '../../data/vision/sample-image.ts';
+import { readProcessorConfig } from '../../format/image/processor-config.ts';
+import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { readChatTemplate } from '../../hub/open-model.ts';
+import { architectureOf, loadModel } from '../../model/load-model.ts';
+import { visionEncoder } from '../../model/vision/vision-encoders.ts';
 
 /**
  * Maximum processor time for the samples of one file. The template of SmolLM2 takes 0.1 ms for a question with its answer, and 2 ms for 20
@@ -26,6 +33,8 @@ export const isGivenUp = (error: Error): boolean => error.cause instanceof ChatG
 export interface TemplateFact {
   /** The renderer for the next sample; undefined for a model without a chat template. */
   readonly renderer: () => ChatRenderer | undefined;
+  /** How the model reads images; undefined if it reads none. */
+  readonly images?: ImageReading | undefined;
 }
 
 /** Stands for an unknown template: checks whether the samples are chats. */
@@ -47,11 +56,25 @@ function everyText(value: unknown): string {
 /** The template of a local model. Undefined if it cannot be read, which is reported as a problem of the model. */
 export async function templateFact(model: string): Promise<TemplateFact | undefined> {
   try {
-    const renderer = chatRendererOf(await readChatTemplate(model));
-    return { renderer: renderer === undefined ? () => undefined : forSomeTime(renderer, RENDER_MS) };
+    const images = await imagesOf(model);
+    const renderer = chatRendererOf(await readChatTemplate(model), undefined, images?.placeholder);
+    return { renderer: renderer === undefined ? () => undefined : forSomeTime(renderer, RENDER_MS), images };
   } catch {
     return undefined;
   }
+}
+
+/** How images of samples are looked at without a model on this machine. */
+export const anyImages: ImageReading = { placeholder: '', imageToken: -1, textOf: () => ({ text: '', vectors: 0 }) };
+
+async function imagesOf(dir: string): Promise<ImageReading | undefined> {
+  const config = (await stat(dir)).isDirectory() ? await readOptionalConfigFile(path.join(dir, 'config.json')) : undefined;
+  const architecture = config && architectureOf(config);
+  if (!config || !architecture) return undefined;
+  const model = loadModel(config);
+  const encoder =
+    model.kind === 'causal' && model.vision && visionEncoder(architecture, { config, processor: await readProcessorConfig(dir) });
+  return encoder && model.vision ? imageReading(encoder, model.vision.imageToken) : undefined;
 }
 
 /**

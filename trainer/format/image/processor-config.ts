@@ -1,0 +1,18 @@
+/** The settings of the processor that prepares images for a language model. */
+import path from 'node:path';
+import { type ModelConfig, readOptionalConfigFile } from '../model-config.ts';
+import { PREPROCESSOR_FILE } from './image-preprocessing.ts';
+
+/** The file in which Transformers 5 keeps the settings of all processors of a model. */
+const PROCESSOR_FILE = 'processor_config.json';
+
+/**
+ * The settings of the image processor: those in processor_config.json, or those of preprocessor_config.json, next to the settings of
+ * processor_config.json that concern text and images together. Empty if the folder has neither file.
+ * @throws ModelFileError for a file that cannot be read
+ */
+export async function readProcessorConfig(dir: string): Promise<ModelConfig> {
+  const [whole, own] = await Promise.all([PROCESSOR_FILE, PREPROCESSOR_FILE].map(name => readOptionalConfigFile(path.join(dir, name))));
+  const { image_processor: inner, ...outer } = whole ?? {};
+  return { ...outer, ...own, ...(typeof inner === 'object' && inner) };
+}
