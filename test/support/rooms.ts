@@ -157,6 +157,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/model',
     'trainer/random.ts',
     'trainer/run-error.ts',
+    'trainer/vision',
   ],
   'trainer/reader': ['trainer/engine', 'trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/machine', 'trainer/plan'],
   'trainer/worker': ['trainer/engine', 'trainer/machine'],

@@ -116,8 +116,9 @@ export class TextGenerator {
     };
   }
 
-  dispose(): Promise<void> {
-    return this.held.dispose();
+  async dispose(): Promise<void> {
+    await this.sight?.dispose();
+    await this.held.dispose();
   }
 }
 

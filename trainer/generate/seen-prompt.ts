@@ -16,6 +16,8 @@ import { encodeTrainedPrompt, type TrainedStyle, trainedRecord } from './trained
 export interface Sight {
   readonly reading: ImageReading;
   readonly encode: (images: readonly SampleImage[]) => Promise<ImageVectors>;
+  /** Releases the encoder. */
+  readonly dispose: () => Promise<void>;
 }
 
 /** What a model is asked. */

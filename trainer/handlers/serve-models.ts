@@ -10,6 +10,7 @@ import { requireFreePort, startServer } from '../serve/http-server.ts';
 import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';
 import { openInferenceEngine } from './inference-engine.ts';
 import { loadProgress } from './load-progress.ts';
+import { sightOf } from './sight.ts';
 
 export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
   const { models: wanted, host, port, token, origins, maxTokens, parallel } = request;
@@ -35,7 +36,8 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
         });
         if (vectors) embedders.push({ name, vectors });
         else {
-          const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, onLoad });
+          const sight = await sightOf(scope, { engine, folder, withFolder });
+          const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, sight, onLoad });
           models.push(opened);
           job.log('info', memoryOf(opened));
           if (opened.hasUnreadCalls)

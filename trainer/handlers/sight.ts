@@ -1,11 +1,12 @@
 /** Lets a model that reads images see those of prompts. */
+import type { SampleImage } from '../data/vision/sample-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Sight } from '../generate/seen-prompt.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openVision } from '../job/open-vision.ts';
 import { loadModel } from '../model/load-model.ts';
-import { encodeImages } from '../vision/encode-images.ts';
+import { encodeImages, type ImageVectors, VisionSession } from '../vision/encode-images.ts';
 import { imageReadingOf } from '../vision/image-reading.ts';
 
 interface SightParams {
@@ -22,11 +23,21 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder }: S
   const vision = await openVision(folder, model);
   const reading = imageReadingOf({ model, vision }, scope.context.cacheDir);
   if (!vision || !reading) return undefined;
+  const session = new VisionSession();
+  let last: Promise<unknown> = Promise.resolve();
+  const encode = (images: readonly SampleImage[]): Promise<ImageVectors> =>
+    withFolder(async opened => {
+      const fingerprint = await opened.weights.fingerprint();
+      return encodeImages(scope, { engine, model, vision, folder: opened, fingerprint }, images, session);
+    });
   return {
     reading,
-    encode: images =>
-      withFolder(async opened =>
-        encodeImages(scope, { engine, model, vision, folder: opened, fingerprint: await opened.weights.fingerprint() }, images),
-      ),
+    // Prompts that come together share one encoder.
+    encode(images) {
+      const found = last.then(() => encode(images));
+      last = found.catch(() => undefined);
+      return found;
+    },
+    dispose: () => session.dispose(),
   };
 }

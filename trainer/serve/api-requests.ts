@@ -46,7 +46,11 @@ const sampling = {
   prompt_cache_key: z.unknown().optional(),
 };
 
-const part = z.object({ type: z.literal('text'), text });
+/** An image inside the request. Addresses are not opened: a request must not make the server read files or other servers. */
+const image = z
+  .object({ type: z.literal('image_url'), image_url: z.looseObject({ url: z.string().regex(/^data:image\//) }) })
+  .transform(({ type, image_url: { url } }) => ({ type, image_url: { url } }));
+const part = z.union([z.object({ type: z.literal('text'), text }), image]);
 
 const hasName = (of: unknown): boolean => isRecord(of) && typeof of.name === 'string' && of.name !== '';
 const tool = z.looseObject({}).refine(given => hasName(functionOf(given)));

@@ -48,7 +48,7 @@ export interface Completion {
   readonly tokens: readonly DrawnToken[];
 }
 
-export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'isCanceled'> {
+export interface CompleteParams extends Pick<AnswerParams, 'ids' | 'images' | 'isCanceled'> {
   readonly answers: BatchedAnswers;
   readonly settings: CompletionSettings;
   /** How to read the answer; undefined reads it as text. */

@@ -8,6 +8,7 @@ import { portOf } from '../machine/port-of.ts';
 import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { byteSize } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
+import type { PromptImages } from '../vision/prompt-images.ts';
 import { type AdmissionRules, admit } from './admission.ts';
 import { readChatRequest, readCompletionRequest, readEmbeddingRequest, settingsOf } from './api-requests.ts';
 import { type AnswerKind, answerHead, answerPiece, errorBody, lastPiece, usagePiece, wholeAnswer } from './api-responses.ts';
@@ -17,7 +18,7 @@ import { RequestError } from './request-error.ts';
 import type { ServedModel } from './served-model.ts';
 
 /** Maximum size of a body; a long conversation has a few hundred kilobytes. */
-const MAX_BODY_BYTES = 8 * 2 ** 20;
+const MAX_BODY_BYTES = 32 * 2 ** 20;
 /** Maximum number of requests that are being answered or waiting; more are refused rather than dropped silently. */
 const MAX_OPEN = 64;
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -155,13 +156,13 @@ async function chat(params: ServeParams, requests: Requests, body: unknown, resp
   const { messages, tools, tool_choice: choice, chat_template_kwargs: given, reasoning_effort: effort } = request;
   const model = modelOf(params, request.model);
   const variables = { ...(effort !== undefined && { reasoning_effort: effort }), ...given };
-  const { ids, reading } = model.readChat({ messages, tools: choice === 'none' ? undefined : tools, variables });
+  const { ids, images, reading } = await model.readChat({ messages, tools: choice === 'none' ? undefined : tools, variables });
   const settings = settingsOf(request, {
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? params.maxTokens,
     topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'chat', params, requests, model, ids, reading, settings, request, response });
+  await answer({ kind: 'chat', params, requests, model, ids, images, reading, settings, request, response });
 }
 
 async function complete(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
@@ -206,6 +207,7 @@ interface AnswerRequest {
   readonly requests: Requests;
   readonly model: ServedModel;
   readonly ids: readonly number[];
+  readonly images?: PromptImages | undefined;
   readonly reading?: AnswerReading | undefined;
   readonly settings: CompletionSettings;
   readonly request: {
@@ -215,7 +217,7 @@ interface AnswerRequest {
   readonly response: ServerResponse;
 }
 
-async function answer({ kind, params, requests, model, ids, reading, settings, request, response }: AnswerRequest): Promise<void> {
+async function answer({ kind, params, requests, model, ids, images, reading, settings, request, response }: AnswerRequest): Promise<void> {
   const isGone = goneAfter(response);
   const form = {
     kind,
@@ -234,6 +236,7 @@ async function answer({ kind, params, requests, model, ids, reading, settings, r
     if (isGone()) throw new RequestError(499, 'the client is gone');
     return model.answer({
       ids,
+      images,
       reading,
       settings,
       isCanceled: isGone,

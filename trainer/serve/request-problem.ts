@@ -33,7 +33,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   messages: `a list of 1 to ${MAX_MESSAGES} messages`,
   'messages[]': 'an object with "role" and "content"',
   'messages[].role': '"system", "developer", "user", "assistant", "tool" or "function"',
-  'messages[].content': 'a text, or a list of parts {"type": "text", "text": "…"}; images and sounds are not read here',
+  'messages[].content':
+    'a text, or a list of parts {"type": "text", "text": "…"} and {"type": "image_url", "image_url": {"url": "data:image/…"}}; other addresses and sounds are not read here',
   'messages[].tool_calls': 'a list of calls',
   'messages[].tool_calls[]': 'a call with the name of its function, and with its arguments as an object or as the JSON text of one',
   max_tokens: 'an integer, 1 or larger',

@@ -1,18 +1,26 @@
 /** A loaded model that answers API requests, several at the same time if possible. */
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
+import { DataError } from '../data/data-error.ts';
 import { createEncoder } from '../data/example/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
+import { attachImages } from '../data/vision/attach-images.ts';
+import { bringsImages } from '../data/vision/image-parts.ts';
+import { imagesIn, type SampleImage } from '../data/vision/sample-image.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { type AnswerForms, answerForms } from '../generate/answer-parts.ts';
 import { HeldModel, type HeldModelParams } from '../generate/held-model.ts';
+import type { Sight } from '../generate/seen-prompt.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
+import { type PromptImages, promptImages } from '../vision/prompt-images.ts';
 import { type CompleteParams, type Completion, complete } from './complete.ts';
 import { RequestError } from './request-error.ts';
 
-export interface ServedModelParams extends Omit<HeldModelParams, 'model' | 'tokenizer'> {
+export interface ServedModelParams extends Omit<HeldModelParams, 'model' | 'tokenizer' | 'images'> {
   readonly name: string;
+  /** Present if the model reads images. */
+  readonly sight?: Sight | undefined;
 }
 
 export interface ChatPrompt {
@@ -21,7 +29,7 @@ export interface ChatPrompt {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
-export interface AnswerParams extends Pick<CompleteParams, 'ids' | 'settings' | 'reading' | 'onPiece'> {
+export interface AnswerParams extends Pick<CompleteParams, 'ids' | 'images' | 'settings' | 'reading' | 'onPiece'> {
   readonly isCanceled: () => boolean;
 }
 
@@ -32,14 +40,16 @@ export class ServedModel {
   private readonly chat: ChatRenderer | undefined;
   private readonly forms: AnswerForms | undefined;
   private readonly held: HeldModel;
+  private readonly sight: Sight | undefined;
 
-  private constructor({ name, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
+  private constructor({ name, sight, ...params }: ServedModelParams, model: CausalModel, tokenizer: Tokenizer) {
     this.name = name;
     this.model = model;
     this.tokenizer = tokenizer;
-    this.chat = chatRendererOf(tokenizer);
+    this.sight = sight;
+    this.chat = chatRendererOf(tokenizer, undefined, sight?.reading.placeholder);
     this.forms = this.chat && answerForms(this.chat, tokenizer);
-    this.held = new HeldModel({ ...params, model, tokenizer });
+    this.held = new HeldModel({ ...params, model, tokenizer, images: sight !== undefined });
   }
 
   /** Reads the tokenizer and loads the weights. @throws errors of opening a model or an adapter */
@@ -60,15 +70,37 @@ export class ServedModel {
   }
 
   /**
-   * The ids of a chat, and how to read its answer.
-   * @throws RequestError for a model without a chat template; ChatTemplateError if the template refuses the messages
+   * The ids of a chat with its images, and how to read its answer.
+   * @throws RequestError for a model without a chat template, and for images that cannot be read; ChatTemplateError if the template refuses
+   * the messages
    */
-  readChat({ messages, tools, variables }: ChatPrompt): Pick<AnswerParams, 'ids' | 'reading'> {
+  async readChat({ messages: given, tools, variables }: ChatPrompt): Promise<Pick<AnswerParams, 'ids' | 'images' | 'reading'>> {
     if (this.chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
+    const messages = await this.withImages(given);
     const { text } = this.chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
     // The template writes the special tokens itself.
     const ids = this.checked(this.tokenizer.encode(text, { addSpecialTokens: false }));
-    return { ids, reading: this.forms?.reading(ids, tools) };
+    return { ids, images: await this.seen(ids, imagesIn(messages)), reading: this.forms?.reading(ids, tools) };
+  }
+
+  /** The messages with their images opened. */
+  private async withImages(messages: readonly ChatMessage[]): Promise<readonly ChatMessage[]> {
+    const record = { file: 'the request', line: 1, value: { messages } };
+    if (!bringsImages(record)) return messages;
+    if (!this.sight) throw new RequestError(400, `${this.name} reads no images`, { param: 'messages' });
+    try {
+      const { value } = await attachImages(record, 'messages', this.sight.reading);
+      // `attachImages` keeps the turns, and puts images into their content.
+      return value.messages as readonly ChatMessage[];
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      throw new RequestError(400, `${error.problem}. ${error.advice}`, { param: error.place.key ?? 'messages' });
+    }
+  }
+
+  private async seen(ids: readonly number[], images: readonly SampleImage[]): Promise<PromptImages | undefined> {
+    if (!this.sight || images.length === 0) return undefined;
+    return promptImages(ids, images, { model: this.model, vectors: await this.sight.encode(images) });
   }
 
   textIds(prompt: string): readonly number[] {
@@ -92,8 +124,9 @@ export class ServedModel {
   }
 
   /** Releases the model; called when no request is being answered. */
-  dispose(): Promise<void> {
-    return this.held.dispose();
+  async dispose(): Promise<void> {
+    await this.sight?.dispose();
+    await this.held.dispose();
   }
 
   private checked(ids: readonly number[]): readonly number[] {

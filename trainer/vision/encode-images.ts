@@ -50,9 +50,15 @@ interface Planned {
 
 /**
  * Takes the vectors of images from the cache, and computes those that it lacks.
+ * @param kept the encoder, if it stays loaded for later images
  * @throws RunError 'stopped', 'disk-full'; DataError for an image that does not decode
  */
-export async function encodeImages(scope: JobScope, base: EncodingBase, images: Iterable<SampleImage>): Promise<ImageVectors> {
+export async function encodeImages(
+  scope: JobScope,
+  base: EncodingBase,
+  images: Iterable<SampleImage>,
+  kept?: VisionSession,
+): Promise<ImageVectors> {
   const folder = visionFolder(scope.context.cacheDir);
   const place = { folder, fingerprint: base.fingerprint, engine: base.engine.description.name };
   const planned = new Map<string, Planned>();
@@ -67,7 +73,7 @@ export async function encodeImages(scope: JobScope, base: EncodingBase, images: 
   const missing: Planned[] = [];
   for (const one of planned.values()) if (!(await hasVectors(one.file, shapeOf(base, one.image)))) missing.push(one);
   if (missing.length > 0) {
-    await compute(scope, base, missing);
+    await compute(scope, base, missing, kept);
     await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
   }
   return { read: image => readVectors(required(planned.get(nameOf(image)), 'the vectors of an image').file) };
@@ -82,17 +88,14 @@ const shapeOf = ({ model }: SeeingModel, { vectors }: SampleImage): readonly [nu
   model.hiddenSize,
 ];
 
-async function compute(scope: JobScope, base: EncodingBase, all: readonly Planned[]): Promise<void> {
+async function compute(scope: JobScope, base: EncodingBase, all: readonly Planned[], kept: VisionSession | undefined): Promise<void> {
   const { job, context, ranks } = scope;
   const bytes = all.reduce((sum, { image }) => sum + 4 * shapeOf(base, image).reduce((product, size) => product * size, 1), 0);
   await requireRoom(visionFolder(context.cacheDir), bytes);
   job.phase('images', `reading ${counted(all.length, 'image')}: their vectors take ${byteSize(bytes)} in the cache`);
-  const { vision } = base;
-  const shapes = [...new Set(all.flatMap(({ layout }) => layout.views.map(vision.shapeOf)))].sort((a, b) => a - b);
-  const session = await base.engine.compile(encoderProgram(vision, shapes));
+  const session = kept ?? new VisionSession();
   try {
-    const attachment: Attachment = { method: 'full', trainables: [], initial: () => [] };
-    await loadVariables(session, { model: storedWeights(modelOf(base), base.folder.weights, attachment), attachment });
+    await session.prepare(base, all);
     const report = job.progress('images', all.length, 'images');
     // Each process of a run begins at another image, and finds what others have computed.
     const begin = ranks ? Math.floor((ranks.parts.own * all.length) / ranks.parts.count) : 0;
@@ -100,11 +103,59 @@ async function compute(scope: JobScope, base: EncodingBase, all: readonly Planne
       job.checkStop();
       const one = elementAt(all, (begin + i) % all.length);
       const shape = shapeOf(base, one.image);
-      if (!(ranks && (await hasVectors(one.file, shape)))) await writeVectors(one.file, await encoded(session, base, one), shape);
+      if (!(ranks && (await hasVectors(one.file, shape)))) await writeVectors(one.file, await session.vectors(base, one), shape);
       report(i + 1);
     }
   } finally {
-    await session.dispose();
+    if (!kept) await session.dispose();
+  }
+}
+
+/** An encoder in an engine. It may stay there for the images of later prompts. */
+export class VisionSession {
+  private session: Session | undefined;
+  private shapes: readonly number[] = [];
+
+  /** Loads the encoder, with programs for all shapes of these images and of those before. */
+  async prepare({ engine, folder, ...base }: EncodingBase, planned: readonly Pick<Planned, 'layout'>[]): Promise<void> {
+    const wanted = planned.flatMap(({ layout }) => layout.views.map(base.vision.shapeOf));
+    const shapes = [...new Set([...this.shapes, ...wanted])].sort((a, b) => a - b);
+    if (this.session && shapes.length === this.shapes.length) return;
+    await this.dispose();
+    const session = await engine.compile(encoderProgram(base.vision, shapes));
+    try {
+      const attachment: Attachment = { method: 'full', trainables: [], initial: () => [] };
+      await loadVariables(session, { model: storedWeights(modelOf(base), folder.weights, attachment), attachment });
+    } catch (error) {
+      await session.dispose();
+      throw error;
+    }
+    this.session = session;
+    this.shapes = shapes;
+  }
+
+  /** [sets, vectors, hiddenSize] of all views of an image together. @throws DataError for an image that does not decode */
+  async vectors(base: SeeingModel, { image, layout }: Pick<Planned, 'image' | 'layout'>): Promise<Float32Array> {
+    const { vision } = base;
+    const session = required(this.session, 'an encoder that was prepared');
+    const [sets, vectors, width] = shapeOf(base, image);
+    const all = new Float32Array(sets * vectors * width);
+    let [place, at] = [0, 0];
+    for await (const pixels of viewsOf(image, layout.views, vision.scale)) {
+      const view = elementAt(layout.views, place++);
+      const outputs = await session.run(signatureOf(vision.shapeOf(view)), vision.feeds(view, pixels));
+      const found = float32Of(required(outputs.vectors, 'the vectors of the image'));
+      const stride = found.length / sets;
+      for (let set = 0; set < sets; set++)
+        all.set(found.subarray(set * stride, set * stride + view.vectors * width), (set * vectors + at) * width);
+      at += view.vectors;
+    }
+    return all;
+  }
+
+  async dispose(): Promise<void> {
+    await this.session?.dispose();
+    this.session = undefined;
   }
 }
 
@@ -131,22 +182,4 @@ function encoderProgram(vision: VisionEncoder, shapes: readonly number[]): Progr
     return { graph, outputs: { vectors: graph.cast(vision.trace(new Tracer({ graph }), shape), 'float32') }, effects: [] };
   };
   return assemble(Object.fromEntries(shapes.map(shape => [signatureOf(shape), traced(shape)])));
-}
-
-/** [sets, vectors, hiddenSize] of all views together. */
-async function encoded(session: Session, base: EncodingBase, { image, layout }: Planned): Promise<Float32Array> {
-  const { vision } = base;
-  const [sets, vectors, width] = shapeOf(base, image);
-  const all = new Float32Array(sets * vectors * width);
-  let [place, at] = [0, 0];
-  for await (const pixels of viewsOf(image, layout.views, vision.scale)) {
-    const view = elementAt(layout.views, place++);
-    const outputs = await session.run(signatureOf(vision.shapeOf(view)), vision.feeds(view, pixels));
-    const found = float32Of(required(outputs.vectors, 'the vectors of the image'));
-    const stride = found.length / sets;
-    for (let set = 0; set < sets; set++)
-      all.set(found.subarray(set * stride, set * stride + view.vectors * width), (set * vectors + at) * width);
-    at += view.vectors;
-  }
-  return all;
 }

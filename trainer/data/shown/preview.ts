@@ -1,6 +1,7 @@
 /** Shows samples as the model sees them, with trained text between ⟦ and ⟧, for the log of a run. */
 import type { List } from '../tokens/example-store.ts';
 import type { Example, TextTokenizer } from '../types.ts';
+import { withoutRepeats } from './token-texts.ts';
 
 export interface PreviewSettings {
   readonly samples: number;
@@ -33,7 +34,7 @@ function markTrained({ ids, train }: Example, start: number, end: number, tokeni
   for (let from = start; from < end; ) {
     let to = from + 1;
     while (to < end && train[to] === train[from]) to++;
-    const part = tokenizer.decode([...ids.subarray(from, to)], { skipSpecialTokens: false });
+    const part = withoutRepeats(tokenizer.decode([...ids.subarray(from, to)], { skipSpecialTokens: false }));
     text += train[from] === 1 ? `⟦${part}⟧` : part;
     from = to;
   }
