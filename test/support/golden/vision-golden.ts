@@ -11,7 +11,14 @@ import { architectureOf } from '../../../trainer/model/load-model.ts';
 import type { CausalModel, ImageInputs, Model } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { gridPositions } from '../../../trainer/model/vision/grid-positions.ts';
-import type { ImageLayout, ImageView, PixelScale, ViewPixels, VisionEncoder } from '../../../trainer/model/vision/vision-encoder.ts';
+import type {
+  ImageLayout,
+  ImageSize,
+  ImageView,
+  PixelScale,
+  ViewPixels,
+  VisionEncoder,
+} from '../../../trainer/model/vision/vision-encoder.ts';
 import { visionEncoder } from '../../../trainer/model/vision/vision-encoders.ts';
 import type { WeightSource } from '../../../trainer/model/weight-source.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
@@ -71,6 +78,10 @@ export function visionOf(folder: string): VisionEncoder {
   return required(visionEncoder(architecture, { config, processor: file('preprocessor_config.json') }), 'the encoder');
 }
 
+interface Bytes extends ImageSize {
+  readonly data: Uint8Array;
+}
+
 /** The pixels of a view of a picture, whose bytes follow from a formula in the scripts. */
 export function pixelsOf(
   { width, height }: GoldenImage,
@@ -81,18 +92,18 @@ export function pixelsOf(
     const [x, y, channel] = [Math.floor(at / 3) % width, Math.floor(at / 3 / width), at % 3];
     return (x * 7 + y * 13 + channel * 29 + x * y) % 256;
   };
-  const picture = { data: Uint8Array.from({ length: width * height * 3 }, byte), width, height };
-  const resized = resizes.reduce((from, to) => ({ data: resample({ data: from.data, from, to, channels: 3, kernel }), ...to }), picture);
+  let resized: Bytes = { data: Uint8Array.from({ length: width * height * 3 }, byte), width, height };
+  for (const to of resizes) resized = { ...to, data: resample({ data: resized.data, from: resized, to, channels: 3, kernel }) };
   const { left, top, ...size } = part ?? { left: 0, top: 0, width: resized.width, height: resized.height };
   const values = Float32Array.from({ length: size.width * size.height * 3 }, (_, at) => {
     const [x, y, channel] = [Math.floor(at / 3) % size.width, Math.floor(at / 3 / size.width), at % 3];
-    const found = elementAt(resized.data, ((top + y) * resized.width + left + x) * 3 + channel);
+    const found = resized.data[((top + y) * resized.width + left + x) * 3 + channel] as number;
     return (found * rescale - elementAt(mean, channel)) / elementAt(std, channel);
   });
   return { ...size, values };
 }
 
-/** What a folder's model is run with. */
+/** A folder's model with everything that it is run with. */
 export interface VisionRun {
   readonly engine: Engine;
   readonly model: CausalModel;
@@ -179,7 +190,7 @@ function feedsOfImages(
     for (let token = 0; token < tokens; token++)
       for (let axis = 0; axis < 3; axis++)
         grid[(axis * batch + text) * tokens + token] =
-          token < ids.length ? elementAt(found.positions, axis * ids.length + token) : isContinued ? found.next + token - ids.length : 0;
+          token < ids.length ? (found.positions[axis * ids.length + token] as number) : isContinued ? found.next + token - ids.length : 0;
   });
   return { vectors: all, isImage, ...(positions === 'grid' && { grid }), ...(attendsWithin && { groups }) };
 }

@@ -10,10 +10,17 @@ export const PROCESSOR_FILE = 'preprocessor_config.json';
 const kernels = { 1: 'lanczos3', 2: 'linear', 3: 'cubic' } as const;
 
 /** One number for each channel of color. */
-const channels = z.tuple([z.number(), z.number(), z.number()]);
+const channels = z.tuple([z.number(), z.number(), z.number()]).readonly();
+type Channels = z.infer<typeof channels>;
+
+interface ProcessorDefaults {
+  readonly mean: Channels;
+  readonly std: Channels;
+  readonly resample: keyof typeof kernels;
+}
 
 /** @param usual the family's defaults */
-export const processorKeys = (usual: Pick<PixelScale, 'mean' | 'std'> & { readonly resample: keyof typeof kernels }) =>
+export const processorKeys = (usual: ProcessorDefaults) =>
   ({
     rescale_factor: computed(
       z
@@ -22,8 +29,8 @@ export const processorKeys = (usual: Pick<PixelScale, 'mean' | 'std'> & { readon
         .default(1 / 255),
     ),
     resample: computed(z.literal([1, 2, 3]).default(usual.resample)),
-    image_mean: computed(channels.default([...usual.mean] as [number, number, number])),
-    image_std: computed(channels.default([...usual.std] as [number, number, number])),
+    image_mean: computed(channels.default(usual.mean)),
+    image_std: computed(channels.default(usual.std)),
     ...refusedUnless([true], 'do_resize', 'do_rescale', 'do_normalize', 'do_convert_rgb'),
     ...refusedUnless([false], 'do_center_crop', 'do_pad'),
     ...refused('crop_size', 'pad_size'),

@@ -1,4 +1,4 @@
-/** What the vision tower of Qwen's models is fed for one image. */
+/** The feeds of the vision tower of Qwen's models for one image. */
 
 import type { HostArray } from '../../graph/types.ts';
 import type { QwenTower } from './qwen-vision-config.ts';

@@ -17,8 +17,7 @@ import { activation, commonKeys, size } from '../family/common-keys.ts';
 import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
 import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
 import type { PixelLimits } from './smart-resize.ts';
-import type { PixelScale } from './vision-encoder.ts';
-import type { VisionFiles } from './vision-encoders.ts';
+import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
 /** The sizes of one tower. */
 export interface QwenTower {

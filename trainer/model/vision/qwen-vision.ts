@@ -31,8 +31,7 @@ import { bucketOf } from './patch-buckets.ts';
 import { qwenFeeds, TAPS } from './qwen-patches.ts';
 import { type QwenTower, qwenTower } from './qwen-vision-config.ts';
 import { MAX_SIDES_RATIO, smartResize } from './smart-resize.ts';
-import type { ImageLayout, ImageSize, ImageView, VisionEncoder } from './vision-encoder.ts';
-import type { VisionFiles } from './vision-encoders.ts';
+import type { ImageLayout, ImageSize, ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 const IMAGE = '<|image_pad|>';
 const PREFIX = 'model.visual';

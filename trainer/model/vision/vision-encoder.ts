@@ -4,6 +4,13 @@ import type { HostArray } from '../../graph/types.ts';
 import type { ModuleSpec, ParameterSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
+/** The files of a model folder that describe how it reads images. */
+export interface VisionFiles {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** preprocessor_config.json, or the image processor in processor_config.json; empty if the folder has neither. */
+  readonly processor: Readonly<Record<string, unknown>>;
+}
+
 /** A size in pixels. */
 export interface ImageSize {
   readonly width: number;

@@ -2,13 +2,9 @@
 import type { ConfigJson } from '../config-json.ts';
 import { qwenVision } from './qwen-vision.ts';
 import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
-import type { VisionEncoder } from './vision-encoder.ts';
+import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
-export interface VisionFiles {
-  readonly config: ConfigJson;
-  /** preprocessor_config.json, or the image processor in processor_config.json; empty if the folder has neither. */
-  readonly processor: ConfigJson;
-}
+export type { VisionFiles } from './vision-encoder.ts';
 
 interface EncoderEntry {
   readonly read: (files: VisionFiles) => VisionEncoder;

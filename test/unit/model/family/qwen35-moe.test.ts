@@ -51,7 +51,8 @@ describe('published configs', () => {
       },
     };
     expect(unknownConfigKeys(published)).toEqual([]);
-    expect(causalModel(published).remark).toBe('Only the text part of this model is loaded: it reads no images.');
+    expect(causalModel(published).vision).toEqual({ imageToken: 248056, positions: 'grid', deepstack: 0, attendsWithin: false });
+    expect(causalModel(published).remark).toBeUndefined();
   });
 });
 

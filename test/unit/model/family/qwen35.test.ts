@@ -36,7 +36,8 @@ describe('config.json', () => {
       },
     };
     expect(unknownConfigKeys(published)).toEqual([]);
-    expect(causalModel(published).remark).toBe('Only the text part of this model is loaded: it reads no images.');
+    expect(causalModel(published).vision).toEqual({ imageToken: 248056, positions: 'grid', deepstack: 0, attendsWithin: false });
+    expect(causalModel(published).remark).toBeUndefined();
   });
 
   test.each<[string, ConfigJson, RegExp]>([
