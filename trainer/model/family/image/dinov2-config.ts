@@ -6,7 +6,8 @@ import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnle
 import { activation, backboneKeys, classifierKeys, encoderProblems, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import { IMAGENET_SIZE } from './resnet-config.ts';
-import { gridOf, type VitConfig } from './vit.ts';
+import { gridOf } from './tower.ts';
+import type { VitConfig } from './vit.ts';
 import { patchProblems, tablePositions, vitSizes } from './vit-config.ts';
 import { dinov2Names } from './vit-names.ts';
 

@@ -14,11 +14,13 @@ import {
   unknownKeys,
   withoutEffect,
 } from '../../config-keys.ts';
+import type { ConfigProblem } from '../../model-spec.ts';
 import { activation, classifierKeys, commonKeys, encoderProblems, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
-import { gridOf, type VitConfig } from './vit.ts';
+import { gridOf, type TowerConfig } from './tower.ts';
+import type { VitConfig } from './vit.ts';
 import { patchProblems, vitSizes } from './vit-config.ts';
-import { siglipNames } from './vit-names.ts';
+import { siglipNames, type TowerNames } from './vit-names.ts';
 
 export const siglipKeys = {
   ...classifierKeys,
@@ -30,45 +32,60 @@ export const siglipKeys = {
   ...refusedUnless([false], 'is_causal'),
 } as const satisfies KeyTable;
 
+/** Keys of towers, with the defaults of a class. */
+const towerKeys = (usual: { readonly patch: number; readonly hidden: number; readonly heads: number }) =>
+  ({
+    ...commonKeys,
+    ...imageKeys(usual.patch),
+    hidden_size: computed(size(16384).default(usual.hidden)),
+    intermediate_size: computed(size(65536).default(3072)),
+    num_hidden_layers: computed(size(256).default(12)),
+    num_attention_heads: computed(size(256).default(usual.heads)),
+    hidden_act: activation('gelu_pytorch_tanh'),
+    layer_norm_eps: epsilon(1e-6),
+    attention_dropout: computed(rate.default(0)),
+  }) as const satisfies KeyTable;
+
 /** The keys of `vision_config`. */
-const towerKeys = {
-  ...commonKeys,
+export const siglipTowerKeys = {
+  ...towerKeys({ patch: 16, hidden: 768, heads: 12 }),
   ...withoutEffect('is of the pooling that the classifier does without: it reads the mean of all patches', 'vision_use_head'),
   ...withoutEffect('is of the space that both towers share', 'projection_size', 'projection_dim'),
-  ...imageKeys(16),
-  hidden_size: computed(size(16384).default(768)),
-  intermediate_size: computed(size(65536).default(3072)),
-  num_hidden_layers: computed(size(256).default(12)),
-  num_attention_heads: computed(size(256).default(12)),
-  hidden_act: activation('gelu_pytorch_tanh'),
-  layer_norm_eps: epsilon(1e-6),
-  attention_dropout: computed(rate.default(0)),
+} as const satisfies KeyTable;
+
+/** The keys of `vision_config` in SmolVLM and Idefics3. */
+export const smolvlmTowerKeys = {
+  ...towerKeys({ patch: 32, hidden: 1152, heads: 16 }),
+  num_channels: computed(size(3).default(3), [3]),
+  ...withoutEffect('is for new layers', 'initializer_range'),
+  ...withoutEffect('belongs to preprocessor_config.json', 'size', 'max_image_size'),
+  ...withoutEffect('is not read by Transformers', 'use_base_siglip', 'tie_word_embeddings'),
 } as const satisfies KeyTable;
 
 /** Returns the unknown keys of `vision_config`. */
 export const unknownTowerKeys = ({ vision_config: tower }: ConfigJson): string[][] =>
-  isRecord(tower) ? unknownKeys(towerKeys, tower).map(key => ['vision_config', key]) : [];
+  isRecord(tower) ? unknownKeys(siglipTowerKeys, tower).map(key => ['vision_config', key]) : [];
 
-type Tower = ConfigValues<typeof towerKeys>;
+type TowerValues = ConfigValues<ReturnType<typeof towerKeys>>;
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
-export function siglipConfig(architecture: string, json: ConfigJson, options: ModelOptions): VitConfig {
-  const { values, problems } = readConfig(siglipKeys, architecture, json);
-  const tower = readConfig(towerKeys, `${architecture} (vision_config)`, values.vision_config ?? {});
-  const c: Tower = tower.values;
-  const patches = gridOf(c.image_size, c.patch_size);
-  const oblong = c.image_size[0] === c.image_size[1] ? [] : [contradiction('vision_config', `image_size [${c.image_size}] is not square`)];
-  refuse([...problems, ...tower.problems, ...encoderProblems(c), ...oblong, ...patchProblems(c.image_size, c.patch_size)], architecture);
+/** Problems of a tower's sizes. */
+export const squareProblems = (c: TowerValues): ConfigProblem[] => [
+  ...encoderProblems(c),
+  ...[c.image_size, c.patch_size].flatMap((sides, i) =>
+    sides[0] === sides[1] ? [] : [contradiction('vision_config', `${i === 0 ? 'image_size' : 'patch_size'} [${sides}] is not square`)],
+  ),
+  ...patchProblems(c.image_size, c.patch_size),
+];
+
+/** The tower of these sizes, with a position for each patch. */
+export function siglipTower(c: TowerValues, names: TowerNames): TowerConfig {
+  const grid = gridOf(c.image_size, c.patch_size);
   return {
-    family: 'siglip',
-    ...readLabels({ architecture, json, options, hasHead: true, std: values.initializer_factor * c.hidden_size ** -0.5 }),
-    names: siglipNames,
+    names,
     tokens: [],
-    pooling: 'mean',
-    positions: { kind: 'table', grid: patches, firsts: 0, shape: [patches[0] * patches[1], c.hidden_size], antialias: false },
+    positions: { kind: 'table', grid, firsts: 0, shape: [grid[0] * grid[1], c.hidden_size], antialias: false },
     image: c.image_size,
     ...vitSizes(c),
-    isResizable: false,
     intermediateSize: c.intermediate_size,
     biased: { q: true, k: true, v: true, o: true, mlp: true },
     isScaled: false,
@@ -77,5 +94,20 @@ export function siglipConfig(architecture: string, json: ConfigJson, options: Mo
     embeddingDropout: 0,
     attentionDropout: c.attention_dropout,
     pathDropout: { attention: 0, mlp: 0 },
+  };
+}
+
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
+export function siglipConfig(architecture: string, json: ConfigJson, options: ModelOptions): VitConfig {
+  const { values, problems } = readConfig(siglipKeys, architecture, json);
+  const { values: tower, problems: ofTower } = readConfig(siglipTowerKeys, `${architecture} (vision_config)`, values.vision_config ?? {});
+  refuse([...problems, ...ofTower, ...squareProblems(tower)], architecture);
+  return {
+    family: 'siglip',
+    ...readLabels({ architecture, json, options, hasHead: true, std: values.initializer_factor * tower.hidden_size ** -0.5 }),
+    ...siglipTower(tower, siglipNames),
+    names: siglipNames,
+    isResizable: false,
+    pooling: 'mean',
   };
 }

@@ -13,7 +13,8 @@ import { headDeviation, IMAGENET_SIZE } from './resnet-config.ts';
 import { timmNames as resnetNames } from './resnet-names.ts';
 import { commonArgs, imageArg, labelsOf, poolProblems, readArgs, type TimmParams, timmKeys } from './timm-params.ts';
 import { timmStaged } from './timm-stages.ts';
-import { gridOf, vit } from './vit.ts';
+import { gridOf } from './tower.ts';
+import { vit } from './vit.ts';
 import { patchProblems, tablePositions } from './vit-config.ts';
 import { timmNames as vitNames } from './vit-names.ts';
 

@@ -7,7 +7,8 @@ import type { GridSize } from '../../layer/positions/resize-grid.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
 import { encoderKeys, encoderProblems, imageKeys, rate } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
-import { gridOf, type TablePositions, type VitConfig } from './vit.ts';
+import { gridOf, type TablePositions } from './tower.ts';
+import type { VitConfig } from './vit.ts';
 import { transformersNames } from './vit-names.ts';
 
 /** The keys of ViT and DeiT. */

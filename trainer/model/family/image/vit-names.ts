@@ -1,14 +1,17 @@
 /** The names of a vision transformer's tensors in files of Transformers and of timm. */
 
-export interface VitNames {
+export interface TowerNames {
   /** The tokens before the patches: the class token, then a distillation token or registers. */
   readonly tokens: readonly string[];
   readonly positions: string;
   readonly patches: string;
   readonly finalNorm: string;
+  readonly block: (layer: number) => BlockNames;
+}
+
+export interface VitNames extends TowerNames {
   /** The heads on the class token and on the distillation token. */
   readonly heads: readonly string[];
-  readonly block: (layer: number) => BlockNames;
 }
 
 export interface BlockNames {
@@ -93,14 +96,14 @@ export const dinov3Names = (isGated: boolean): VitNames => ({
   },
 });
 
-export const siglipNames: VitNames = {
+/** The image tower of SigLIP. @param prefix of all names, with its dot */
+export const siglipTowerNames = (prefix: string): TowerNames => ({
   tokens: [],
-  positions: 'vision_model.embeddings.position_embedding.weight',
-  patches: 'vision_model.embeddings.patch_embedding',
-  finalNorm: 'vision_model.post_layernorm',
-  heads: ['classifier'],
+  positions: `${prefix}embeddings.position_embedding.weight`,
+  patches: `${prefix}embeddings.patch_embedding`,
+  finalNorm: `${prefix}post_layernorm`,
   block: layer => {
-    const at = `vision_model.encoder.layers.${layer}`;
+    const at = `${prefix}encoder.layers.${layer}`;
     return {
       qkv: [`${at}.self_attn.q_proj`, `${at}.self_attn.k_proj`, `${at}.self_attn.v_proj`],
       o: `${at}.self_attn.out_proj`,
@@ -110,7 +113,9 @@ export const siglipNames: VitNames = {
       middleNorm: `${at}.layer_norm2`,
     };
   },
-};
+});
+
+export const siglipNames: VitNames = { ...siglipTowerNames('vision_model.'), heads: ['classifier'] };
 
 /**
  * @param prefix empty in timm's own files; `timm_model.` in files of Transformers' wrapper
