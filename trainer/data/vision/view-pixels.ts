@@ -62,11 +62,7 @@ const rgb = (image: Sharp): Sharp => image.removeAlpha().toColourspace('srgb').r
 
 async function resized({ data, width, height }: Bytes, to: Sides, kernel: Kernel): Promise<Bytes> {
   if (width === to.width && height === to.height) return { data, width, height };
-  if (to.width > width || to.height > height)
-    return { data: resample({ data, from: { width, height }, to, channels: CHANNELS, kernel }), ...to };
-  const sharp = await sharpLibrary();
-  const image = sharp(data, { raw: { width, height, channels: CHANNELS }, limitInputPixels: false });
-  return { data: await image.resize(to.width, to.height, { fit: 'fill', kernel }).raw().toBuffer(), ...to };
+  return { data: resample({ data, from: { width, height }, to, channels: CHANNELS, kernel }), ...to };
 }
 
 function scaled({ data, width }: Bytes, part: NonNullable<View['part']>, { rescale, mean, std }: Scale): Pixels {
