@@ -5,6 +5,7 @@ import type { WeightFiles } from '../format/weight-files.ts';
 const PAIRS: readonly (readonly [embedding: string, head: string])[] = [
   ['model.embed_tokens.weight', 'lm_head.weight'],
   ['model.language_model.embed_tokens.weight', 'lm_head.weight'],
+  ['model.text_model.embed_tokens.weight', 'lm_head.weight'],
   ['gpt_neox.embed_in.weight', 'embed_out.weight'],
   ['transformer.wte.weight', 'lm_head.weight'],
   ['wte.weight', 'lm_head.weight'],

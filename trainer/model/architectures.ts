@@ -163,6 +163,8 @@ export const architectures = {
   Gemma4ForConditionalGeneration: textPartOf('Gemma4ForConditionalGeneration'),
   Gemma4UnifiedForConditionalGeneration: textPartOf('Gemma4UnifiedForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
+  Idefics3ForConditionalGeneration: textPartOf('Idefics3ForConditionalGeneration'),
+  SmolVLMForConditionalGeneration: textPartOf('SmolVLMForConditionalGeneration'),
   GPTNeoXModel: bareDecoderOf('GPTNeoXForCausalLM', gptNeoXBareNames),
   GPT2Model: bareDecoderOf('GPT2LMHeadModel', gpt2BareNames),
   LlamaForSequenceClassification: scoredDecoderOf('LlamaForCausalLM'),

@@ -39,7 +39,11 @@ const form = z.object({
       vectors: z.number(),
       grid: z.tuple([z.number(), z.number()]).optional(),
       /** The numbers that the encoder reads, without padding and repetitions; the first numbers are those of the last patch. */
-      patches: z.object({ shape: z.tuple([z.number(), z.number()]), sum: z.number(), first8: z.array(z.number()) }),
+      patches: z.object({ shape: z.tuple([z.number(), z.number()]), sum: z.number(), first8: z.array(z.number()) }).optional(),
+      /** The bytes of each view, [side, side, 3], where the processor's resizing rounds other values than ours. */
+      views: z
+        .array(z.object({ side: z.number(), bytes: z.string().transform(text => Uint8Array.from(Buffer.from(text, 'base64'))) }))
+        .optional(),
       /** [sets, vectors, hiddenSize] */
       features: tensor,
     }),
@@ -95,12 +99,20 @@ export function pixelsOf(
   let resized: Bytes = { data: Uint8Array.from({ length: width * height * 3 }, byte), width, height };
   for (const to of resizes) resized = { ...to, data: resample({ data: resized.data, from: resized, to, channels: 3, kernel }) };
   const { left, top, ...size } = part ?? { left: 0, top: 0, width: resized.width, height: resized.height };
-  const values = Float32Array.from({ length: size.width * size.height * 3 }, (_, at) => {
+  const bytes = Uint8Array.from({ length: size.width * size.height * 3 }, (_, at) => {
     const [x, y, channel] = [Math.floor(at / 3) % size.width, Math.floor(at / 3 / size.width), at % 3];
-    const found = resized.data[((top + y) * resized.width + left + x) * 3 + channel] as number;
-    return (found * rescale - elementAt(mean, channel)) / elementAt(std, channel);
+    return resized.data[((top + y) * resized.width + left + x) * 3 + channel] as number;
   });
-  return { ...size, values };
+  return { ...size, values: scaled(bytes, { rescale, mean, std }) };
+}
+
+const scaled = (bytes: Uint8Array, { rescale, mean, std }: Pick<PixelScale, 'rescale' | 'mean' | 'std'>): Float32Array =>
+  Float32Array.from(bytes, (byte, at) => (byte * rescale - elementAt(mean, at % 3)) / elementAt(std, at % 3));
+
+/** The pixels of a view as the processor gives them; ours if the golden file has none. */
+export function goldenPixels(image: GoldenImage, index: number, view: ImageView, scale: PixelScale): ViewPixels {
+  const given = image.views?.[index];
+  return given ? { width: given.side, height: given.side, values: scaled(given.bytes, scale) } : pixelsOf(image, view, scale);
 }
 
 /** A folder's model with everything that it is run with. */
@@ -132,8 +144,8 @@ export async function encodeImages({ engine, model, vision, weights, golden }: V
 async function vectorsOf(session: Session, vision: VisionEncoder, image: GoldenImage, { views }: ImageLayout): Promise<Float32Array> {
   const [sets = 1, , width = 1] = image.features.shape;
   const parts: Float32Array[][] = [];
-  for (const view of views) {
-    const feeds = vision.feeds(view, pixelsOf(image, view, vision.scale));
+  for (const [i, view] of views.entries()) {
+    const feeds = vision.feeds(view, goldenPixels(image, i, view, vision.scale));
     const all = float32Of(required((await session.run(String(vision.shapeOf(view)), feeds)).vectors, 'the vectors'));
     const stride = all.length / sets;
     parts.push(Array.from({ length: sets }, (_, set) => all.subarray(set * stride, set * stride + view.vectors * width)));

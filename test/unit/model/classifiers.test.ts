@@ -66,6 +66,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Qwen3_5/, 'qwen3_5'],
   [/^Qwen3Next/, 'qwen3_next'],
   [/^Siglip/, 'siglip'],
+  [/^SmolVLM/, 'smolvlm'],
+  [/^Idefics3/, 'idefics3'],
   [/^ResNet/, 'resnet'],
   [/^TimmWrapper/, 'timm_resnext'],
 ];

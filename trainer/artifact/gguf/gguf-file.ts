@@ -70,7 +70,7 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const { family, decoder, entries, factors } = describeFolder(folder, model);
   if (tokenizer === undefined)
     throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
-  if (model.remark !== undefined)
+  if (model.remark !== undefined || model.vision !== undefined)
     onWarning('the file holds the text part of the model: llama.cpp sees images with the mmproj file of its base');
   const window = decoder.attention.layers.map(each => each.window).find(each => each !== undefined && each < decoder.maxPositions);
   if (family.ignoresWindow && window !== undefined)

@@ -2,9 +2,8 @@
 import type { ConfigJson } from '../config-json.ts';
 import { qwenVision } from './qwen-vision.ts';
 import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
+import { type SmolvlmArchitecture, smolvlm, unknownSmolvlmTowerKeys } from './smolvlm.ts';
 import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
-
-export type { VisionFiles } from './vision-encoder.ts';
 
 interface EncoderEntry {
   readonly read: (files: VisionFiles) => VisionEncoder;
@@ -17,9 +16,16 @@ const qwen = (architecture: string, deepstack?: readonly number[]): EncoderEntry
   unknownKeys: unknownQwenTowerKeys,
 });
 
+const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
+  read: files => smolvlm(architecture, files),
+  unknownKeys: unknownSmolvlmTowerKeys,
+});
+
 const encoders: Readonly<Record<string, EncoderEntry>> = {
+  Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
   Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),
   Qwen3_5MoeForConditionalGeneration: qwen('Qwen3_5MoeForConditionalGeneration'),
+  SmolVLMForConditionalGeneration: smolvlmOf('SmolVLMForConditionalGeneration'),
 };
 
 /** Returns the unknown keys of `vision_config`; none for a class whose images are not read. */

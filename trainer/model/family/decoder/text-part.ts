@@ -6,11 +6,11 @@ import type { ConfigJson } from '../../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../../config-keys.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
-import { type DecoderNames, gemmaTextNames, llamaTextNames } from './blocks/names.ts';
+import { type DecoderNames, gemmaTextNames, llamaTextModelNames, llamaTextNames } from './blocks/names.ts';
 import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
 import { gemma4ImageKeys } from './families/gemma4-keys.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
-import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './keys/image-text-keys.ts';
+import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
 
 interface TextPart {
   readonly keys: Pick<typeof imageTextKeys, 'text_config' | 'tie_word_embeddings'> & KeyTable;
@@ -27,6 +27,14 @@ const EYES = 'reads no images';
 const EYES_AND_EARS = 'reads no images and hears no sound';
 
 const QWEN35_IMAGES = { keys: qwenImageKeys(248056), names: llamaTextNames, vision: qwenImages(() => 0) } as const;
+
+/** SmolVLM's classes differ in nothing but their names. */
+const SMOLVLM = {
+  keys: smolvlmImageKeys,
+  names: llamaTextModelNames,
+  decoders: { llama: 'LlamaForCausalLM' },
+  vision: values => ({ imageToken: Number(values.image_token_id), positions: 'counted', deepstack: 0, attendsWithin: false }),
+} as const satisfies TextPart;
 
 const textParts = {
   Gemma3ForConditionalGeneration: {
@@ -47,6 +55,8 @@ const textParts = {
     decoders: { gemma4_unified_text: 'Gemma4UnifiedForCausalLM' },
     others: EYES_AND_EARS,
   },
+  Idefics3ForConditionalGeneration: SMOLVLM,
+  SmolVLMForConditionalGeneration: SMOLVLM,
   Mistral3ForConditionalGeneration: {
     keys: mistral3ImageKeys,
     names: llamaTextNames,

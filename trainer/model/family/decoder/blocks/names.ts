@@ -107,16 +107,22 @@ const around = {
 
 export const gemmaNames = withNorms(around);
 /** The decoders inside models that also take images. */
-const TEXT_PART = 'model.language_model';
-export const gemmaTextNames = withNorms(around, `${TEXT_PART}.`);
-export const llamaTextNames = withNorms(before, `${TEXT_PART}.`);
+const TEXT_PART = 'model.language_model.';
+/** The decoder inside SmolVLM and Idefics3. */
+const TEXT_MODEL = 'model.text_model.';
+export const gemmaTextNames = withNorms(around, TEXT_PART);
+export const llamaTextNames = withNorms(before, TEXT_PART);
+export const llamaTextModelNames = withNorms(before, TEXT_MODEL);
 
 /** Names in files of the decoder without its head. */
 export const gemmaBareNames = withNorms(around, '');
 export const llamaBareNames = withNorms(before, '');
 
 /** The name of a text part's tensor in the file of the decoder alone; other names are unchanged. */
-export const nameInDecoder = (name: string): string => (name.startsWith(`${TEXT_PART}.`) ? `model${name.slice(TEXT_PART.length)}` : name);
+export const nameInDecoder = (name: string): string => {
+  const part = [TEXT_PART, TEXT_MODEL].find(each => name.startsWith(each));
+  return part === undefined ? name : `model.${name.slice(part.length)}`;
+};
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
-import { causalKeys } from '../../common-keys.ts';
+import { causalKeys, size } from '../../common-keys.ts';
 
 const eyes = 'is of the part that sees images, which is not loaded';
 
@@ -23,4 +23,15 @@ export const gemma3ImageKeys = {
 export const mistral3ImageKeys = {
   ...imageTextKeys,
   ...withoutEffect(eyes, 'projector_hidden_act', 'multimodal_projector_bias', 'spatial_merge_size'),
+} as const satisfies KeyTable;
+
+/** The keys of SmolVLM and Idefics3. */
+export const smolvlmImageKeys = {
+  ...imageTextKeys,
+  tie_word_embeddings: computed(z.boolean().default(false)),
+  vision_config: computed(z.record(z.string(), z.unknown()).default({})),
+  image_token_id: computed(z.number().int().nonnegative().default(128257)),
+  scale_factor: computed(size(64).default(2)),
+  ...withoutEffect('is read from text_config', 'vocab_size', '_pad_token_id'),
+  ...withoutEffect('says how the same numbers are computed', 'use_reentrant_checkpointing'),
 } as const satisfies KeyTable;
