@@ -8,6 +8,7 @@ import { columnsOf, type RemoteFile } from './read/ranged-source.ts';
 import { findTaggedColumns } from './tagged/tagged-record.ts';
 import { findGroupColumns } from './text-groups/group-columns.ts';
 import type { DataFormat, DataRecord } from './types.ts';
+import { IMAGE_COLUMNS } from './vision/image-parts.ts';
 
 export interface ColumnsQuestion {
   /** All columns, as the file names them. */
@@ -63,7 +64,7 @@ function keysOf(record: DataRecord, { columns, file, recipe: { task, data } }: C
   if (reads === 'images') return OF_IMAGES;
   switch (target) {
     case 'tokens':
-      return OF_FORMAT[data.format === 'auto' ? detectFormat(record).format : data.format];
+      return [...OF_FORMAT[data.format === 'auto' ? detectFormat(record).format : data.format], ...IMAGE_COLUMNS];
     case 'preference':
     case 'judgment':
       if (data.format === 'auto') detectFormat(record);

@@ -60,7 +60,7 @@ async function firstAnswer(
       engine,
       adapterPath: request.adapter,
       withFolder,
-      sight: await sightOf(scope, { engine, folder, withFolder }),
+      sight: await sightOf(scope, { engine, folder, withFolder, runs: [request.adapter, request.promptOf] }),
       onLoad: loadProgress(scope.job),
     });
     held = { key, generator, engine: engine.description.summary };

@@ -51,7 +51,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       prompt,
       conversation,
       images,
-      sight: await sightOf(scope, { engine, folder, withFolder: use => use(folder) }),
+      sight: await sightOf(scope, { engine, folder, withFolder: use => use(folder), runs: [adapterPath, promptOf] }),
       style,
       options,
       isCanceled: () => job.stop !== undefined,

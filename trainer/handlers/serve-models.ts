@@ -36,7 +36,7 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
         });
         if (vectors) embedders.push({ name, vectors });
         else {
-          const sight = await sightOf(scope, { engine, folder, withFolder });
+          const sight = await sightOf(scope, { engine, folder, withFolder, runs: [adapterPath] });
           const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, sight, onLoad });
           models.push(opened);
           job.log('info', memoryOf(opened));

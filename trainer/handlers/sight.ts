@@ -6,6 +6,7 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { openVision } from '../job/open-vision.ts';
 import { loadModel } from '../model/load-model.ts';
+import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { encodeImages, type ImageVectors, VisionSession } from '../vision/encode-images.ts';
 import { imageReadingOf } from '../vision/image-reading.ts';
 
@@ -14,13 +15,15 @@ interface SightParams {
   readonly folder: ModelFolder;
   /** Opens the folder again: images may come after it is closed. */
   readonly withFolder: <T>(use: (folder: ModelFolder) => Promise<T>) => Promise<T>;
+  /** Folders that may be runs: images have the size that the first run has trained on. */
+  readonly runs: readonly (string | undefined)[];
 }
 
 /** @returns undefined for a model that reads no images @throws as `openVision` does */
-export async function sightOf(scope: JobScope, { engine, folder, withFolder }: SightParams): Promise<Sight | undefined> {
+export async function sightOf(scope: JobScope, { engine, folder, withFolder, runs }: SightParams): Promise<Sight | undefined> {
   const model = loadModel(folder.config);
   if (model.kind !== 'causal') return undefined;
-  const vision = await openVision(folder, model);
+  const vision = await openVision(folder, model, await trainedPixels(runs));
   const reading = imageReadingOf({ model, vision }, scope.context.cacheDir);
   if (!vision || !reading) return undefined;
   const session = new VisionSession();
@@ -40,4 +43,9 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder }: S
     },
     dispose: () => session.dispose(),
   };
+}
+
+async function trainedPixels(runs: SightParams['runs']): Promise<number | undefined> {
+  for (const run of runs) if (run !== undefined && (await isRunFolder(run))) return (await readRunRecipe(run)).data.image_max_pixels;
+  return undefined;
 }

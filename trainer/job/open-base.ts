@@ -133,10 +133,14 @@ export async function openBase(scope: RecipeScope, now?: () => Date, devices?: n
   }
 }
 
-/** Adds the model's own tokenizer. @throws ModelFileError if it has none */
-export async function withTokenizer<B extends BaseFiles>(base: B): Promise<B & Reads> {
+/**
+ * Adds the model's own tokenizer, and its encoder of images.
+ * @param maxPixels see `openVision`
+ * @throws ModelFileError if it has no tokenizer; errors of `openVision`
+ */
+export async function withTokenizer<B extends BaseFiles>(base: B, maxPixels?: number): Promise<B & Reads> {
   const tokenizer = await base.folder.loadTokenizer();
-  const vision = await openVision(base.folder, base.model);
+  const vision = await openVision(base.folder, base.model, maxPixels);
   return { ...base, tokenizer, vision, chatRenderer: chatRendererOf(tokenizer, base.now, vision?.placeholder) };
 }
 

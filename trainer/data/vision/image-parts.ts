@@ -7,7 +7,7 @@ import type { DataFormat, DataRecord } from '../types.ts';
 import { IMAGE_MARK, type ImagePart, type SampleImage } from './sample-image.ts';
 
 /** The columns with the images of a sample. */
-const COLUMNS = ['images', 'image'] as const;
+export const IMAGE_COLUMNS = ['images', 'image'] as const;
 
 /** Types of parts of a message that are images, and the fields that name them. */
 const PART_TYPES: readonly unknown[] = ['image', 'image_url'];
@@ -32,7 +32,7 @@ const isImagePart = (part: unknown): part is Record<string, unknown> => isRecord
 
 /** True if a record brings images, judging by its columns and parts. */
 export function bringsImages({ value }: DataRecord): boolean {
-  if (COLUMNS.some(name => Object.hasOwn(value, name) && value[name] !== null)) return true;
+  if (IMAGE_COLUMNS.some(name => Object.hasOwn(value, name) && value[name] !== null)) return true;
   return [value.messages, value.conversations].some(
     turns =>
       Array.isArray(turns) &&
@@ -73,7 +73,7 @@ function placeImages(record: DataRecord, format: DataFormat, take: Take): DataRe
     places++;
     const named = own ?? waiting.shift();
     if (named) return partOf(take(named));
-    const columns = COLUMNS.map(name => `"${name}"`).join(' or ');
+    const columns = IMAGE_COLUMNS.map(name => `"${name}"`).join(' or ');
     throw fieldError(record, key, 'a place for an image without an image', `Name its file in the part, or in a column ${columns}`);
   };
   const placed = given.map((turn: unknown, i) => {
@@ -136,7 +136,7 @@ export function questionOf(record: DataRecord, key: string, text: string): unkno
 }
 
 function columnImages(record: DataRecord): NamedImage[] {
-  for (const key of COLUMNS) {
+  for (const key of IMAGE_COLUMNS) {
     const given = record.value[key];
     if (given === undefined || given === null) continue;
     if (!Array.isArray(given)) return [{ given, key }];

@@ -9,6 +9,7 @@ import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { readChatTemplate } from '../../hub/open-model.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
 import { visionEncoder } from '../../model/vision/vision-encoders.ts';
+import { IMAGE_MAX_PIXELS } from '../../protocol/image-size.ts';
 
 /**
  * Maximum processor time for the samples of one file. The template of SmolLM2 takes 0.1 ms for a question with its answer, and 2 ms for 20
@@ -53,10 +54,14 @@ function everyText(value: unknown): string {
   return value !== null && typeof value === 'object' ? Object.values(value).map(everyText).join(' ') : '';
 }
 
-/** The template of a local model. Undefined if it cannot be read, which is reported as a problem of the model. */
-export async function templateFact(model: string): Promise<TemplateFact | undefined> {
+/**
+ * The template of a local model.
+ * @param maxPixels see `openVision`
+ * @returns undefined if it cannot be read, which is reported as a problem of the model
+ */
+export async function templateFact(model: string, maxPixels: number = IMAGE_MAX_PIXELS): Promise<TemplateFact | undefined> {
   try {
-    const images = await imagesOf(model);
+    const images = await imagesOf(model, maxPixels);
     const renderer = chatRendererOf(await readChatTemplate(model), undefined, images?.placeholder);
     return { renderer: renderer === undefined ? () => undefined : forSomeTime(renderer, RENDER_MS), images };
   } catch {
@@ -67,14 +72,15 @@ export async function templateFact(model: string): Promise<TemplateFact | undefi
 /** How images of samples are looked at without a model on this machine. */
 export const anyImages: ImageReading = { placeholder: '', imageToken: -1, textOf: () => ({ text: '', vectors: 0 }) };
 
-async function imagesOf(dir: string): Promise<ImageReading | undefined> {
+async function imagesOf(dir: string, maxPixels: number): Promise<ImageReading | undefined> {
   const config = (await stat(dir)).isDirectory() ? await readOptionalConfigFile(path.join(dir, 'config.json')) : undefined;
   const architecture = config && architectureOf(config);
   if (!config || !architecture) return undefined;
   const model = loadModel(config);
   const encoder =
     model.kind === 'causal' && model.vision && visionEncoder(architecture, { config, processor: await readProcessorConfig(dir) });
-  return encoder && model.vision ? imageReading(encoder, model.vision.imageToken) : undefined;
+  if (!encoder || !model.vision) return undefined;
+  return imageReading({ ...encoder, layout: size => encoder.layout(size, maxPixels) }, model.vision.imageToken);
 }
 
 /**

@@ -115,20 +115,22 @@ export function qwenVision(architecture: string, files: VisionFiles, deepstackBy
     modules,
     scale: config.scale,
     placeholder: IMAGE,
-    layout: image => layoutOf(config, image),
+    layout: (image, maxPixels) => layoutOf(config, image, maxPixels),
     shapeOf: patchesOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
     feeds: (view, pixels) => qwenFeeds(config, pixels, patchesOf(view)),
   };
 }
 
-function layoutOf({ limits }: QwenTower, image: ImageSize): ImageLayout {
+function layoutOf({ limits }: QwenTower, image: ImageSize, maxPixels = limits.maxPixels): ImageLayout {
   const { width, height } = image;
   if (Math.max(width, height) > MAX_SIDES_RATIO * Math.min(width, height))
     throw new ModelConfigError(
       `This model takes no image of ${width} × ${height} pixels: one side is more than ${MAX_SIDES_RATIO} times the other. Crop the image.`,
     );
-  const resized = smartResize(image, limits);
+  // As in LLaMA-Factory, the least size of the processor stays.
+  const most = Math.max(limits.minPixels, Math.min(limits.maxPixels, maxPixels));
+  const resized = smartResize(image, { ...limits, maxPixels: most });
   const [rows, columns] = [resized.height / limits.factor, resized.width / limits.factor];
   const vectors = rows * columns;
   return { text: IMAGE.repeat(vectors), views: [{ resizes: [resized], vectors }], grid: { rows, columns } };

@@ -108,7 +108,7 @@ export function smolvlm(
     modules,
     scale: pixelScale(seen.values),
     placeholder: PLACEHOLDER,
-    layout: image => layoutOf(image, tiling),
+    layout: (image, maxPixels) => layoutOf(image, withinPixels(image, tiling, maxPixels)),
     shapeOf: () => vectors,
     trace: tracer => trace(tracer, { tower, projection, tile, joined }),
     feeds: (_, { values }) => ({ pixels: values }),
@@ -134,9 +134,27 @@ function trace(tracer: Tracer, { tower, projection, tile, joined }: Parts): Node
   return graph.reshape(vectors, [1, side * side, vectors.shape[1] as number]);
 }
 
+/** A tiling that makes the image smaller until its tiles have at most this many pixels, or one tile is left. */
+function withinPixels(image: ImageSize, tiling: Tiling, maxPixels = Number.POSITIVE_INFINITY): Tiling {
+  const { tile, splits } = tiling;
+  if (!splits || pixelsOf(image, tiling) <= maxPixels) return tiling;
+  let longest = tiling.longest ?? Math.max(image.width, image.height);
+  do longest -= tile;
+  while (longest > tile && pixelsOf(image, { ...tiling, longest }) > maxPixels);
+  return { ...tiling, longest: Math.max(tile, longest) };
+}
+
+function pixelsOf(image: ImageSize, { longest, tile }: Tiling): number {
+  const { width, height } = inTiles(firstSize(image, longest), tile);
+  return width * height;
+}
+
+const firstSize = (image: ImageSize, longest: number | undefined): ImageSize =>
+  longest === undefined ? image : withinSide(withLongestSide(image, longest), MAX_SIDE);
+
 /** The tiles of an image, row by row, and the whole image after them; if there would be one tile, only that. */
 function layoutOf(image: ImageSize, { longest, splits, tile, vectors }: Tiling): ImageLayout {
-  const first = longest === undefined ? image : withinSide(withLongestSide(image, longest), MAX_SIDE);
+  const first = firstSize(image, longest);
   const square = { width: tile, height: tile };
   const whole = splits ? inTiles(first, tile) : square;
   const [rows, columns] = [whole.height / tile, whole.width / tile];

@@ -61,8 +61,11 @@ export interface VisionEncoder {
   readonly scale: PixelScale;
   /** The text by which the chat template marks the place of an image. */
   readonly placeholder: string;
-  /** @throws ModelConfigError for a size that the model does not take, such as an extreme ratio of the sides */
-  readonly layout: (size: ImageSize) => ImageLayout;
+  /**
+   * @param maxPixels size beyond which an image is made smaller, if the model takes images of several sizes; its own limit if left out
+   * @throws ModelConfigError for a size that the model does not take, such as an extreme ratio of the sides
+   */
+  readonly layout: (size: ImageSize, maxPixels?: number) => ImageLayout;
   /**
    * The shape of the program that reads a view: a number that names it (patches that fit, say). Few shapes serve all sizes.
    */

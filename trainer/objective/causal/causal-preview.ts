@@ -16,7 +16,7 @@ import { causalModelFor, imagesOfData } from './causal-setup.ts';
 export const previewCausal: PreviewData = async params => {
   const { recipe } = params;
   const model = causalModelFor(params);
-  const base = await withTokenizer({ ...params.base, model });
+  const base = await withTokenizer({ ...params.base, model }, recipe.data.image_max_pixels);
   const { tokenizer, chatRenderer } = base;
   const { max_length: maxLength } = recipe;
   const images = await imagesOfData(params, base);

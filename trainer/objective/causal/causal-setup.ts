@@ -76,7 +76,7 @@ export async function setUpTexts(
 ): Promise<TextSetup> {
   const { recipe } = params;
   const model = causalModelFor(params);
-  const base = await withTokenizer({ ...params.base, model });
+  const base = await withTokenizer({ ...params.base, model }, recipe.data.image_max_pixels);
   const images = readsImages ? await imagesOfData(params, base) : undefined;
   const loading = { ...params, base, images };
   const inOrder = isLazy && part === 'train' ? await loadInOrder(loading) : undefined;

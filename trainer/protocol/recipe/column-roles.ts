@@ -2,7 +2,7 @@
 import type { ObjectiveEntry } from '../../catalog/objectives.ts';
 
 const ROLES: Readonly<Record<ObjectiveEntry['target'], readonly string[]>> = {
-  tokens: ['text', 'label', 'instruction', 'input', 'output', 'prompt', 'completion', 'messages', 'conversations'],
+  tokens: ['text', 'label', 'instruction', 'input', 'output', 'prompt', 'completion', 'messages', 'conversations', 'images'],
   preference: ['prompt', 'chosen', 'rejected'],
   judgment: ['prompt', 'completion', 'label', 'messages', 'conversations', 'instruction', 'input', 'output'],
   label: ['text', 'text_pair', 'label'],

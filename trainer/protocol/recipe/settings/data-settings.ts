@@ -1,5 +1,6 @@
 /** Settings of the data: its location, its format, and how much of it is used. */
 
+import { IMAGE_MAX_PIXELS } from '../../image-size.ts';
 import { defaulted, derived, FAIR_SWEEP, group, optional } from '../setting.ts';
 import { choice, filePath, flag, integer, listOf, mapOf, number, text } from '../value-type.ts';
 import { samplesAtATime } from './embedding-settings.ts';
@@ -52,7 +53,8 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
       {
         text: 'The text of a sample.',
         text_pair: 'The second text of a sample, for tasks about two texts.',
-        image: 'The image of a sample, in Parquet files.',
+        image: 'The image of a sample.',
+        images: 'The images of a sample, for a language model that reads images.',
         label: 'The label of a sample.',
         instruction: 'The instruction (alpaca).',
         input: 'The input of the instruction (alpaca).',
@@ -126,6 +128,10 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
   image_size: optional(integer({ min: 8, max: 4096 }), {
     doc: 'Height and width of images for convolutional networks; other models have a fixed size.',
     memory: 'Activations grow quadratically.',
+  }),
+  image_max_pixels: defaulted(integer({ min: 1024, max: 16_777_216 }), IMAGE_MAX_PIXELS, {
+    doc: 'Maximum number of pixels of an image that a language model reads; a larger one is made smaller. An image of 768 × 768 pixels takes 576 tokens of Qwen3.5. Models that see images in one size ignore it.',
+    memory: 'Larger images take more tokens, and samples that are longer than max_length are dropped.',
   }),
   augment: defaulted(
     listOf(
