@@ -11,7 +11,7 @@ import { describeOn, openOthers } from '../support/engines.ts';
 import { readRecord } from '../support/files/read-json.ts';
 import { checkBatch, encodeImages, type GoldenImage, goldenPixels, greedyTokens, gridsOf, pixelsOf, readVisionGolden, visionOf } from '../support/golden/vision-golden.ts';
 
-const folders = ['qwen3_5_vision', 'smolvlm', 'idefics3'];
+const folders = ['qwen3_5_vision', 'qwen3_vl', 'smolvlm', 'idefics3'];
 const dirOf = (name: string): string => join(import.meta.dirname, name);
 /** The rounding of a pixel's value. */
 const EPSILON = 1e-5;

@@ -1,5 +1,6 @@
 /** The encoders of images, by the class of the whole model. */
 import type { ConfigJson } from '../config-json.ts';
+import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
 import { qwenVision } from './qwen-vision.ts';
 import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
 import { type SmolvlmArchitecture, smolvlm, unknownSmolvlmTowerKeys } from './smolvlm.ts';
@@ -23,6 +24,7 @@ const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
 
 const encoders: Readonly<Record<string, EncoderEntry>> = {
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
+  Qwen3VLForConditionalGeneration: qwen('Qwen3VLForConditionalGeneration', QWEN3_VL_DEEPSTACK),
   Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),
   Qwen3_5MoeForConditionalGeneration: qwen('Qwen3_5MoeForConditionalGeneration'),
   SmolVLMForConditionalGeneration: smolvlmOf('SmolVLMForConditionalGeneration'),

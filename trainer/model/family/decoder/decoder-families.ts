@@ -43,7 +43,7 @@ import { olmo2, olmo3 } from './families/olmo.ts';
 import { olmoHybrid } from './families/olmo-hybrid.ts';
 import { olmoe } from './families/olmoe.ts';
 import { phi3 } from './families/phi3.ts';
-import { qwen2, qwen3 } from './families/qwen.ts';
+import { qwen2, qwen3, qwen3Vl } from './families/qwen.ts';
 import { qwen3Moe } from './families/qwen3-moe.ts';
 import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
@@ -114,6 +114,14 @@ const families = {
 
 export type DecoderArchitecture = keyof typeof families;
 
+/** Families that exist as parts of models with images alone. */
+const innerFamilies = {
+  Qwen3VLTextModel: qwen3Vl,
+} as const;
+
+/** A decoder, or one inside a model that also takes images. */
+export type InnerArchitecture = DecoderArchitecture | keyof typeof innerFamilies;
+
 export const decoderArchitectures: readonly DecoderArchitecture[] = namesOf(families);
 
 export const isDecoder = (architecture: string | undefined): architecture is DecoderArchitecture =>
@@ -124,8 +132,8 @@ export const isDecoder = (architecture: string | undefined): architecture is Dec
  * @param names if the file uses other names than the family's
  * @throws ModelConfigError with every key that is missing, out of bounds or unsupported
  */
-export const decoderConfig = (architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig =>
-  configOfFamily(families[architecture], architecture, file, names);
+export const decoderConfig = (architecture: InnerArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig =>
+  configOfFamily({ ...families, ...innerFamilies }[architecture], architecture, file, names);
 
 /** Reads the config of a family, which need not be in the table. @throws ModelConfigError, see {@link decoderConfig} */
 export function configOfFamily(

@@ -4,10 +4,11 @@ import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../../config-keys.ts';
+import { QWEN3_VL_DEEPSTACK } from '../../vision/deepstack.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { type DecoderNames, gemmaTextNames, llamaTextModelNames, llamaTextNames } from './blocks/names.ts';
-import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
+import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
 import { gemma4ImageKeys } from './families/gemma4-keys.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
 import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
@@ -16,7 +17,7 @@ interface TextPart {
   readonly keys: Pick<typeof imageTextKeys, 'text_config' | 'tie_word_embeddings'> & KeyTable;
   readonly names: DecoderNames;
   /** The decoder by the `model_type` of `text_config`; the first one if it has none. */
-  readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
+  readonly decoders: Readonly<Record<string, InnerArchitecture>>;
   /** The missing function of the parts that are not loaded, if there is one. */
   readonly others?: string;
   /** How images enter the text, by the values of the keys; for classes with an encoder in `vision-encoders.ts`. */
@@ -25,6 +26,10 @@ interface TextPart {
 
 const EYES = 'reads no images';
 const EYES_AND_EARS = 'reads no images and hears no sound';
+
+/** Number of the blocks of Qwen3-VL's tower whose states also enter the text. */
+const deepstackOf = ({ deepstack_visual_indexes: blocks = QWEN3_VL_DEEPSTACK }: ConfigJson): number =>
+  Array.isArray(blocks) ? blocks.length : 0;
 
 const QWEN35_IMAGES = { keys: qwenImageKeys(248056), names: llamaTextNames, vision: qwenImages(() => 0) } as const;
 
@@ -63,6 +68,12 @@ const textParts = {
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
     others: EYES,
   },
+  Qwen3VLForConditionalGeneration: {
+    keys: qwenImageKeys(151655),
+    names: llamaTextNames,
+    decoders: { qwen3_vl_text: 'Qwen3VLTextModel' },
+    vision: qwenImages(deepstackOf),
+  },
   Qwen3_5ForConditionalGeneration: {
     ...QWEN35_IMAGES,
     decoders: { qwen3_5_text: 'Qwen3_5ForCausalLM' },
@@ -81,7 +92,7 @@ export const isTextPart = (architecture: string | undefined): architecture is Te
   isOneOf(namesOf(textParts), architecture);
 
 export interface InnerDecoder {
-  readonly architecture: DecoderArchitecture;
+  readonly architecture: InnerArchitecture;
   /** How images enter the text. */
   readonly vision: VisionInput | undefined;
   /** Its config as that of a standalone decoder. */
