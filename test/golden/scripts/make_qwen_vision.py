@@ -26,8 +26,25 @@ def picture(width, height):
     return Image.fromarray(((x * 7 + y * 13 + channel * 29 + x * y) % 256).astype(numpy.uint8))
 
 
-def make(name, model_class, config, processing, seed):
-    """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two."""
+def make_text(folder, model, seed):
+    """Writes the results for a padded batch of two texts without images."""
+    tokens = 12
+    ids = torch.randint(3, IMAGE, (2, tokens), generator=seeded(seed + 2))
+    seen = torch.ones_like(ids)
+    seen[1, tokens - 3:] = 0
+    labels = ids.masked_fill(seen == 0, -100)
+    model.zero_grad()
+    out = model(input_ids=ids, attention_mask=seen, labels=labels)
+    out.loss.backward()
+    golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels), loss=norm(out.loss),
+                  logits=tensor(out.logits), grads={n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
+    with open(os.path.join(folder, 'golden.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+
+
+def make(name, model_class, config, processing, seed, with_text=False):
+    """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two.
+    with_text: whether texts without images get results too, which other folders of the family have"""
     if ONLY and name not in ONLY:
         return
     torch.manual_seed(seed)
@@ -89,6 +106,8 @@ def make(name, model_class, config, processing, seed):
                   labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
+    if with_text:
+        make_text(folder, model, seed)
     print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), counts, [text['greedy'] for text in texts])
 
 
@@ -106,4 +125,4 @@ make('qwen3_5_vision', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_confi
 # Two intermediate blocks of the encoder give vectors that are added after the first blocks of the text part; a tied head.
 make('qwen3_vl', Qwen3VLForConditionalGeneration, Qwen3VLConfig(text_config=dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16}, rope_parameters=dict(
      rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2], mrope_interleaved=True)), vision_config=dict(**{**eyes, 'hidden_size': 16, 'num_heads': 2}, deepstack_visual_indexes=[0, 1]),
-     tie_word_embeddings=True, **ids), processing, 811)
+     tie_word_embeddings=True, **ids), processing, 811, with_text=True)

@@ -60,6 +60,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Exaone4/, 'exaone4'],
   [/^SeedOss/, 'seed_oss'],
   [/^HunYuanDenseV1/, 'hunyuan'],
+  [/^Qwen3VL/, 'qwen3_vl'],
   [/^Qwen3_5ForConditional/, 'qwen3_5_images'],
   [/^Qwen3_5MoeForConditional/, 'qwen3_5_moe_images'],
   [/^Qwen3_5Moe/, 'qwen3_5_moe'],
