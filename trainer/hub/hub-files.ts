@@ -28,6 +28,7 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',
+  'video_preprocessor_config.json',
   MODULES_FILE,
   POOLING_FILE,
   LENGTH_FILE,

@@ -51,7 +51,12 @@ export interface ModelHeaders extends FolderVectors {
   readonly tokenizerDir?: string | undefined;
 }
 
-const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
+const COPIED_ON_EXPORT = [
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  'video_preprocessor_config.json',
+] as const;
 
 /**
  * Opens a folder, a `.gguf`, `.safetensors` or `.bin` file, a folder with one GGUF file, or a model by its name on the hub (`org/name`),

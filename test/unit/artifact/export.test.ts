@@ -145,13 +145,12 @@ describe('every form of every method', () => {
     await expect(run(adapterPath, { format: 'peft' })).rejects.toThrow(/model\.embed_tokens \(tied to the output head/);
   });
 
-  test('rows outside the selection keep every bit', async () => {
-    const { outputDir } = await run(valueFor(adapters, 'spsft'), { format: 'merged' });
-    const [base, merged, adapter] = [
-      await openFolder(TINY_LLAMA),
-      await openFolder(outputDir),
-      await openAdapter(valueFor(adapters, 'spsft')),
-    ];
+  test.each(['llama', 'qwen3_vl'])('rows outside the selection keep every bit, as does an encoder of images: %s', async name => {
+    const from = join(TINY_LLAMA, '..', name);
+    const path =
+      from === TINY_LLAMA ? valueFor(adapters, 'spsft') : await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base: from });
+    const { outputDir } = await run(path, { format: 'merged' });
+    const [base, merged, adapter] = [await openFolder(from), await openFolder(outputDir), await openAdapter(path)];
     for (const [name, { shape }] of base.weights.tensors) {
       const [before, after] = [await base.weights.readFloat32(name), await merged.weights.readFloat32(name)];
       const rows = adapter.description.rows.get(name.replace(/\.weight$/, '')) ?? [];
