@@ -1,4 +1,5 @@
 /** docs/reference/models.md: the families, their classes, what works for each, and the measured errors compared with Transformers. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
@@ -7,6 +8,7 @@ import { classWritesText, isOfEnding, type ObjectiveName, objectiveCatalog, obje
 import { ggufFamilies } from '../../trainer/format/gguf/families/gguf-families.ts';
 import { type Architecture, architectureOfType, architectures, familyOf, headedClass } from '../../trainer/model/architectures.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
+import { readsImages } from '../../trainer/model/vision/vision-encoders.ts';
 import { elementAt, isRecord } from '../../trainer/narrow.ts';
 import { TOLERANCES } from '../../trainer/verify/verify-model.ts';
 import { code, codes, list, page, paragraph, table } from './markdown.ts';
@@ -81,11 +83,16 @@ export function modelsPage(errors: GoldenErrors, golden: string): string {
     ),
     '## Families',
     table(
-      ['family', ...taskGroups.map(tasks => tasks.map(task => code(task)).join(' ')), 'GGUF'],
-      families.map(family => [family, ...taskGroups.map(([task]) => (tasksOf(family).includes(task) ? '✓' : '')), codes(ggufOf(family))]),
+      ['family', ...taskGroups.map(tasks => tasks.map(task => code(task)).join(' ')), 'images in chats', 'GGUF'],
+      families.map(family => [
+        family,
+        ...taskGroups.map(([task]) => (tasksOf(family).includes(task) ? '✓' : '')),
+        classesOf(family).some(readsImages) ? '✓' : '',
+        codes(ggufOf(family)),
+      ]),
     ),
     paragraph(
-      'A column has the [tasks](tasks.md) that the same families can be tuned for. No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. The GGUF column has the name of the architecture in llama.cpp.',
+      'A column has the [tasks](tasks.md) that the same families can be tuned for. No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. Families with images in chats can be [tuned on them](../how-to/tune-on-images.md). The GGUF column has the name of the architecture in llama.cpp.',
     ),
     '## Class names',
     list(families.map(family => `${family}: ${codes(classesOf(family))}`)),

@@ -20,7 +20,7 @@ export interface Sight {
   readonly dispose: () => Promise<void>;
 }
 
-/** What a model is asked. */
+/** The input of a prompt, as a person or a program gives it. */
 export interface Question {
   readonly prompt: string;
   /** A chat that replaces the prompt. */

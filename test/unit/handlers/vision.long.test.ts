@@ -92,7 +92,7 @@ test('answers follow the images of prompts, in a run, with its adapter, and in i
   expect(kept(outputDir)).toBe(kept(folder));
 });
 
-test('a run that is stopped goes on as if it had not been, also if the vectors of its images are gone', async () => {
+test('a stopped run continues as if it had not been, also if the vectors of its images are gone', async () => {
   await expectSameWhenStopped({
     folder,
     context,

@@ -50,7 +50,7 @@ export interface MadeOfRecord {
   readonly notes: readonly string[];
 }
 
-/** What turns text into tokens. */
+/** The tools that turn text into tokens. */
 export interface TextTools {
   readonly tokenizer: TextTokenizer;
   readonly chatRenderer?: ChatRenderer | undefined;

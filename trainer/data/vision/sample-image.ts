@@ -1,7 +1,7 @@
 /** The images of samples of language models: where their bytes are, and what they become in the text. */
 import { isRecord } from '../../narrow.ts';
 
-/** What an image becomes in the text of a chat; the model decides it from the size of the image. */
+/** The text that an image becomes in a chat; the model decides it from the size of the image. */
 export interface ImageText {
   /** The text in place of the template's placeholder. */
   readonly text: string;
@@ -34,7 +34,7 @@ export interface ImageReading {
   readonly folder?: string | undefined;
 }
 
-/** What an encoder tells about the text around images. */
+/** The part of an encoder that decides about text. */
 interface ImageWriter {
   readonly placeholder: string;
   readonly layout: (size: { readonly width: number; readonly height: number }) => Omit<ImageText, 'vectors'> & {

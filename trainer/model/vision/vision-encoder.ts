@@ -37,7 +37,7 @@ export interface ImageView {
   readonly vectors: number;
 }
 
-/** What an image of one size becomes. */
+/** The text and the views that an image of one size becomes. */
 export interface ImageLayout {
   /** The text that replaces the placeholder of the chat template. It has the image token once per vector. */
   readonly text: string;

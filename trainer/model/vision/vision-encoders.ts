@@ -34,5 +34,8 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
 export const unknownVisionKeys = (architecture: string, config: ConfigJson): string[][] =>
   (encoders[architecture]?.unknownKeys(config) ?? []).map(key => ['vision_config', key]);
 
+/** True for classes whose images are read. */
+export const readsImages = (architecture: string): boolean => Object.hasOwn(encoders, architecture);
+
 /** @returns undefined for a class whose images are not read. @throws ModelConfigError for a config or processor that is not computed */
 export const visionEncoder = (architecture: string, files: VisionFiles): VisionEncoder | undefined => encoders[architecture]?.read(files);
