@@ -26,7 +26,7 @@ const write = (name: string, lines: readonly string[]): string => {
 };
 const { data, embedding } = recipeOf('model=m', 'data.train=t');
 const factOf = (full: string, bytes = 1000, task: Recipe['task'] = 'causal_lm') =>
-  readDataFact({ written: path.basename(full), full, data, task, embedding, counts: false, bytes });
+  readDataFact({ written: path.basename(full), full, data, task, embedding, maxLength: 512, counts: false, bytes });
 /** Any tokenizer: one token per character. */
 const tokenizer = {
   encode: (text: string) => [...text].map(char => char.charCodeAt(0)),
@@ -195,7 +195,16 @@ describe('words with tags', () => {
   test('are counted by tag, so that one that only held-out sentences have is found', async () => {
     const file = write('counted.conll', ['a B-X', 'b O', '', 'c O', '']);
     expect(
-      await readDataFact({ written: 'c', full: file, data, embedding, task: 'token_classification', counts: true, bytes: 20 }),
+      await readDataFact({
+        written: 'c',
+        full: file,
+        data,
+        embedding,
+        maxLength: 512,
+        task: 'token_classification',
+        counts: true,
+        bytes: 20,
+      }),
     ).toMatchObject({
       state: 'ok',
       labels: { 'B-X': 1, O: 2 },

@@ -39,6 +39,13 @@ export function sharpLibrary(): Promise<LoadSharp> {
   return loading;
 }
 
+/** True if the image library is installed. */
+export const decodesImages = (): Promise<boolean> =>
+  sharpLibrary().then(
+    () => true,
+    () => false,
+  );
+
 /** The size above which Pillow, and so Transformers, refuses to decode: half a gigabyte as bytes of three channels. */
 const MAX_PIXELS = 178_956_970;
 

@@ -280,8 +280,9 @@ export function tooManyTokens({ file, line }: Pick<DataRecord, 'file' | 'line'>,
 
 export function nothingLeft(dropped: Readonly<Record<string, number>>, maxLength: number): DataError {
   const reasons = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
+  const hasImages = 'cut_image' in dropped;
   return new DataError({
     problem: `no sample is left to train on (${reasons.join(', ')}; max_length ${maxLength})`,
-    advice: 'Samples need an answer that fits: raise max_length, or look at the data',
+    advice: `Samples need an answer that fits: raise max_length, ${hasImages ? 'lower data.image_max_pixels, ' : ''}or look at the data`,
   });
 }

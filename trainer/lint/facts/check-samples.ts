@@ -6,7 +6,9 @@ import { checkSameFormat, detectFormat } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/example/format-example.ts';
 import { formatJudged } from '../../data/example/format-judged.ts';
 import { formatPair, pairMargin } from '../../data/example/format-pair.ts';
+import { decodesImages } from '../../data/image/load-image.ts';
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load/load-labeled.ts';
+import { fieldError } from '../../data/read/record-fields.ts';
 import { tagScheme } from '../../data/tagged/tag-scheme.ts';
 import { findTaggedColumns, type TaggedColumns, tagColumn, taggedRecord } from '../../data/tagged/tagged-record.ts';
 import { findGroupColumns, type GroupColumns } from '../../data/text-groups/group-columns.ts';
@@ -50,7 +52,7 @@ export interface SampleCheck {
   readonly facts: () => SampleFacts;
 }
 
-type ChatSettings = Pick<CheckSettings, 'data' | 'template'>;
+type ChatSettings = Pick<CheckSettings, 'data' | 'maxLength' | 'template'>;
 
 type CheckParts = Partial<SampleCheck> & Pick<SampleCheck, 'read' | 'facts'>;
 
@@ -59,6 +61,7 @@ interface CheckSettings {
   readonly template?: TemplateFact | undefined;
   readonly data: DataSettings;
   readonly embedding: Recipe['embedding'];
+  readonly maxLength: number;
 }
 
 /** Creates the check for the samples of a task. */
@@ -66,14 +69,15 @@ export function checkSamples(task: Task, settings: CheckSettings): SampleCheck {
   return { tagged: false, end: () => undefined, ...partsOf(task, settings) };
 }
 
-function partsOf(task: Task, { data, embedding, template }: CheckSettings): CheckParts {
+function partsOf(task: Task, { embedding, ...chats }: CheckSettings): CheckParts {
+  const { data } = chats;
   const { target, embeds, compares, model } = objectiveCatalog[task];
   if (target === 'tags') return taggedCheck(data);
   if (embeds) return groupCheck(embedding);
-  if (compares?.answers === 'judged') return exampleCheck({ data, template }, formatJudged);
-  if (compares) return pairCheck({ data, template }, compares.readsMargin === true);
+  if (compares?.answers === 'judged') return exampleCheck(chats, formatJudged);
+  if (compares) return pairCheck(chats, compares.readsMargin === true);
   if (model === 'classifier') return labeledCheck(task, data);
-  return turnsCheck({ data, template }, trainedRolesOf({ task, data }));
+  return turnsCheck(chats, trainedRolesOf({ task, data }));
 }
 
 /** A check that also collects which of the trained roles have a turn. */
@@ -91,14 +95,19 @@ function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undef
 const OPENED_SAMPLES = 200;
 
 /** Opens the images of the first samples; undefined for a model that reads none. */
-function imageOpener({ data, template }: ChatSettings): SampleCheck['open'] {
+function imageOpener({ data, maxLength, template }: ChatSettings): SampleCheck['open'] {
   const images = template ? template.images : anyImages;
   if (images === undefined) return undefined;
   let opened = 0;
   return async sample => {
     if (!bringsImages(sample)) return sample;
     const format = data.format === 'auto' ? detectFormat(sample).format : data.format;
-    return attachImages(sample, format, opened++ < OPENED_SAMPLES ? images : undefined);
+    const opens = opened++ < OPENED_SAMPLES && (await decodesImages());
+    const found = await attachImages(sample, format, opens ? images : undefined);
+    const tokens = found.images?.reduce((sum, { vectors }) => sum + vectors, 0) ?? 0;
+    if (tokens < maxLength) return found;
+    const problem = `images of ${tokens} tokens, and max_length is ${maxLength}: training would drop this sample`;
+    throw fieldError(sample, 'images', problem, 'Raise max_length, or lower data.image_max_pixels');
   };
 }
 

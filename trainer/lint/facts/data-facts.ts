@@ -75,7 +75,7 @@ const MAX_CACHED = 64;
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
-type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance'>;
+type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance' | 'max_length'>;
 
 /** The part of a recipe's data that the file belongs to, and the model that reads it. */
 export interface LookedFor {
@@ -117,6 +117,7 @@ export interface DataFactParams {
   readonly data: DataSettings;
   readonly task: Task;
   readonly embedding: Recipe['embedding'];
+  readonly maxLength: number;
   /** Whether labels are counted. */
   readonly counts: boolean;
   /** The size, which identifies the version of the file. */
@@ -148,7 +149,7 @@ export class DataCache {
 
   /** Returns the facts about a file. Never rejects. */
   async look(written: string, asked: Asked, baseDir: string, lookedFor: LookedFor = { part: 'train' }): Promise<DataFact> {
-    const { data, task, embedding } = asked;
+    const { data, task, embedding, max_length: maxLength } = asked;
     const model = readsChats(task) ? lookedFor.model : undefined;
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
@@ -162,14 +163,24 @@ export class DataCache {
     if (objectiveCatalog[task].reads === 'images')
       return mayHoldImages(full) ? { ...base, state: 'ok' } : { ...base, state: 'unreadable', reason: textsForImages(written, task) };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
-    return this.known([full, found.mtimeMs, found.size], { written, full, data, task, embedding, counts, bytes: found.size, model });
+    return this.known([full, found.mtimeMs, found.size], {
+      written,
+      full,
+      data,
+      task,
+      embedding,
+      maxLength,
+      counts,
+      bytes: found.size,
+      model,
+    });
   }
 
   /** Returns the cached fact about the same file and settings, or reads it. */
   private known(file: readonly unknown[], params: DataFactParams): Promise<DataFact> {
-    const { written, full, data, task, embedding, counts, model } = params;
+    const { written, full, data, task, embedding, maxLength, counts, model } = params;
     const { train: _train, eval: _eval, ...reading } = data;
-    const key = JSON.stringify([file, task, reading, counts, embedding, model?.id]);
+    const key = JSON.stringify([file, task, reading, counts, embedding, maxLength, model?.id]);
     const known =
       this.entries.get(key) ??
       this.read(params).catch((error: Error) => unreadable({ written, full, isFolder: false, columns: [] }, error));
@@ -212,7 +223,7 @@ export class DataCache {
   }
 
   private async lookAtColumns(remote: readonly RemotePlace[], written: string, asked: Asked, lookedFor: LookedFor): Promise<DataFact> {
-    const { data, task, embedding } = asked;
+    const { data, task, embedding, max_length: maxLength } = asked;
     const model = readsChats(task) ? lookedFor.model : undefined;
     const full = elementAt(remote, 0).path;
     // The folder's time is part of the key, because files with columns are added and removed.
@@ -223,6 +234,7 @@ export class DataCache {
       data,
       task,
       embedding,
+      maxLength,
       counts: needsLabels(asked),
       bytes: 0,
       remote,

@@ -64,10 +64,10 @@ async function readColumnsFact(params: DataFactParams, remote: NonNullable<DataF
   }
 }
 
-async function readFileFact({ written, full, data, task, embedding, counts, bytes, model }: DataFactParams): Promise<DataFact> {
+async function readFileFact({ written, full, data, task, embedding, maxLength, counts, bytes, model }: DataFactParams): Promise<DataFact> {
   const base = { written, full, isFolder: false, columns: [] };
   const template = model && (await templateFact(model.path, data.image_max_pixels));
-  const check = checkSamples(task, { data, embedding, template });
+  const check = checkSamples(task, { data, embedding, maxLength, template });
   const bad: BadSample[] = [];
   const seen: { first?: DataRecord; count: number } = { count: 0 };
   const known = (): { columns: string[]; format: DataFormat | undefined } => ({
