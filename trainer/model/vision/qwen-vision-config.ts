@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import {
+  type ConfigReading,
+  type ConfigValues,
   computed,
   contradiction,
   type KeyTable,
@@ -19,8 +21,8 @@ import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
 import type { PixelLimits } from './smart-resize.ts';
 import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
-/** The sizes of one tower. */
-export interface QwenTower {
+/** The sizes that the towers of all generations have. */
+export interface QwenSizes {
   readonly blocks: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -33,21 +35,25 @@ export interface QwenTower {
   readonly frames: number;
   /** Side of the square of neighboring patches that become one vector. */
   readonly merged: number;
-  /** Side of the square table of learned positions, and its number of rows. */
-  readonly tableSide: number;
-  readonly tableRows: number;
   /** Features of a vector, which are those of the language model. */
   readonly outputSize: number;
-  /** The blocks whose states also become vectors. */
-  readonly deepstack: readonly number[];
   readonly limits: PixelLimits;
   readonly scale: PixelScale;
 }
 
+/** One tower of Qwen3-VL or Qwen3.5. */
+export interface QwenTower extends QwenSizes {
+  /** Side of the square table of learned positions, and its number of rows. */
+  readonly tableSide: number;
+  readonly tableRows: number;
+  /** The blocks whose states also become vectors. */
+  readonly deepstack: readonly number[];
+}
+
 const eyes = (usual: number) => computed(size(16384).default(usual));
 
-/** The keys of `vision_config`, without those of DeepStack. */
-const plainKeys = {
+/** The keys of `vision_config` that all generations have. */
+export const plainKeys = {
   ...commonKeys,
   depth: computed(size(256).default(27)),
   hidden_size: eyes(1152),
@@ -58,7 +64,6 @@ const plainKeys = {
   temporal_patch_size: computed(size(16).default(2)),
   spatial_merge_size: computed(size(16).default(2)),
   out_hidden_size: eyes(3584),
-  num_position_embeddings: computed(size(2 ** 20).default(2304)),
   rope_parameters: computed(
     z.looseObject({ rope_theta: z.number().positive().default(10_000), rope_type: z.literal('axial').default('axial') }).default({
       rope_theta: 10_000,
@@ -75,6 +80,7 @@ const plainKeys = {
 const towerKeys = (usual: readonly number[] | undefined) =>
   ({
     ...plainKeys,
+    num_position_embeddings: computed(size(2 ** 20).default(2304)),
     deepstack_visual_indexes: computed(
       z
         .array(z.number().int().nonnegative())
@@ -133,9 +139,32 @@ function pixelLimits(c: { size?: z.infer<typeof limits> | null; min_pixels?: num
  * @param usual see `towerKeys`
  * @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file
  */
-export function qwenTower(architecture: string, { config, processor }: VisionFiles, usual: readonly number[] | undefined): QwenTower {
-  const own = isRecord(config.vision_config) ? config.vision_config : {};
-  const { values: c, problems } = readConfig(towerKeys(usual), `${architecture} (vision_config)`, own);
+export function qwenTower(architecture: string, files: VisionFiles, usual: readonly number[] | undefined): QwenTower {
+  const { values: c, problems } = readTower(towerKeys(usual), architecture, files);
+  const deepstack = c.deepstack_visual_indexes;
+  const sizes = qwenSizes(architecture, files, c, [...problems, ...blockProblems('deepstack_visual_indexes', deepstack, c.depth)]);
+  return { ...sizes, deepstack, tableSide: Math.floor(Math.sqrt(c.num_position_embeddings)), tableRows: c.num_position_embeddings };
+}
+
+/** @throws ModelConfigError with every key of `vision_config` that is missing or out of bounds */
+export const readTower = <Table extends KeyTable>(table: Table, architecture: string, { config }: VisionFiles): ConfigReading<Table> =>
+  readConfig(table, `${architecture} (vision_config)`, isRecord(config.vision_config) ? config.vision_config : {});
+
+/** Returns a problem if a listed block does not exist. */
+export const blockProblems = (key: string, listed: readonly number[], depth: number): ConfigProblem[] =>
+  listed.every(block => block < depth) ? [] : [contradiction(key, `${key} [${listed}] names a block beyond depth ${depth}`)];
+
+/**
+ * @param c the values of `vision_config`
+ * @param problems those found there
+ * @throws ModelConfigError with all problems of either file
+ */
+export function qwenSizes(
+  architecture: string,
+  { processor }: VisionFiles,
+  c: ConfigValues<typeof plainKeys>,
+  problems: readonly ConfigProblem[],
+): QwenSizes {
   if (Object.keys(processor).length === 0)
     throw new ModelConfigError(`${PROCESSOR_FILE} is missing: it says how images are resized. Take the file that came with the model.`);
   const { values: p, problems: ofProcessor } = readConfig(
@@ -145,19 +174,14 @@ export function qwenTower(architecture: string, { config, processor }: VisionFil
     PROCESSOR_FILE,
   );
   const { minPixels, maxPixels } = pixelLimits(p);
-  const tableSide = Math.floor(Math.sqrt(c.num_position_embeddings));
   const headDim = c.hidden_size / c.num_heads;
-  const deepstack = c.deepstack_visual_indexes;
+  const heads = ['num_heads', c.num_heads] as const;
+  const odd = `heads of ${headDim} features cannot be rotated by row and column: take a multiple of 4`;
   refuse(
     [
       ...problems,
-      ...multipleProblems('hidden_size', ['hidden_size', c.hidden_size], ['num_heads', c.num_heads]),
-      ...(headDim % 4
-        ? [contradiction('num_heads', `heads of ${headDim} features cannot be rotated by row and column: take a multiple of 4`)]
-        : []),
-      ...(deepstack.every(block => block < c.depth)
-        ? []
-        : [contradiction('deepstack_visual_indexes', `deepstack_visual_indexes [${deepstack}] names a block beyond depth ${c.depth}`)]),
+      ...multipleProblems('hidden_size', ['hidden_size', c.hidden_size], heads),
+      ...(headDim % 4 ? [contradiction('num_heads', odd)] : []),
     ],
     architecture,
   );
@@ -172,10 +196,7 @@ export function qwenTower(architecture: string, { config, processor }: VisionFil
     patch: c.patch_size,
     frames: c.temporal_patch_size,
     merged: c.spatial_merge_size,
-    tableSide,
-    tableRows: c.num_position_embeddings,
     outputSize: c.out_hidden_size,
-    deepstack,
     limits: { factor: c.patch_size * c.spatial_merge_size, minPixels: minPixels ?? 1, maxPixels: maxPixels ?? 1 },
     scale: pixelScale(p),
   };
