@@ -2,10 +2,10 @@
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced, type VariableData } from '../graph/program.ts';
 import { byteSize } from '../graph/types.ts';
+import { upTo } from '../model/family/decoder/blocks/images.ts';
 import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
-import { HIDDEN } from '../model/layer/attention/attention.ts';
 import { headLogits } from '../model/layer/loss/head-logits.ts';
-import type { CausalModel, KeyValueShape } from '../model/model-spec.ts';
+import type { CausalModel, ImageInputs, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
 import { elementAt, valueFor } from '../narrow.ts';
@@ -127,9 +127,16 @@ export const decodeSignature = (width: number): string => (width === 1 ? DECODE 
  */
 export const decodeProgram = (params: DecodeProgramParams): Program => assemble(decodeTraces(params));
 
+/** Number of tokens that `prefill` reads: more than usual for models that read an image at once. */
+export const stretchTokens = ({
+  model,
+  images,
+}: Pick<DecodeProgramParams, 'images'> & { readonly model: Pick<CausalModel, 'vision'> }): number =>
+  images ? Math.ceil(Math.max(model.vision?.tokensPerImage ?? 0, 1) / PREFILL_TOKENS) * PREFILL_TOKENS : PREFILL_TOKENS;
+
 /** The same signatures, for a program that also has others. */
 export const decodeTraces = (params: DecodeProgramParams): Readonly<Record<string, Traced>> => ({
-  [PREFILL]: traceCached(params, 1, PREFILL_TOKENS),
+  [PREFILL]: traceCached(params, 1, stretchTokens(params)),
   ...Object.fromEntries(decodeWidths(params.slots ?? 1).map(width => [decodeSignature(width), traceCached(params, width, 1)])),
 });
 
@@ -165,16 +172,19 @@ function traceCached(
     const seen = slot ? graph.gather(graph.reshape(all, [slots, kvHeads * keys * features]), slot) : ofSlot();
     return graph.reshape(seen, [width, kvHeads, keys, features]);
   };
-  const keyPositions = graph.counting([1, 1, keys]);
-  const isSeen = graph.greaterEqual(graph.reshape(positions, [width, tokens, 1]), keyPositions);
   const lastPlace = tokens > 1 ? graph.feed('last', [1], 'int32') : undefined;
   const counts = () => (lastPlace ? graph.add(lastPlace, 1) : graph.feed('continues', [width], 'int32'));
   const tracer = new Tracer({ graph, linearHook, ...(storage && { storage }) });
   const ids = graph.feed('ids', [width, tokens], 'int32');
+  const seen: ImageInputs | undefined = images
+    ? tokens > 1
+      ? declareImages(graph, model, ids)
+      : declareGrid(graph, model, ids)
+    : undefined;
   const hidden = model.hidden(tracer, {
     ids,
-    ...(images && { images: tokens > 1 ? declareImages(graph, model, ids) : declareGrid(graph, model, ids) }),
-    mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
+    ...(seen && { images: seen }),
+    mask: { kind: 'bias', bias: upTo(graph, seen?.ends ?? positions, keys), causal: false },
     positions,
     ...(model.ropeRescaling && { length: graph.feed('length', [width, 1], 'int32') }),
     cache: (layer, k, v) => {

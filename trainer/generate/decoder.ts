@@ -9,8 +9,8 @@ import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { elementAt, lastOf, required } from '../narrow.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
-import { gridFeeds, type PromptImages, stretchFeeds } from '../vision/prompt-images.ts';
-import { contextBucket, decodeProgram, decodeSignature, decodeWidths, emptyCache, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
+import { gridFeeds, type PromptImages, stretchEnd, stretchFeeds } from '../vision/prompt-images.ts';
+import { contextBucket, decodeProgram, decodeSignature, decodeWidths, emptyCache, PREFILL, stretchTokens } from './decode-program.ts';
 
 /** A model with the factors next to its weights: from `adaptedModel`; a base has weights only. */
 export interface InferenceModel {
@@ -90,6 +90,8 @@ export class Decoder {
   private readonly ropeRescaling: CausalModel['ropeRescaling'];
   private readonly hasStates: boolean;
   private readonly takesImages: boolean;
+  /** Number of tokens of a stretch of a prompt. */
+  private readonly stretch: number;
   private readonly allSlots: readonly Slot[];
 
   constructor(session: Session, { tokens, slots, model, images = false }: DecoderParams) {
@@ -99,6 +101,7 @@ export class Decoder {
     this.ropeRescaling = model.ropeRescaling;
     this.hasStates = model.states !== undefined;
     this.takesImages = images;
+    this.stretch = stretchTokens({ model, images });
     this.allSlots = Array.from({ length: slots }, () => ({ ids: [], images: undefined, length: 0, whole: 0 }));
   }
 
@@ -118,7 +121,7 @@ export class Decoder {
     while (same < most && known[same] === ids[same]) same++;
     // A state covers all tokens that were read, and cannot return to an earlier token.
     if (this.hasStates) return same === length ? same : 0;
-    return Math.floor(same / PREFILL_TOKENS) * PREFILL_TOKENS;
+    return Math.floor(same / this.stretch) * this.stretch;
   }
 
   /** Reads a whole prompt in place of a slot's text. @returns the logits [vocabulary] after it @throws GenerateError as `begin` does */
@@ -161,19 +164,24 @@ export class Decoder {
   /** Reads the next tokens of a text. @returns the logits [vocabulary] after the text, once all of it is read */
   async readStretch(slot: number): Promise<Float32Array | undefined> {
     const own = elementAt(this.allSlots, slot);
-    const stretch = own.ids.slice(own.length, own.length + PREFILL_TOKENS);
-    const ids = new Int32Array(PREFILL_TOKENS);
+    const begin = own.length;
+    const stretch = own.ids.slice(begin, stretchEnd(own.images, { begin, length: this.stretch }));
+    const count = stretch.length;
+    const ids = new Int32Array(this.stretch);
     ids.set(stretch);
+    const positions = Int32Array.from(ids, (_, i) => begin + i);
+    // Padding beyond the cache repeats the last token, which writes the same keys and values once more.
+    for (let i = count; i < ids.length; i++) if (begin + i >= this.capacity) [ids[i], positions[i]] = [lastOf(stretch), begin + count - 1];
     const { logits } = await this.session.run(PREFILL, {
       ids,
-      positions: Int32Array.from(ids, (_, i) => own.length + i),
-      last: Int32Array.of(stretch.length - 1),
+      positions,
+      last: Int32Array.of(count - 1),
       ...(this.slots > 1 && { slot: Int32Array.of(slot) }),
-      ...(this.takesImages && stretchFeeds(this.model, own.images, { begin: own.length, count: stretch.length, length: PREFILL_TOKENS })),
+      ...(this.takesImages && stretchFeeds(this.model, own.images, { begin, count, length: this.stretch })),
       ...this.lengthsOf([own]),
     });
-    if (own.whole === own.length && stretch.length === PREFILL_TOKENS) own.whole += PREFILL_TOKENS;
-    own.length += stretch.length;
+    if (own.whole === begin && count === this.stretch) own.whole += count;
+    own.length += count;
     return this.unread(slot) === 0 ? float32Of(required(logits, 'the logits')) : undefined;
   }
 

@@ -56,8 +56,11 @@ export interface ImageInputs {
    * counts tokens.
    */
   readonly grid?: Node;
-  /** int32 [batch, tokens]: the number of the image that a token belongs to, from 1; 0 for text. For models that attend within images. */
-  readonly groups?: Node;
+  /**
+   * int32 [batch, tokens], for models that attend within images: the place in the row, with a cache the position, of the last token of the
+   * image that a token belongs to; its own for a token of the text.
+   */
+  readonly ends?: Node;
 }
 
 /** The shape of a block's recurrent state. */

@@ -191,10 +191,15 @@ export const inParts = (module: ModuleSpec, ...forms: readonly Readonly<Record<s
  */
 export const underOtherName = <Spec extends ModuleSpec>(module: Spec, name: string, isTransposed: boolean): Spec =>
   inForms(module, name, (spec, other) =>
-    isTransposed && spec === module.weight
-      ? [spec.name, other].map(each => ({ kind: 'matrix', name: each }))
-      : [{ kind: 'runs', parts: [{ name: other, begin: 0, rows: spec.shape[0] as number }] }],
+    isTransposed && spec === module.weight ? [spec.name, other].map(each => ({ kind: 'matrix', name: each })) : [asWhole(spec, other)],
   );
+
+/** Returns the module with the names that files may give it instead. */
+export const underOtherNames = <Spec extends ModuleSpec>(module: Spec, names: readonly string[]): Spec =>
+  inForms(module, '', (spec, end) => names.map(name => asWhole(spec, name + end)));
+
+/** A parameter that files store unchanged under another name. */
+const asWhole = ({ shape: [rows = 1] }: ParameterSpec, name: string): StoredForm => ({ kind: 'runs', parts: [{ name, begin: 0, rows }] });
 
 /** A tensor of a file, without its ending, or one of the equal parts into which it is divided. */
 export interface FilePart {

@@ -17,7 +17,7 @@ export function declareImages(graph: Graph, model: CausalModel, ids: Node): Imag
     vectors: graph.feed('imageVectors', [vision.deepstack + 1, batch, tokens, model.hiddenSize]),
     isImage: graph.equal(ids, graph.constant(Int32Array.of(vision.imageToken), [1, 1], 'int32')),
     ...declareGrid(graph, model, ids),
-    ...(vision.attendsWithin && { groups: graph.feed('imageGroups', [batch, tokens], 'int32') }),
+    ...(vision.attendsWithin && { ends: graph.feed('imageEnds', [batch, tokens], 'int32') }),
   };
 }
 
@@ -57,7 +57,7 @@ export interface ImageRows extends Pick<TokenBatch, 'ids' | 'positions'> {
 export type ImageFeeds = {
   readonly imageVectors: Float32Array;
   readonly imageGrid?: Int32Array;
-  readonly imageGroups?: Int32Array;
+  readonly imageEnds?: Int32Array;
 };
 
 /** @param images all images of the batch, in the order of its tokens; an image whose tokens are cut off may be missing at the end of a text */
@@ -90,8 +90,21 @@ export async function imageFeeds(
   return {
     imageVectors,
     ...(vision.positions === 'grid' && { imageGrid: gridFeed({ ids, positions }, images, vision.imageToken) }),
-    ...(vision.attendsWithin && { imageGroups: groups }),
+    ...(vision.attendsWithin && { imageEnds: endsOf(groups, tokens) }),
   };
+}
+
+/**
+ * The place in its row of the last token of the image that each token belongs to; its own for a token of the text.
+ * @param groups the number of each token's image, from 1; 0 for text
+ */
+export function endsOf(groups: ArrayLike<number>, tokens: number): Int32Array {
+  const ends = Int32Array.from(groups, (_, at) => at % tokens);
+  for (let at = ends.length - 2; at >= 0; at--) {
+    const continues = groups[at] !== 0 && groups[at] === groups[at + 1] && at % tokens < tokens - 1;
+    if (continues) ends[at] = ends[at + 1] as number;
+  }
+  return ends;
 }
 
 /** Time, row and column of each token, [3, tokens of all rows]. */

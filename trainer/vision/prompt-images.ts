@@ -50,7 +50,26 @@ export function stretchFeeds(
       imageVectors.set(whole.subarray(from, from + count * hiddenSize), set * length * hiddenSize);
     }
   }
-  return { imageVectors, ...gridFeeds(vision, [images], [begin], length) };
+  const ends = (i: number): number => (i < count ? images?.feeds.imageEnds?.[begin + i] : undefined) ?? begin + i;
+  return {
+    imageVectors,
+    ...gridFeeds(vision, [images], [begin], length),
+    ...(vision.attendsWithin && { imageEnds: Int32Array.from({ length }, (_, i) => ends(i)) }),
+  };
+}
+
+/** Where a stretch of at most `length` tokens ends: before an image that does not fit, if images are read at once. */
+export function stretchEnd(
+  images: PromptImages | undefined,
+  { begin, length }: { readonly begin: number; readonly length: number },
+): number {
+  const ends = images?.feeds.imageEnds;
+  const most = begin + length;
+  if (!ends || most >= ends.length) return most;
+  const last = ends[most - 1] as number;
+  if (last < most) return most;
+  const first = ends.indexOf(last);
+  return first > begin ? first : most;
 }
 
 /** Time, row and column of `length` tokens of each text, from the given counts on; empty for models without such positions. */

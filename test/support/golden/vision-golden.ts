@@ -2,7 +2,9 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { resample } from '../../../trainer/data/image/image-resample.ts';
+import type { SampleImage } from '../../../trainer/data/vision/sample-image.ts';
 import type { Engine, Session } from '../../../trainer/engine/engine.ts';
+import { openDecoder } from '../../../trainer/generate/decoder.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { float32Of, type HostArray } from '../../../trainer/graph/types.ts';
@@ -25,6 +27,8 @@ import { weightStream } from '../../../trainer/model/weight-stream.ts';
 import { elementAt, required } from '../../../trainer/narrow.ts';
 import type { Golden } from '../../../trainer/verify/golden.ts';
 import { type Check, verifyModel, verifyProgram } from '../../../trainer/verify/verify-model.ts';
+import { endsOf } from '../../../trainer/vision/image-feeds.ts';
+import { promptImages } from '../../../trainer/vision/prompt-images.ts';
 import { GOLDEN, readGoldenJson, readRecord } from '../files/read-json.ts';
 
 const tensor = z.object({ shape: z.array(z.number()), data: z.array(z.number()) });
@@ -167,7 +171,7 @@ function seeing(model: CausalModel, { sets, batch, tokens }: Sizes): CausalModel
     vectors: graph.feed('vectors', [sets, batch, tokens, model.hiddenSize]),
     isImage: graph.equal(graph.feed('isImage', [batch, tokens]), 1),
     ...(model.vision?.positions === 'grid' && { grid: graph.feed('grid', [3, batch, tokens], 'int32') }),
-    ...(model.vision?.attendsWithin && { groups: graph.feed('groups', [batch, tokens], 'int32') }),
+    ...(model.vision?.attendsWithin && { ends: graph.feed('ends', [batch, tokens], 'int32') }),
   });
   return { ...model, hidden: (tracer, inputs) => model.hidden(tracer, { ...inputs, images: imagesOf(tracer) }) };
 }
@@ -204,7 +208,7 @@ function feedsOfImages(
         grid[(axis * batch + text) * tokens + token] =
           token < ids.length ? (found.positions[axis * ids.length + token] as number) : isContinued ? found.next + token - ids.length : 0;
   });
-  return { vectors: all, isImage, ...(positions === 'grid' && { grid }), ...(attendsWithin && { groups }) };
+  return { vectors: all, isImage, ...(positions === 'grid' && { grid }), ...(attendsWithin && { ends: endsOf(groups, tokens) }) };
 }
 
 /** The grids of a text's images. */
@@ -251,4 +255,26 @@ export async function greedyTokens(run: VisionRun, vectors: readonly Float32Arra
   }
   await session.dispose();
   return written.map((own, text) => own.slice(elementAt(golden.texts, text).ids.length));
+}
+
+/** The most probable tokens after each text, read in stretches and continued with a cache. */
+export async function cachedTokens({ engine, model, weights, golden }: VisionRun, vectors: readonly Float32Array[]): Promise<number[][]> {
+  const steps = elementAt(golden.texts, 0).greedy.length;
+  const tokens = Math.max(...golden.texts.map(({ ids }) => ids.length)) + steps;
+  const decoder = await openDecoder({ engine, model, weights, tokens, images: true });
+  const likeliest = (logits: Float32Array): number => logits.indexOf(Math.max(...logits));
+  const written: number[][] = [];
+  for (const { ids, images } of golden.texts) {
+    const own = images.map((image): SampleImage => {
+      const { width, height, vectors: count, grid } = elementAt(golden.images, image);
+      const [rows, columns] = grid ?? [1, count];
+      return { path: '', key: String(image), width, height, text: '', vectors: count, grid: { rows, columns } };
+    });
+    const read = async ({ key }: SampleImage): Promise<Float32Array> => elementAt(vectors, Number(key));
+    const answer = [likeliest(await decoder.read(ids, 0, await promptImages(ids, own, { model, vectors: { read } })))];
+    while (answer.length < steps) answer.push(likeliest(await decoder.next(elementAt(answer, answer.length - 1))));
+    written.push(answer);
+  }
+  await decoder.dispose();
+  return written;
 }

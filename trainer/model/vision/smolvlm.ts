@@ -31,6 +31,7 @@ const smolvlmProcessorKeys = {
   max_image_size: longestEdge(364),
   ...withoutEffect('is for batches of images in several sizes, and tiles have one', 'do_pad', 'pad_size'),
   ...withoutEffect('is for videos, which are not read', 'video_sampling'),
+  ...withoutEffect('names the class of the processor', 'image_processor_type'),
   ...withoutEffect('says what the texts around images say, which follows from the sizes', 'return_row_col_info', 'image_seq_len'),
 } as const satisfies KeyTable;
 

@@ -89,4 +89,6 @@ export interface VisionInput {
   readonly deepstack: number;
   /** True if the tokens of an image attend to each other in both directions. */
   readonly attendsWithin: boolean;
+  /** Set if so: the number of tokens of each image, which have to be read at once. */
+  readonly tokensPerImage?: number;
 }

@@ -1,6 +1,7 @@
 /** The encoders of images, by the class of the whole model. */
 import type { ConfigJson } from '../config-json.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
+import { gemma3, unknownGemma3TowerKeys } from './gemma3.ts';
 import { qwenVision } from './qwen-vision.ts';
 import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
 import { type SmolvlmArchitecture, smolvlm, unknownSmolvlmTowerKeys } from './smolvlm.ts';
@@ -23,6 +24,7 @@ const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
 });
 
 const encoders: Readonly<Record<string, EncoderEntry>> = {
+  Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
   Qwen3VLForConditionalGeneration: qwen('Qwen3VLForConditionalGeneration', QWEN3_VL_DEEPSTACK),
   Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),

@@ -19,7 +19,7 @@ import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from '
 import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
-import { withDeepstack, withImages } from './blocks/images.ts';
+import { withDeepstack, withImages, withinImages } from './blocks/images.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
@@ -181,10 +181,11 @@ function rescalingOf(positions: DecoderConfig['positions']): CausalModel['ropeRe
 function masksOf(tracer: Tracer, inputs: TokenInputs, { layers, isBidirectional }: DecoderAttention): AttentionMask[] {
   const tokens = inputs.ids.shape[1] as number;
   const windows = layers.map(({ window }) => window);
+  const mask = withinImages(tracer.graph, inputs.mask, inputs.images);
   const maskOf = (window: number | undefined): AttentionMask =>
-    isBidirectional && inputs.mask.kind === 'bias' && window !== undefined
-      ? withinDistance(tracer, inputs.mask, tokens, window - 1)
-      : withWindow(tracer.graph, inputs, tokens, window);
+    isBidirectional && mask.kind === 'bias' && window !== undefined
+      ? withinDistance(tracer, mask, tokens, window - 1)
+      : withWindow(tracer.graph, { ...inputs, mask }, tokens, window);
   const known = new Map([...new Set(windows)].map(window => [window, maskOf(window)]));
   return windows.map(window => valueFor(known, window));
 }

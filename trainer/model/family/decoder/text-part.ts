@@ -46,7 +46,13 @@ const textParts = {
     keys: gemma3ImageKeys,
     names: gemmaTextNames,
     decoders: { gemma3_text: 'Gemma3ForCausalLM' },
-    others: EYES,
+    vision: values => ({
+      imageToken: Number(values.image_token_id ?? values.image_token_index),
+      positions: 'counted',
+      deepstack: 0,
+      attendsWithin: true,
+      tokensPerImage: Number(values.mm_tokens_per_image),
+    }),
   },
   Gemma4ForConditionalGeneration: {
     keys: gemma4ImageKeys,

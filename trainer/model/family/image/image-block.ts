@@ -67,6 +67,19 @@ export function imageBlock(config: ImageBlockConfig, layer: number, names: Block
   };
 }
 
+/** The block with other forms of its modules. */
+export const withModules = (block: ImageBlock, change: <Spec extends ModuleSpec>(module: Spec) => Spec): ImageBlock => ({
+  ...block,
+  qkv: block.qkv.map(module => change(module)),
+  o: change(block.o),
+  gate: block.gate && change(block.gate),
+  up: change(block.up),
+  down: change(block.down),
+  inputNorm: change(block.inputNorm),
+  middleNorm: change(block.middleNorm),
+  scales: block.scales && [change(block.scales[0]), change(block.scales[1])],
+});
+
 /** The modules in the order of the forward pass. */
 export function imageBlockModules({ inputNorm, qkv, o, scales, middleNorm, gate, up, down }: ImageBlock): ModuleSpec[] {
   const [afterAttention, afterMlp] = scales ?? [];

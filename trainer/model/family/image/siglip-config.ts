@@ -32,8 +32,15 @@ export const siglipKeys = {
   ...refusedUnless([false], 'is_causal'),
 } as const satisfies KeyTable;
 
-/** Keys of towers, with the defaults of a class. */
-const towerKeys = (usual: { readonly patch: number; readonly hidden: number; readonly heads: number }) =>
+/** Defaults of a class. */
+interface Usual {
+  readonly patch: number;
+  readonly hidden: number;
+  readonly heads: number;
+}
+
+/** Keys of towers. */
+const towerKeys = (usual: Usual) =>
   ({
     ...commonKeys,
     ...imageKeys(usual.patch),
@@ -53,11 +60,24 @@ export const siglipTowerKeys = {
   ...withoutEffect('is of the space that both towers share', 'projection_size', 'projection_dim'),
 } as const satisfies KeyTable;
 
+/** The keys of towers of language models, which read colors. */
+const eyeKeys = (usual: Usual) =>
+  ({
+    ...towerKeys(usual),
+    num_channels: computed(size(3).default(3), [3]),
+    ...withoutEffect('is for new layers', 'initializer_range'),
+  }) as const satisfies KeyTable;
+
+/** The keys of `vision_config` in Gemma 3. */
+export const gemma3TowerKeys = {
+  ...eyeKeys({ patch: 16, hidden: 768, heads: 12 }),
+  ...withoutEffect('is of a pooling that the language model does without', 'vision_use_head'),
+  ...withoutEffect('is of the space that both towers of SigLIP share', 'projection_size', 'projection_dim'),
+} as const satisfies KeyTable;
+
 /** The keys of `vision_config` in SmolVLM and Idefics3. */
 export const smolvlmTowerKeys = {
-  ...towerKeys({ patch: 32, hidden: 1152, heads: 16 }),
-  num_channels: computed(size(3).default(3), [3]),
-  ...withoutEffect('is for new layers', 'initializer_range'),
+  ...eyeKeys({ patch: 32, hidden: 1152, heads: 16 }),
   ...withoutEffect('belongs to preprocessor_config.json', 'size', 'max_image_size'),
   ...withoutEffect('is not read by Transformers', 'use_base_siglip', 'tie_word_embeddings'),
 } as const satisfies KeyTable;

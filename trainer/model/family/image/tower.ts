@@ -11,7 +11,15 @@ import type { RotaryTables } from '../../layer/positions/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../../layer/positions/rotary-grid.ts';
 import { type BiasedSpec, type ConvSpec, layerNormSpec, type ModuleSpec, parameterSpec, patchSpec } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import { attendToAll, type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
+import {
+  attendToAll,
+  type ImageBlock,
+  type ImageBlockConfig,
+  imageBlock,
+  imageBlockModules,
+  runImageBlock,
+  withModules,
+} from './image-block.ts';
 import type { TowerNames } from './vit-names.ts';
 
 /** The sizes and switches of one tower. */
@@ -69,13 +77,14 @@ export const firstTokens = ({ tokens }: TowerConfig): number => sum(tokens);
 
 export function towerOf(config: TowerConfig): Tower {
   const { hiddenSize, names, channels, positions: kind } = config;
-  const patches = patchSpec(names.patches, channels, hiddenSize, config.patch);
+  const { inFiles = module => module } = names;
+  const patches = inFiles(patchSpec(names.patches, channels, hiddenSize, config.patch));
   const tokens = config.tokens.flatMap((count, i) =>
-    count > 0 ? [parameterSpec(elementAt(names.tokens, i), [1, count, hiddenSize])] : [],
+    count > 0 ? [inFiles(parameterSpec(elementAt(names.tokens, i), [1, count, hiddenSize]))] : [],
   );
-  const positions = kind.kind === 'table' ? parameterSpec(names.positions, kind.shape) : undefined;
-  const blocks = Array.from({ length: config.blocks }, (_, layer) => imageBlock(config, layer, names.block(layer)));
-  const finalNorm = layerNormSpec(names.finalNorm, -1, hiddenSize);
+  const positions = kind.kind === 'table' ? inFiles(parameterSpec(names.positions, kind.shape)) : undefined;
+  const blocks = Array.from({ length: config.blocks }, (_, layer) => withModules(imageBlock(config, layer, names.block(layer)), inFiles));
+  const finalNorm = inFiles(layerNormSpec(names.finalNorm, -1, hiddenSize));
   const modules = [patches, ...tokens, ...(positions ? [positions] : []), ...blocks.flatMap(imageBlockModules), finalNorm];
   return { config, patches, tokens, positions, blocks, finalNorm, modules };
 }

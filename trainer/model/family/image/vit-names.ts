@@ -1,4 +1,5 @@
 /** The names of a vision transformer's tensors in files of Transformers and of timm. */
+import type { ModuleSpec } from '../../module-specs.ts';
 
 export interface TowerNames {
   /** The tokens before the patches: the class token, then a distillation token or registers. */
@@ -7,6 +8,8 @@ export interface TowerNames {
   readonly patches: string;
   readonly finalNorm: string;
   readonly block: (layer: number) => BlockNames;
+  /** Returns the module with the forms that files may use for it, if they have other names. */
+  readonly inFiles?: <Spec extends ModuleSpec>(module: Spec) => Spec;
 }
 
 export interface VitNames extends TowerNames {

@@ -2,6 +2,7 @@
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
+import { type AttentionMask, HIDDEN } from '../../../layer/attention/attention.ts';
 import type { ImageInputs } from '../../../model-spec.ts';
 
 /** The vectors of one set [rows, hidden], and for each row whether it has one [rows, 1]; undefined if there is no such set. */
@@ -26,4 +27,21 @@ export function withImages(graph: Graph, x: Node, images: ImageInputs | undefine
 export function withDeepstack(graph: Graph, x: Node, images: ImageInputs | undefined, layer: number): Node {
   const found = images && setOf(graph, images, layer + 1);
   return found ? graph.add(x, graph.select(found.has, found.own, graph.scalar(0))) : x;
+}
+
+/**
+ * The mask for models whose images are read in both directions: a token of an image also sees the rest of the image. A cache's mask has been
+ * made so already.
+ */
+export function withinImages(graph: Graph, mask: AttentionMask, { ends }: Pick<ImageInputs, 'ends'> = {}): AttentionMask {
+  if (!ends || mask.kind === 'all' || (mask.kind === 'bias' && !mask.causal)) return mask;
+  const bias = upTo(graph, ends, ends.shape[1] as number);
+  return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: false };
+}
+
+/** The bias [batch, tokens, keys] with which each query sees the keys up to a place. @param places int32 [batch, tokens] */
+export function upTo(graph: Graph, places: Node, keys: number): Node {
+  const [batch, tokens] = dimensions(places.shape, 2);
+  const isSeen = graph.greaterEqual(graph.reshape(places, [batch, tokens, 1]), graph.counting([1, 1, keys]));
+  return graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN));
 }

@@ -17,7 +17,7 @@ export function withWindow(
   const far = new Float32Array(tokens * tokens);
   for (let i = window; i < tokens; i++) far.fill(HIDDEN, i * tokens, i * tokens + i - window + 1);
   const bias = graph.constant(far, [1, tokens, tokens], 'float32');
-  if (mask.kind === 'bias') return { kind: 'bias', bias: graph.add(mask.bias, bias), causal: true };
+  if (mask.kind === 'bias') return { kind: 'bias', bias: graph.add(mask.bias, bias), causal: mask.causal };
   return { kind: 'bias', bias, causal: true, meaning: { of: bias, window } };
 }
 

@@ -15,9 +15,16 @@ export const imageTextKeys = {
   ...withoutEffect('is read from text_config', 'pad_token_id'),
 } as const satisfies KeyTable;
 
+const tower = computed(z.record(z.string(), z.unknown()).default({}));
+const tokenId = z.number().int().nonnegative();
+
 export const gemma3ImageKeys = {
   ...imageTextKeys,
-  ...withoutEffect(eyes, 'mm_tokens_per_image', 'boi_token_index', 'eoi_token_index', 'boi_token_id', 'eoi_token_id'),
+  vision_config: tower,
+  mm_tokens_per_image: computed(size(4096).default(256)),
+  image_token_index: computed(tokenId.default(262144)),
+  image_token_id: computed(tokenId.optional()),
+  ...withoutEffect('is of tokens around images, which the text has', 'boi_token_index', 'eoi_token_index', 'boi_token_id', 'eoi_token_id'),
 } as const satisfies KeyTable;
 
 export const mistral3ImageKeys = {
@@ -29,8 +36,8 @@ export const mistral3ImageKeys = {
 export const smolvlmImageKeys = {
   ...imageTextKeys,
   tie_word_embeddings: computed(z.boolean().default(false)),
-  vision_config: computed(z.record(z.string(), z.unknown()).default({})),
-  image_token_id: computed(z.number().int().nonnegative().default(128257)),
+  vision_config: tower,
+  image_token_id: computed(tokenId.default(128257)),
   scale_factor: computed(size(64).default(2)),
   ...withoutEffect('is read from text_config', 'vocab_size', '_pad_token_id'),
   ...withoutEffect('says how the same numbers are computed', 'use_reentrant_checkpointing'),

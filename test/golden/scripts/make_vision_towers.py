@@ -1,0 +1,177 @@
+"""Golden folders of language models with SigLIP's tower (SmolVLM, Idefics3, Gemma 3): what the image processor, the encoder and the language
+model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
+thread); needs torchvision 0.27 or newer, Pillow and num2words.
+run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
+import base64, json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import numpy, torch, transformers
+from as_json import norm, numbers, seeded, summary, tensor
+from PIL import Image
+from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
+from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
+from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
+from transformers.models.smolvlm.image_processing_smolvlm import SmolVLMImageProcessor
+from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+ONLY = sys.argv[2:]
+META = dict(torch=torch.__version__, transformers=transformers.__version__,
+            note='float32, eval mode; every parameter jittered by 0.1*randn; byte of a pixel: (x*7 + y*13 + channel*29 + x*y) % 256')
+STEPS = 6
+# The parts that read images, which are not trained.
+EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.')
+IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
+TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
+          '<end_of_image>': WHOLE}
+
+
+def picture(width, height):
+    y, x, channel = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(3), indexing='ij')
+    return Image.fromarray(((x * 7 + y * 13 + channel * 29 + x * y) % 256).astype(numpy.uint8))
+
+
+def ids_of(text):
+    """The ids of a layout's text; there is no tokenizer, so the places of tiles share a few ids."""
+    ids = []
+    while text:
+        token = next((token for token in TOKENS if text.startswith(token)), None) or text[:text.index('>') + 1]
+        ids.append(TOKENS[token] if token in TOKENS else 40 + int(token.split('_')[1]) * 4 + int(token.split('_')[3][:-1]))
+        text = text[len(token):]
+    return ids
+
+
+class Tiles:
+    """SmolVLM's and Idefics3's images are one or several tiles."""
+    def __init__(self, processor):
+        self.processor = processor
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt', return_row_col_info=True)
+        [[rows]], [[columns]] = image.pop('rows'), image.pop('cols')
+        return image, image['pixel_values'][0], (rows, columns)
+
+    def features(self, model, image):
+        return torch.cat(model.model.get_image_features(image['pixel_values'], image['pixel_attention_mask'], return_dict=True).pooler_output)
+
+    def text(self, vectors, views, place):
+        return get_image_prompt_string(*place, vectors // views, '<fake_token_around_image>', '<image>', '<global-img>')
+
+    def inputs(self, images, ids):
+        """Padded on the right with empty images."""
+        most = max(sum(image['pixel_values'].shape[1] for image in own) for own in images)
+        padded = lambda x, size: torch.cat([x, torch.zeros(1, size - x.shape[1], *x.shape[2:], dtype=x.dtype)], dim=1)
+        return {key: torch.cat([padded(torch.cat([image[key] for image in own], dim=1), most) for own in images]) for key in ('pixel_values', 'pixel_attention_mask')}
+
+
+class Squares:
+    """Gemma's images are seen once."""
+    def __init__(self, processor):
+        self.processor = processor
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt')
+        return image, image['pixel_values'], None
+
+    def features(self, model, image):
+        return torch.cat(list(model.model.get_image_features(image['pixel_values'], return_dict=True).pooler_output))
+
+    def text(self, vectors, views, place):
+        return '\n\n<start_of_image>' + '<image_soft_token>' * vectors + '<end_of_image>\n\n'
+
+    def inputs(self, images, ids):
+        return dict(pixel_values=torch.cat([image['pixel_values'] for own in images for image in own]), token_type_ids=(ids == IMAGE).int())
+
+
+def text_golden(model, folder, seed):
+    """The results for a padded batch of texts without images."""
+    ids = torch.randint(3, LINE, (2, 12), generator=seeded(seed + 2))
+    mask = torch.ones_like(ids)
+    mask[1, 9:] = 0
+    labels = ids.masked_fill(mask == 0, -100)
+    out = model(input_ids=ids, attention_mask=mask, labels=labels)
+    out.loss.backward()
+    golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)), labels=tensor(labels), loss=norm(out.loss),
+                  logits=tensor(out.logits), grads={n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
+    with open(os.path.join(folder, 'golden.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    model.zero_grad()
+
+
+def make(name, model_class, config, reader, sizes, seed, tail=()):
+    """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two."""
+    if ONLY and name not in ONLY:
+        return
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    generator = seeded(seed + 1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    folder = os.path.join(OUT, name)
+    processor = reader.processor
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    text_golden(model, folder, seed)
+    read = [reader.read(size) for size in sizes]
+    images = [image for image, _, _ in read]
+    seen, texts_of = [], []
+    mean, std = numpy.array(processor.image_mean), numpy.array(processor.image_std)
+    for size, (image, pixels, place) in zip(sizes, read):
+        with torch.no_grad():
+            features = reader.features(model, image)
+        views = pixels.permute(0, 2, 3, 1).numpy()
+        text = reader.text(len(features), len(views), place)
+        texts_of.append(text)
+        bytes_of = numpy.rint((views * std + mean) * 255).astype(numpy.uint8)
+        seen.append(dict(width=size[0], height=size[1], vectors=len(features), text=text,
+                         views=[dict(side=view.shape[0], bytes=base64.b64encode(view.tobytes()).decode()) for view in bytes_of], features=tensor(features[None])))
+    placed = [ids_of(text) for text in texts_of]
+    texts = [dict(ids=[5, 17, *placed[0], 9, 41, 33, 8, 27, *tail], images=[0]), dict(ids=[7, *placed[1], 23, 11, *placed[2], 50, 14], images=[1, 2])]
+
+    def inputs_of(texts):
+        """A batch, padded on the right."""
+        longest = max(len(text['ids']) for text in texts)
+        ids = torch.tensor([text['ids'] + [0] * (longest - len(text['ids'])) for text in texts])
+        mask = torch.tensor([[1] * len(text['ids']) + [0] * (longest - len(text['ids'])) for text in texts])
+        return dict(input_ids=ids, attention_mask=mask, **reader.inputs([[images[at] for at in text['images']] for text in texts], ids))
+
+    for text in texts:
+        inputs = inputs_of([text])
+        out = model.generate(**inputs, do_sample=False, max_new_tokens=STEPS, min_new_tokens=STEPS)
+        text['greedy'] = out[0, inputs['input_ids'].shape[1]:].tolist()
+    inputs = inputs_of(texts)
+    ids, mask = inputs['input_ids'], inputs['attention_mask']
+    labels = ids.masked_fill((mask == 0) | (ids == IMAGE), -100)
+    out = model(**inputs, labels=labels)
+    out.loss.backward()
+    grads = {n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and not any(part in n for part in EYES)}
+    golden = dict(meta=META, model=model_class.__name__, images=seen, texts=texts, batch=dict(inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)),
+                  labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
+    with open(os.path.join(folder, 'vision.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), [len(image['views']) for image in seen], [text['greedy'] for text in texts],
+          [len(text['ids']) for text in texts])
+
+
+small = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             max_position_embeddings=256, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+# Tiles of the tower's size, four patches joined to one vector: 2 × 2 vectors per tile. The first picture gives 2 × 3 tiles, the second, with
+# a side of one tile, 1 × 3, the third, square, 3 × 3.
+eyes = dict(hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, image_size=16, patch_size=4)
+make('smolvlm', SmolVLMForConditionalGeneration, SmolVLMConfig(text_config=small, vision_config=eyes, scale_factor=2, image_token_id=IMAGE),
+     Tiles(SmolVLMImageProcessor(size=dict(longest_edge=48), max_image_size=dict(longest_edge=16), image_mean=[0.5, 0.4, 0.3], image_std=[0.5, 0.6, 0.7])),
+     [(30, 20), (70, 9), (13, 13)], 821)
+# One tile for the whole picture, in another size than the tower's, whose positions its patches share; a tied head.
+make('idefics3', Idefics3ForConditionalGeneration, Idefics3Config(text_config=dict(**small, tie_word_embeddings=True), vision_config={**eyes, 'image_size': 28},
+     scale_factor=3, image_token_id=IMAGE, tie_word_embeddings=True),
+     Tiles(Idefics3ImageProcessor(size=dict(longest_edge=40), max_image_size=dict(longest_edge=24), do_image_splitting=False, resample=3)), [(30, 20), (24, 24), (9, 50)], 831)
+# Nine vectors per image, means of four patches each; the window of the first and the third block is shorter than an image, and longer than
+# the padding, whose tokens would otherwise see nothing.
+gemma = {**small, 'num_hidden_layers': 3, 'head_dim': 12, 'tie_word_embeddings': True}
+make('gemma3_vision', Gemma3ForConditionalGeneration, Gemma3Config(text_config=dict(**gemma, query_pre_attn_scalar=20, sliding_window=5,
+     layer_types=['sliding_attention', 'full_attention', 'sliding_attention'], rope_parameters=dict(full_attention=dict(rope_type='linear', rope_theta=10000.0, factor=4.0),
+     sliding_attention=dict(rope_type='default', rope_theta=100.0))), vision_config={**eyes, 'image_size': 24, 'vision_use_head': False}, mm_tokens_per_image=9, boi_token_index=FAKE,
+     eoi_token_index=WHOLE, image_token_index=IMAGE), Squares(Gemma3ImageProcessor(size=dict(height=24, width=24), image_std=[0.5, 0.6, 0.7])), [(30, 20), (24, 24), (10, 40)], 841,
+     tail=(12, 20, 6, 31, 45, 3, 28, 17, 39))
