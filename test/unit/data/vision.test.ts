@@ -147,6 +147,15 @@ describe('an image of a sample', () => {
 });
 
 describe('text without images', () => {
+  it('is reported if a column has images that nothing reads', async () => {
+    const file = writeData(
+      'unread.jsonl',
+      JSON.stringify({ ...part({}), messages: [{ role: 'user', content: 'Hi' }, answer], images: ['a.png'] }),
+    );
+    const data = await loadDataset({ paths: [file], settings: base, tokenizer, chatRenderer, maxLength: 60, maxPositions: 64 });
+    expect(data.report.notes).toEqual({ 'have images, which are not read: the model reads none, or the first sample has none': 1 });
+  });
+
   it('is written as parts for a template that reads only parts', async () => {
     expect(textOf(await load([{ messages: [{ role: 'user', content: 'Hi' }, answer] }]))).toMatch(/^u:Hi;a:Yes;?$/);
   });
