@@ -58,7 +58,7 @@ export function stretchFeeds(
   };
 }
 
-/** Where a stretch of at most `length` tokens ends: before an image that does not fit, if images are read at once. */
+/** Returns the end of a stretch of at most `length` tokens: before an image that does not fit, if images are read at once. */
 export function stretchEnd(
   images: PromptImages | undefined,
   { begin, length }: { readonly begin: number; readonly length: number },
