@@ -73,6 +73,7 @@ const DECODERS = [
   'gemma4_images',
   'mistral3_images',
   'qwen3_5_images',
+  'smolvlm',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);
