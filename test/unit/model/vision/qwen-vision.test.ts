@@ -8,14 +8,20 @@ import { bucketOf } from '../../../../trainer/model/vision/patch-buckets.ts';
 import { smartResize } from '../../../../trainer/model/vision/smart-resize.ts';
 import type { VisionEncoder } from '../../../../trainer/model/vision/vision-encoder.ts';
 import { visionEncoder } from '../../../../trainer/model/vision/vision-encoders.ts';
-import { required } from '../../../../trainer/narrow.ts';
+import { isRecord, required } from '../../../../trainer/narrow.ts';
 import { GOLDEN, readRecord } from '../../../support/files/read-json.ts';
 
 const configOf = (folder: string): ConfigJson => readRecord(join(GOLDEN, folder, 'config.json'));
 const config = configOf('qwen3_vl');
 const processor = readRecord(join(GOLDEN, 'qwen3_vl', 'preprocessor_config.json'));
 const { size: _, ...unsized } = processor;
-const tower = (changes: ConfigJson): ConfigJson => ({ ...config, vision_config: { ...(config.vision_config as ConfigJson), ...changes } });
+/** A config inside the config. */
+function innerOf(key: string): ConfigJson {
+  const inner = config[key];
+  if (!isRecord(inner)) throw new TypeError(`${key} is no object`);
+  return inner;
+}
+const tower = (changes: ConfigJson): ConfigJson => ({ ...config, vision_config: { ...innerOf('vision_config'), ...changes } });
 const encoder = (files: { config?: ConfigJson; processor?: ConfigJson }, name = 'Qwen3VLForConditionalGeneration'): VisionEncoder =>
   required(visionEncoder(name, { config, processor, ...files }), 'the encoder');
 
@@ -98,7 +104,7 @@ describe('files', () => {
   });
 
   test('only Qwen3-VL has vectors of intermediate blocks, by default of three', () => {
-    const { deepstack_visual_indexes: _own, ...plain } = config.vision_config as ConfigJson;
+    const { deepstack_visual_indexes: _own, ...plain } = innerOf('vision_config');
     const deep = { ...config, vision_config: { ...plain, depth: 27 } };
     expect(encoder({ config: deep }).modules.filter(({ name }) => name.includes('deepstack_merger_list.2.'))).not.toEqual([]);
     expect(causalModel(deep).vision?.deepstack).toBe(3);
@@ -107,7 +113,7 @@ describe('files', () => {
 
   test('an unknown key of the tower is reported, and an impossible division of features', () => {
     expect(unknownConfigKeys(tower({ strange: 1 }))).toEqual([['vision_config', 'strange']]);
-    const text = config.text_config as ConfigJson;
+    const text = innerOf('text_config');
     const divided = (sections: unknown) => ({
       ...config,
       text_config: { ...text, rope_parameters: { rope_theta: 100, mrope_section: sections } },
