@@ -92,6 +92,36 @@ test('answers follow the images of prompts, in a run, with its adapter, and in i
   expect(kept(outputDir)).toBe(kept(folder));
 });
 
+test('a server reads the images of requests, but opens no address', async () => {
+  const models = [{ name: 'colors', model: folder, revision: 'main', adapter: join(folder, 'colors') }];
+  const served = { host: '127.0.0.1', port: 0, origins: [], maxTokens: 6, parallel: 2 } as const;
+  const asking: Promise<unknown>[] = [];
+  await runInProcess({ kind: 'serve', models, engine: 'portable', ...served, context }, (event, job) => {
+    if (event.type !== 'serving') return;
+    const ask = async (url: string): Promise<unknown> => {
+      const content = [
+        { type: 'image_url', image_url: { url } },
+        { type: 'text', text: 'color?' },
+      ];
+      const body = JSON.stringify({ model: 'colors', messages: [{ role: 'user', content }], temperature: 0 });
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(`http://127.0.0.1:${event.port}/v1/chat/completions`, { method: 'POST', headers, body });
+      return response.json();
+    };
+    const inside = (index: number) => `data:image/png;base64,${readFileSync(join(folder, `${index}.png`)).toString('base64')}`;
+    asking.push(ask(inside(24)), ask(inside(25)), ask(`file://${join(folder, '24.png')}`), ask('data:image/png;base64,AAAA'));
+    void Promise.allSettled(asking).then(() => job.requestStop({ save: false, reason: 'the test says so' }));
+  });
+  const answer = (content: string) => ({ choices: [{ message: { content } }] });
+  const refusal = (message: RegExp) => ({ error: { message: expect.stringMatching(message) } });
+  expect(await Promise.all(asking)).toMatchObject([
+    answer('red'),
+    answer('blue'),
+    refusal(/'messages\[0\]\.content' must be/),
+    refusal(/an image that cannot be used/),
+  ]);
+});
+
 test('a stopped run continues as if it had not been, also if the vectors of its images are gone', async () => {
   await expectSameWhenStopped({
     folder,
@@ -123,7 +153,7 @@ test('a preview shows the tokens of an image once, with their number', async () 
   expect(texts.flat()).toContainEqual(expect.stringMatching(/^<\|image_pad\|>×\d+$/));
 });
 
-test('images for a model that reads none are refused by name', async () => {
+test('a missing image of a prompt is named', async () => {
   const asked = { model: folder, revision: 'main', prompt: 'color?', images: [join(folder, 'none.png')], options };
   await expect(runInProcess({ kind: 'generate', ...asked, context })).rejects.toThrow(/no file .*none\.png/);
 });
