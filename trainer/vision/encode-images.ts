@@ -2,7 +2,8 @@
  * Computes the vectors of images before training. The encoder is frozen, so each image is read once, whatever the number of epochs, and the
  * encoder is not in memory while the model trains.
  */
-import { mkdir, statfs } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import type { SampleImage } from '../data/vision/sample-image.ts';
 import { viewsOf } from '../data/vision/view-pixels.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -13,6 +14,7 @@ import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
+import { requireRoom } from '../job/require-room.ts';
 import type { Attachment } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
@@ -26,8 +28,6 @@ import { hasVectors, OWN_FILE, readVectors, vectorFile, writeVectors } from './v
 
 /** Size of the cache beyond which the least recently used files are deleted. */
 const MAX_BYTES = 50e9;
-/** Free space that is left for everything else on the disk. */
-const SPARE_BYTES = 1e9;
 
 /** A model with its files and an engine. */
 export interface EncodingBase extends SeeingModel {
@@ -74,10 +74,25 @@ export async function encodeImages(
   for (const one of planned.values()) if (!(await hasVectors(one.file, shapeOf(base, one.image)))) missing.push(one);
   if (missing.length > 0) {
     await compute(scope, base, missing, kept);
-    await pruneFolder(folder, { own: OWN_FILE, maxBytes: MAX_BYTES });
+    // The vectors of this run stay, however large they are.
+    await pruneFolder(folder, { own: OWN_FILE, maxBytes: Math.max(MAX_BYTES, bytesOf(base, [...planned.values()])) });
   }
-  return { read: image => readVectors(required(planned.get(nameOf(image)), 'the vectors of an image').file) };
+  return { read: image => readKept(required(planned.get(nameOf(image)), 'the vectors of an image')) };
 }
+
+/** @throws RunError 'disk-error' if the file is gone, as when someone has emptied the cache during a run */
+async function readKept({ file, image }: Planned): Promise<Float32Array> {
+  try {
+    return await readVectors(file);
+  } catch (error) {
+    if (existsSync(file)) throw error;
+    const problem = `the vectors of ${image.path} are not in the cache any more (${file})`;
+    throw new RunError('disk-error', problem, 'They are computed again when the run continues');
+  }
+}
+
+const bytesOf = (base: SeeingModel, planned: readonly Planned[]): number =>
+  planned.reduce((sum, { image }) => sum + 4 * shapeOf(base, image).reduce((product, size) => product * size, 1), 0);
 
 /** Images of one content have one size, unless one of them has another rotation. */
 const nameOf = ({ key, width, height }: SampleImage): string => `${key}:${width}x${height}`;
@@ -90,8 +105,12 @@ const shapeOf = ({ model }: SeeingModel, { vectors }: SampleImage): readonly [nu
 
 async function compute(scope: JobScope, base: EncodingBase, all: readonly Planned[], kept: VisionSession | undefined): Promise<void> {
   const { job, context, ranks } = scope;
-  const bytes = all.reduce((sum, { image }) => sum + 4 * shapeOf(base, image).reduce((product, size) => product * size, 1), 0);
-  await requireRoom(visionFolder(context.cacheDir), bytes);
+  const bytes = bytesOf(base, all);
+  await requireRoom(visionFolder(context.cacheDir), {
+    bytes,
+    what: 'the vectors of the images',
+    advice: 'Use fewer or smaller images (data.image_max_pixels), or make room',
+  });
   job.phase('images', `reading ${counted(all.length, 'image')}: their vectors take ${byteSize(bytes)} in the cache`);
   const session = kept ?? new VisionSession();
   try {
@@ -157,17 +176,6 @@ export class VisionSession {
     await this.session?.dispose();
     this.session = undefined;
   }
-}
-
-/** @throws RunError 'disk-full' */
-async function requireRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize < bytes + SPARE_BYTES)
-    throw new RunError(
-      'disk-full',
-      `the vectors of the images take ${byteSize(bytes)}, and the disk of ${folder} has ${byteSize(bavail * bsize)} free`,
-      'Use fewer or smaller images, or make room',
-    );
 }
 
 /** The encoder as a model with weights. */

@@ -134,6 +134,16 @@ test('a stopped run continues as if it had not been, also if the vectors of its 
   });
 });
 
+test('a run whose vectors disappear says so, and continues', async () => {
+  const settings = ['num_train_epochs=4', 'method=lora', 'r=4', 'eval_generation.checks=[]', 'save_strategy=steps', 'save_steps=2'];
+  const failed = train('emptied', settings, event => {
+    if (event.type === 'metrics' && event.step === 3) rmSync(join(context.cacheDir, 'vision'), { recursive: true, force: true });
+  });
+  await expect(failed).rejects.toMatchObject({ code: 'disk-error', message: expect.stringMatching(/are not in the cache any more/) });
+  const { value } = await runInProcess({ kind: 'resume', runDir: join(folder, 'emptied'), overrides: [], context });
+  expect(value).toMatchObject({ state: 'finished', steps: 16 });
+});
+
 test('importance reads the images too', async () => {
   const { value } = await train('scored', [
     'num_train_epochs=1',

@@ -4,16 +4,17 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { link, mkdir, rm, statfs, utimes } from 'node:fs/promises';
+import { link, mkdir, rm, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { Examples } from '../../data/tokens/example-store.ts';
 import { pruneFolder } from '../../files/bounded-folder.ts';
 import { copyDurably, removeHalfWritten } from '../../files/durable-file.ts';
+import { requireRoom } from '../../job/require-room.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
-import { byteSize, grouped } from '../../protocol/text/format.ts';
+import { grouped } from '../../protocol/text/format.ts';
 import { RunError } from '../../run-error.ts';
 import { checkSameWork } from '../check-same-work.ts';
 import { checkVocabulary } from '../load-data.ts';
@@ -26,8 +27,6 @@ import { type TeacherSet, teacherPass } from './teacher-pass.ts';
 const VERSION = 1;
 /** Cache size beyond which the least recently used entries are deleted: 64 tokens at each of a hundred million positions. */
 const MAX_BYTES = 50e9;
-/** Free space that is left for everything else on the disk. */
-const SPARE_BYTES = 1e9;
 const OWN_FILE = /^[0-9a-f]{32}\.safetensors$/;
 
 /** The samples of one part of the data. */
@@ -134,7 +133,12 @@ async function compute(params: CacheParams, teacher: Teacher, missing: readonly 
   for (const { part } of missing) checkFits(teacher, part);
   const positions = missing.reduce((sum, { part }) => sum + positionsOf(part), 0);
   const isFirst = ranks?.isFirst !== false;
-  if (isFirst) await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), positions * (8 * k + 4));
+  if (isFirst)
+    await requireRoom(path.dirname(elementAt(missing, 0).cacheFile), {
+      bytes: positions * (8 * k + 4),
+      what: 'the predictions of the teacher',
+      advice: 'Lower distillation.top_k, use fewer samples (data.max_samples), or make room',
+    });
   const labels = missing.map(({ part }) => partLabel(part)).join(' and ');
   job.phase('teacher', `predictions of ${teacher.name} for ${grouped(positions)} tokens of the ${labels} samples, ${k} each`);
   if (!isFirst)
@@ -166,17 +170,6 @@ function checkFits({ name, model }: Teacher, { examples }: TeacherPart): void {
 }
 
 const positionsOf = ({ starts }: TeacherPart): number => starts.at(-1) ?? 0;
-
-/** @throws RunError 'disk-full' */
-async function requireRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize < bytes + SPARE_BYTES)
-    throw new RunError(
-      'disk-full',
-      `the predictions of the teacher take ${byteSize(bytes)}, and the disk of ${folder} has ${byteSize(bavail * bsize)} free`,
-      'Lower distillation.top_k, use fewer samples (data.max_samples), or make room',
-    );
-}
 
 /** Links a file, which takes no extra space; file systems without links, and other disks, get a copy. */
 const linkOrCopy = (from: string, to: string): Promise<void> => link(from, to).catch(() => copyDurably(from, to));
