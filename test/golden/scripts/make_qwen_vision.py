@@ -5,7 +5,9 @@ import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
+from file_names import file_names
 from PIL import Image
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -26,7 +28,7 @@ def picture(width, height):
     return Image.fromarray(((x * 7 + y * 13 + channel * 29 + x * y) % 256).astype(numpy.uint8))
 
 
-def make_text(folder, model, seed):
+def make_text(folder, model, names, seed):
     """Writes the results for a padded batch of two texts without images."""
     tokens = 12
     ids = torch.randint(3, IMAGE, (2, tokens), generator=seeded(seed + 2))
@@ -37,7 +39,7 @@ def make_text(folder, model, seed):
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
     golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels), loss=norm(out.loss),
-                  logits=tensor(out.logits), grads={n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
+                  logits=tensor(out.logits), grads={names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
     with open(os.path.join(folder, 'golden.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
 
@@ -101,13 +103,14 @@ def make(name, model_class, config, processing, seed, with_text=False):
     out = model(input_ids=ids, attention_mask=mask, mm_token_type_ids=(ids == IMAGE).int(), labels=labels, pixel_values=together(which, 'pixel_values'),
                 image_grid_thw=together(which, 'image_grid_thw'))
     out.loss.backward()
-    grads = {n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n}
+    names = file_names(model, folder)
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n}
     golden = dict(meta=META, model=model_class.__name__, images=seen, texts=texts, batch=dict(inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)),
                   labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
     if with_text:
-        make_text(folder, model, seed)
+        make_text(folder, model, names, seed)
     print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), counts, [text['greedy'] for text in texts])
 
 
@@ -126,3 +129,9 @@ make('qwen3_5_vision', Qwen3_5ForConditionalGeneration, Qwen3_5Config(text_confi
 make('qwen3_vl', Qwen3VLForConditionalGeneration, Qwen3VLConfig(text_config=dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16}, rope_parameters=dict(
      rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2], mrope_interleaved=True)), vision_config=dict(**{**eyes, 'hidden_size': 16, 'num_heads': 2}, deepstack_visual_indexes=[0, 1]),
      tie_word_embeddings=True, **ids), processing, 811, with_text=True)
+# Most blocks of the encoder have windows of 2 × 2 vectors, some of which the border cuts off; each direction rotates pairs that follow each other. A head
+# of 16 features has eight pairs.
+windows = {key: value for key, value in eyes.items() if key != 'num_position_embeddings'}
+make('qwen2_5_vl', Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLConfig(text_config=dict(**{key: value for key, value in small.items() if key != 'head_dim'} | dict(
+     num_attention_heads=2, num_key_value_heads=1), rope_parameters=dict(rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2])), vision_config=dict(**{**windows,
+     'hidden_size': 16, 'num_heads': 2}, window_size=16, fullatt_block_indexes=[1]), **ids), processing, 821, with_text=True)

@@ -61,6 +61,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^SeedOss/, 'seed_oss'],
   [/^HunYuanDenseV1/, 'hunyuan'],
   [/^Qwen3VL/, 'qwen3_vl'],
+  [/^Qwen2_5_VL/, 'qwen2_5_vl'],
   [/^Qwen3_5ForConditional/, 'qwen3_5_images'],
   [/^Qwen3_5MoeForConditional/, 'qwen3_5_moe_images'],
   [/^Qwen3_5Moe/, 'qwen3_5_moe'],

@@ -2,13 +2,13 @@
 
 /** Shapes for each doubling. */
 const PER_DOUBLING = 4;
-const LEAST = 16;
 
 /**
  * The smallest shape for a number of vectors: 16, 20, 24, 28, 32, 40, …, so that less than a fifth is padding beyond 16.
+ * @param least the smallest shape of all, a power of 2
  */
-export function bucketOf(vectors: number): number {
-  const wanted = Math.max(vectors, LEAST);
+export function bucketOf(vectors: number, least = 16): number {
+  const wanted = Math.max(vectors, least);
   const step = 2 ** Math.floor(Math.log2(wanted)) / PER_DOUBLING;
   return step * Math.ceil(wanted / step);
 }

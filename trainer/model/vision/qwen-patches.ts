@@ -33,6 +33,25 @@ function taps(at: number, count: number, side: number): readonly (readonly [inde
   ];
 }
 
+export interface PatchParams {
+  readonly pixels: ViewPixels;
+  /** Side of a patch in pixels. */
+  readonly patch: number;
+  readonly row: number;
+  readonly column: number;
+}
+
+/** Writes the values of one patch into `into` from index `start` on, by channel, row and column. */
+export function copyPatch({ pixels, patch, row, column }: PatchParams, into: Float32Array, start: number): void {
+  const plane = patch * patch;
+  for (let y = 0; y < patch; y++)
+    for (let x = 0; x < patch; x++) {
+      const pixel = 3 * ((row * patch + y) * pixels.width + column * patch + x);
+      for (let channel = 0; channel < 3; channel++)
+        into[start + channel * plane + y * patch + x] = pixels.values[pixel + channel] as number;
+    }
+}
+
 /** Number of table rows that a position is interpolated from. */
 export const TAPS = 4;
 
@@ -51,12 +70,7 @@ export function qwenFeeds({ patch, merged, tableSide }: QwenTower, pixels: ViewP
   const cells = new Int32Array(TAPS * count);
   const shares = new Float32Array(TAPS * count);
   placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
-    for (let y = 0; y < patch; y++)
-      for (let x = 0; x < patch; x++) {
-        const pixel = 3 * ((row * patch + y) * pixels.width + column * patch + x);
-        for (let channel = 0; channel < 3; channel++)
-          patches[(3 * i + channel) * plane + y * patch + x] = pixels.values[pixel + channel] as number;
-      }
+    copyPatch({ pixels, patch, row, column }, patches, 3 * i * plane);
     at[i] = row;
     at[count + i] = column;
     taps(row, rows, tableSide).forEach(([down, ofRow], a) => {

@@ -14,8 +14,6 @@ import {
 } from '../family/image/image-block.ts';
 import { activationOf } from '../layer/activation.ts';
 import { attend, paddingMask } from '../layer/attention/self-attention.ts';
-import type { RotaryTables } from '../layer/positions/rotary.ts';
-import { ModelConfigError } from '../model-spec.ts';
 import {
   type BiasedSpec,
   embeddingSpec,
@@ -25,15 +23,13 @@ import {
   parameterSpec,
   parametersOf,
 } from '../module-specs.ts';
-import { product } from '../product.ts';
 import type { Tracer } from '../tracer.ts';
 import { bucketOf } from './patch-buckets.ts';
 import { qwenFeeds, TAPS } from './qwen-patches.ts';
+import { axialTables, IMAGE, layoutOf, patchProducts, queriesAtOnce } from './qwen-tower.ts';
 import { type QwenTower, qwenTower } from './qwen-vision-config.ts';
-import { MAX_SIDES_RATIO, smartResize } from './smart-resize.ts';
-import type { ImageLayout, ImageSize, ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
+import type { ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
-const IMAGE = '<|image_pad|>';
 const PREFIX = 'model.visual';
 const EPSILON = 1e-6;
 
@@ -122,26 +118,12 @@ export function qwenVision(architecture: string, files: VisionFiles, deepstackBy
   };
 }
 
-function layoutOf({ limits }: QwenTower, image: ImageSize, maxPixels = limits.maxPixels): ImageLayout {
-  const { width, height } = image;
-  if (Math.max(width, height) > MAX_SIDES_RATIO * Math.min(width, height))
-    throw new ModelConfigError(
-      `This model takes no image of ${width} × ${height} pixels: one side is more than ${MAX_SIDES_RATIO} times the other. Crop the image.`,
-    );
-  // As in LLaMA-Factory, the least size of the processor stays.
-  const most = Math.max(limits.minPixels, Math.min(limits.maxPixels, maxPixels));
-  const resized = smartResize(image, { ...limits, maxPixels: most });
-  const [rows, columns] = [resized.height / limits.factor, resized.width / limits.factor];
-  const vectors = rows * columns;
-  return { text: IMAGE.repeat(vectors), views: [{ resizes: [resized], vectors }], grid: { rows, columns } };
-}
-
 /** [sets, vectors, outputSize] */
 function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
   const { graph } = tracer;
   const { config, block, blocks } = parts;
   const mask = paddingMask(graph, graph.feed('seen', [1, count]));
-  const rotary = rotaryOf(tracer, config, count);
+  const rotary = axialTables(tracer, config, count);
   const chunk = queriesAtOnce(config.heads, count);
   const further = new Map<number, Node>();
   let x = embedded(tracer, parts, count);
@@ -166,32 +148,13 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
 /** Patches with their learned positions, [count, hiddenSize]. */
 function embedded(tracer: Tracer, { config, patches, patchBias, table }: Parts, count: number): Node {
   const { graph } = tracer;
-  const { hiddenSize, frames, patch } = config;
-  const values = graph.feed('patches', [count, 3 * patch * patch]);
-  // All frames of a still image are equal, so the weights of a pixel are added.
-  const weights = graph.reshape(tracer.parameter(patches.weight), [hiddenSize, 3, frames, patch * patch]);
-  const still = graph.reshape(graph.sum(weights, [2]), [hiddenSize, 3 * patch * patch]);
-  const x = graph.add(product(graph, tracer.compute, values, still, { transposeB: true }), tracer.parameter(patchBias.weight));
+  const x = graph.add(patchProducts(tracer, config, patches, count), tracer.parameter(patchBias.weight));
   const [cells, shares] = [graph.feed('cells', [TAPS, count], 'int32'), graph.feed('shares', [TAPS, count])];
   const row = (from: Node, i: number): Node => graph.sliceAxis(from, 0, i, 1);
   return Array.from({ length: TAPS }, (_, i) => i).reduce((sum, i) => {
     const cell = tracer.embedding(table, graph.reshape(row(cells, i), [count]));
     return graph.add(sum, graph.mul(cell, graph.reshape(row(shares, i), [count, 1])));
   }, x);
-}
-
-/** Tables in which the first half of the pairs rotates by a patch's row and the other by its column. */
-function rotaryOf({ graph }: Tracer, { hiddenSize, heads, theta }: QwenTower, count: number): RotaryTables {
-  const quarter = hiddenSize / heads / 4;
-  const frequencies = graph.constant(
-    Float32Array.from({ length: quarter }, (_, i) => theta ** (-i / quarter)),
-    [1, quarter],
-    'float32',
-  );
-  const at = graph.cast(graph.feed('at', [2, count], 'int32'), 'float32');
-  const along = (axis: number): Node => graph.mul(graph.reshape(graph.sliceAxis(at, 0, axis, 1), [count, 1]), frequencies);
-  const angles = graph.concat([along(0), along(1)], 1);
-  return { cos: graph.cos(angles), sin: graph.sin(angles) };
 }
 
 /** Features of each vector, [vectors, outputSize], from those of its patches. */
@@ -201,11 +164,3 @@ function merge(tracer: Tracer, { hiddenSize, merged }: QwenTower, { norm, isJoin
   const normal = isJoint ? tracer.layerNorm(norm, joined(x), EPSILON) : joined(tracer.layerNorm(norm, x, EPSILON));
   return tracer.linear(down, activationOf('gelu')(graph, tracer.linear(up, normal)));
 }
-
-/** Scores that are in memory at the same time, as far as the most chunks allow. */
-const MAX_SCORES = 2 ** 26;
-const MAX_CHUNKS = 64;
-
-/** Queries per chunk of attention: nothing is kept for a backward pass, so large images take smaller chunks. */
-const queriesAtOnce = (heads: number, count: number): number =>
-  Math.min(count, Math.max(128, Math.ceil(count / MAX_CHUNKS), Math.floor(MAX_SCORES / (heads * count))));

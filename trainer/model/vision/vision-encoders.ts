@@ -4,6 +4,7 @@ import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
 import { gemma3, unknownGemma3TowerKeys } from './gemma3.ts';
 import { qwenVision } from './qwen-vision.ts';
 import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
+import { qwenWindowVision, unknownWindowTowerKeys } from './qwen-window-vision.ts';
 import { type SmolvlmArchitecture, smolvlm, unknownSmolvlmTowerKeys } from './smolvlm.ts';
 import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -26,6 +27,10 @@ const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
 const encoders: Readonly<Record<string, EncoderEntry>> = {
   Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
+  Qwen2_5_VLForConditionalGeneration: {
+    read: files => qwenWindowVision('Qwen2_5_VLForConditionalGeneration', files),
+    unknownKeys: unknownWindowTowerKeys,
+  },
   Qwen3VLForConditionalGeneration: qwen('Qwen3VLForConditionalGeneration', QWEN3_VL_DEEPSTACK),
   Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),
   Qwen3_5MoeForConditionalGeneration: qwen('Qwen3_5MoeForConditionalGeneration'),

@@ -11,17 +11,13 @@ import { visionEncoder } from '../../../../trainer/model/vision/vision-encoders.
 import { isRecord, required } from '../../../../trainer/narrow.ts';
 import { GOLDEN, readRecord } from '../../../support/files/read-json.ts';
 
+const asConfig = (value: unknown): ConfigJson => (isRecord(value) ? value : {});
+const part = (whole: ConfigJson, key: string): ConfigJson => asConfig(whole[key]);
 const configOf = (folder: string): ConfigJson => readRecord(join(GOLDEN, folder, 'config.json'));
 const config = configOf('qwen3_vl');
 const processor = readRecord(join(GOLDEN, 'qwen3_vl', 'preprocessor_config.json'));
 const { size: _, ...unsized } = processor;
-/** A config inside the config. */
-function innerOf(key: string): ConfigJson {
-  const inner = config[key];
-  if (!isRecord(inner)) throw new TypeError(`${key} is no object`);
-  return inner;
-}
-const tower = (changes: ConfigJson): ConfigJson => ({ ...config, vision_config: { ...innerOf('vision_config'), ...changes } });
+const tower = (changes: ConfigJson): ConfigJson => ({ ...config, vision_config: { ...part(config, 'vision_config'), ...changes } });
 const encoder = (files: { config?: ConfigJson; processor?: ConfigJson }, name = 'Qwen3VLForConditionalGeneration'): VisionEncoder =>
   required(visionEncoder(name, { config, processor, ...files }), 'the encoder');
 
@@ -104,16 +100,42 @@ describe('files', () => {
   });
 
   test('only Qwen3-VL has vectors of intermediate blocks, by default of three', () => {
-    const { deepstack_visual_indexes: _own, ...plain } = innerOf('vision_config');
+    const { deepstack_visual_indexes: _own, ...plain } = part(config, 'vision_config');
     const deep = { ...config, vision_config: { ...plain, depth: 27 } };
     expect(encoder({ config: deep }).modules.filter(({ name }) => name.includes('deepstack_merger_list.2.'))).not.toEqual([]);
     expect(causalModel(deep).vision?.deepstack).toBe(3);
     expect(() => encoder({}, 'Qwen3_5ForConditionalGeneration')).toThrow(/deepstack_visual_indexes/);
   });
 
+  test('older files of Qwen2.5-VL have the keys of the text part next to the others', () => {
+    const { text_config: text, ...outer } = configOf('qwen2_5_vl');
+    const { model_type: _type, rope_parameters: rope, ...own } = asConfig(text);
+    const { mrope_section: sections } = asConfig(rope);
+    const flat = { ...own, ...outer, rope_theta: 100, rope_scaling: { type: 'mrope', mrope_section: sections }, tie_word_embeddings: true };
+    expect(unknownConfigKeys(flat)).toEqual([]);
+    const [nested, older] = [causalModel(configOf('qwen2_5_vl')), causalModel(flat)];
+    expect(older.parameters.map(({ name }) => name)).toEqual(
+      nested.parameters.map(({ name }) => name).filter(name => name !== 'lm_head.weight'),
+    );
+    expect(older.modules[0]).toMatchObject({ name: 'model.embed_tokens', inMemory: 'model.language_model.embed_tokens' });
+    expect(older.vision).toEqual({ imageToken: 60, positions: 'grid', deepstack: 0, attendsWithin: false });
+  });
+
+  test('a window smaller than a vector is refused, and a block that does not exist', () => {
+    const files = (changes: ConfigJson) => {
+      const whole = configOf('qwen2_5_vl');
+      return { config: { ...whole, vision_config: { ...part(whole, 'vision_config'), ...changes } } };
+    };
+    const windows = (changes: ConfigJson) => encoder(files(changes), 'Qwen2_5_VLForConditionalGeneration');
+    expect(() => windows({ window_size: 7 })).toThrow('window_size 7 is less than one square of patches');
+    expect(() => windows({ fullatt_block_indexes: [3] })).toThrow('fullatt_block_indexes [3] names a block beyond depth 3');
+    const { layout, shapeOf } = windows({});
+    expect([8, 100, 10_000].map(side => shapeOf(required(layout({ width: side, height: side }).views[0], 'a view')))).toEqual([4, 10, 10]);
+  });
+
   test('an unknown key of the tower is reported, and an impossible division of features', () => {
     expect(unknownConfigKeys(tower({ strange: 1 }))).toEqual([['vision_config', 'strange']]);
-    const text = innerOf('text_config');
+    const text = part(config, 'text_config');
     const divided = (sections: unknown) => ({
       ...config,
       text_config: { ...text, rope_parameters: { rope_theta: 100, mrope_section: sections } },

@@ -43,7 +43,7 @@ import { olmo2, olmo3 } from './families/olmo.ts';
 import { olmoHybrid } from './families/olmo-hybrid.ts';
 import { olmoe } from './families/olmoe.ts';
 import { phi3 } from './families/phi3.ts';
-import { qwen2, qwen3, qwen3Vl } from './families/qwen.ts';
+import { qwen2, qwen3, qwen3Vl, qwen25Vl } from './families/qwen.ts';
 import { qwen3Moe } from './families/qwen3-moe.ts';
 import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
@@ -116,6 +116,7 @@ export type DecoderArchitecture = keyof typeof families;
 
 /** Families that exist as parts of models with images alone. */
 const innerFamilies = {
+  Qwen2_5_VLTextModel: qwen25Vl,
   Qwen3VLTextModel: qwen3Vl,
 } as const;
 

@@ -3,13 +3,14 @@
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { type KeyTable, notSupported, readConfig, refuse } from '../../config-keys.ts';
+import { type KeyTable, notSupported, readConfig, refuse, withoutEffect } from '../../config-keys.ts';
 import { QWEN3_VL_DEEPSTACK } from '../../vision/deepstack.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
-import { type DecoderNames, gemmaTextNames, llamaTextModelNames, llamaTextNames } from './blocks/names.ts';
+import { type DecoderNames, gemmaTextNames, llamaPlainTextNames, llamaTextModelNames, llamaTextNames } from './blocks/names.ts';
 import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
 import { gemma4ImageKeys } from './families/gemma4-keys.ts';
+import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
 import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
 
@@ -18,6 +19,8 @@ interface TextPart {
   readonly names: DecoderNames;
   /** The decoder by the `model_type` of `text_config`; the first one if it has none. */
   readonly decoders: Readonly<Record<string, InnerArchitecture>>;
+  /** True if older files have the keys of the text part next to the others. */
+  readonly isFlat?: true;
   /** The missing function of the parts that are not loaded, if there is one. */
   readonly others?: string;
   /** How images enter the text, by the values of the keys; for classes with an encoder in `vision-encoders.ts`. */
@@ -40,6 +43,11 @@ const SMOLVLM = {
   decoders: { llama: 'LlamaForCausalLM' },
   vision: values => ({ imageToken: Number(values.image_token_id), positions: 'counted', deepstack: 0, attendsWithin: false }),
 } as const satisfies TextPart;
+
+const qwen25VlImageKeys = {
+  ...withoutEffect('is read from text_config, or as a key of the text part if there is none', ...namesOf(qwen25VlKeys)),
+  ...qwenImageKeys(151655),
+} as const satisfies KeyTable;
 
 const textParts = {
   Gemma3ForConditionalGeneration: {
@@ -74,6 +82,13 @@ const textParts = {
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
     others: EYES,
   },
+  Qwen2_5_VLForConditionalGeneration: {
+    keys: qwen25VlImageKeys,
+    names: llamaPlainTextNames,
+    decoders: { qwen2_5_vl_text: 'Qwen2_5_VLTextModel', qwen2_5_vl: 'Qwen2_5_VLTextModel' },
+    isFlat: true,
+    vision: qwenImages(() => 0),
+  },
   Qwen3VLForConditionalGeneration: {
     keys: qwenImageKeys(151655),
     names: llamaTextNames,
@@ -107,9 +122,10 @@ export interface InnerDecoder {
 
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
-  const { keys, decoders, vision }: TextPart = textParts[architecture];
+  const { keys, decoders, vision, isFlat }: TextPart = textParts[architecture];
   const { values, problems } = readConfig(keys, architecture, config);
-  const { text_config: own, tie_word_embeddings: tied } = values;
+  const own = isFlat && !config.text_config ? config : values.text_config;
+  const tied = values.tie_word_embeddings || (isFlat === true && own.tie_word_embeddings === true);
   const type = String(own.model_type ?? Object.keys(decoders)[0]);
   const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];

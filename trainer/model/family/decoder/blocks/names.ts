@@ -114,6 +114,12 @@ export const gemmaTextNames = withNorms(around, TEXT_PART);
 export const llamaTextNames = withNorms(before, TEXT_PART);
 export const llamaTextModelNames = withNorms(before, TEXT_MODEL);
 
+/** Names in files that do not say which part they are of, as Qwen2.5-VL's. */
+export const llamaPlainTextNames: DecoderNames = {
+  ...llamaNames,
+  inFiles: module => ({ ...module, inMemory: module.name.replace(/^model\./, TEXT_PART) }),
+};
+
 /** Names in files of the decoder without its head. */
 export const gemmaBareNames = withNorms(around, '');
 export const llamaBareNames = withNorms(before, '');

@@ -1,6 +1,8 @@
 /** Qwen 2 and 3: a window for some blocks, enabled by a switch; Qwen 3 normalizes its heads. Qwen3-VL's text part has no windows. */
 
-import { type KeyTable, refusedUnless } from '../../../config-keys.ts';
+import { z } from 'zod';
+import { computed, type KeyTable, refusedUnless } from '../../../config-keys.ts';
+import { epsilon } from '../../common-keys.ts';
 import { biased, decoderKeys, headCount, switchedWindow } from '../keys/decoder-keys.ts';
 import { everywhere, switchedWindows } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
@@ -32,6 +34,21 @@ export const qwen3 = familyOf({
   family: 'qwen3',
   keys: qwen3Keys,
   own: c => ({ biases: alike(c.attention_bias), innerNorms: 'heads', windows: switchedWindows(c) }),
+});
+
+export const qwen25VlKeys = {
+  ...qwen2Keys,
+  num_key_value_heads: headCount(8),
+  rms_norm_eps: epsilon(1e-5),
+  max_window_layers: computed(z.number().int().nonnegative().default(80)),
+} as const satisfies KeyTable;
+
+/** The text part of Qwen2.5-VL. */
+export const qwen25Vl = familyOf({
+  family: 'qwen2_5_vl',
+  keys: qwen25VlKeys,
+  rope: { theta: 1e6, aliases: { mrope: 'default' }, grid: { sections: [16, 24, 24], isInterleaved: false } },
+  own: c => ({ biases: { qkv: true, output: false }, windows: switchedWindows(c) }),
 });
 
 const qwen3VlKeys = {

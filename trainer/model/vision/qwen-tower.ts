@@ -1,0 +1,64 @@
+/** The parts that the vision towers of Qwen's generations share. */
+
+import type { Node } from '../../graph/graph.ts';
+import type { RotaryTables } from '../layer/positions/rotary.ts';
+import { ModelConfigError } from '../model-spec.ts';
+import type { ModuleSpec } from '../module-specs.ts';
+import { product } from '../product.ts';
+import type { Tracer } from '../tracer.ts';
+import type { QwenSizes } from './qwen-vision-config.ts';
+import { MAX_SIDES_RATIO, smartResize } from './smart-resize.ts';
+import type { ImageLayout, ImageSize } from './vision-encoder.ts';
+
+/** The text of an image's token, and its placeholder in chat templates. */
+export const IMAGE = '<|image_pad|>';
+
+/** @throws ModelConfigError for a size that the model does not take */
+export function layoutOf({ limits }: QwenSizes, image: ImageSize, maxPixels = limits.maxPixels): ImageLayout {
+  const { width, height } = image;
+  if (Math.max(width, height) > MAX_SIDES_RATIO * Math.min(width, height))
+    throw new ModelConfigError(
+      `This model takes no image of ${width} × ${height} pixels: one side is more than ${MAX_SIDES_RATIO} times the other. Crop the image.`,
+    );
+  // As in LLaMA-Factory, the least size of the processor stays.
+  const most = Math.max(limits.minPixels, Math.min(limits.maxPixels, maxPixels));
+  const resized = smartResize(image, { ...limits, maxPixels: most });
+  const [rows, columns] = [resized.height / limits.factor, resized.width / limits.factor];
+  const vectors = rows * columns;
+  return { text: IMAGE.repeat(vectors), views: [{ resizes: [resized], vectors }], grid: { rows, columns } };
+}
+
+/**
+ * The products of patches with their weights, [count, hiddenSize], without a bias. Declares the feed `patches` [count, 3 · patch²].
+ * @param patches [hiddenSize, 3, frames, patch, patch]
+ */
+export function patchProducts(tracer: Tracer, { hiddenSize, frames, patch }: QwenSizes, patches: ModuleSpec, count: number): Node {
+  const { graph } = tracer;
+  const values = graph.feed('patches', [count, 3 * patch * patch]);
+  // All frames of a still image are equal, so the weights of a pixel are added.
+  const weights = graph.reshape(tracer.parameter(patches.weight), [hiddenSize, 3, frames, patch * patch]);
+  const still = graph.reshape(graph.sum(weights, [2]), [hiddenSize, 3 * patch * patch]);
+  return product(graph, tracer.compute, values, still, { transposeB: true });
+}
+
+/** Tables in which the first half of the pairs rotates by a patch's row and the other by its column. Declares the feed `at`. */
+export function axialTables({ graph }: Tracer, { hiddenSize, heads, theta }: QwenSizes, count: number): RotaryTables {
+  const quarter = hiddenSize / heads / 4;
+  const frequencies = graph.constant(
+    Float32Array.from({ length: quarter }, (_, i) => theta ** (-i / quarter)),
+    [1, quarter],
+    'float32',
+  );
+  const at = graph.cast(graph.feed('at', [2, count], 'int32'), 'float32');
+  const along = (axis: number): Node => graph.mul(graph.reshape(graph.sliceAxis(at, 0, axis, 1), [count, 1]), frequencies);
+  const angles = graph.concat([along(0), along(1)], 1);
+  return { cos: graph.cos(angles), sin: graph.sin(angles) };
+}
+
+/** Scores that are in memory at the same time, as far as the most chunks allow. */
+const MAX_SCORES = 2 ** 26;
+const MAX_CHUNKS = 64;
+
+/** Queries per chunk of attention: nothing is kept for a backward pass, so large images take smaller chunks. */
+export const queriesAtOnce = (heads: number, count: number): number =>
+  Math.min(count, Math.max(128, Math.ceil(count / MAX_CHUNKS), Math.floor(MAX_SCORES / (heads * count))));
