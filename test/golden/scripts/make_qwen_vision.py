@@ -8,6 +8,7 @@ from as_json import norm, numbers, seeded, summary, tensor
 from file_names import file_names
 from PIL import Image
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -103,8 +104,10 @@ def make(name, model_class, config, processing, seed, with_text=False):
     out = model(input_ids=ids, attention_mask=mask, mm_token_type_ids=(ids == IMAGE).int(), labels=labels, pixel_values=together(which, 'pixel_values'),
                 image_grid_thw=together(which, 'image_grid_thw'))
     out.loss.backward()
-    names = file_names(model, folder)
-    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n}
+    # Experts have other tensors in memory; folders of the text part compare their gradients.
+    has_experts = hasattr(config.get_text_config(), 'num_experts')
+    names = {n: n for n, _ in model.named_parameters()} if has_experts else file_names(model, folder)
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n and '.mlp.experts.' not in n}
     golden = dict(meta=META, model=model_class.__name__, images=seen, texts=texts, batch=dict(inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)),
                   labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
@@ -135,3 +138,8 @@ windows = {key: value for key, value in eyes.items() if key != 'num_position_emb
 make('qwen2_5_vl', Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLConfig(text_config=dict(**{key: value for key, value in small.items() if key != 'head_dim'} | dict(
      num_attention_heads=2, num_key_value_heads=1), rope_parameters=dict(rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2])), vision_config=dict(**{**windows,
      'hidden_size': 16, 'num_heads': 2}, window_size=16, fullatt_block_indexes=[1]), **ids), processing, 821, with_text=True)
+# The same with a mixture of experts.
+make('qwen3_5_moe_vision', Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeConfig(text_config=dict(**{**small, 'head_dim': 16}, layer_types=['linear_attention', 'full_attention'],
+     linear_num_key_heads=2, linear_num_value_heads=2, linear_key_head_dim=8, linear_value_head_dim=6, moe_intermediate_size=16, shared_expert_intermediate_size=20,
+     num_experts=4, num_experts_per_tok=2, rope_parameters=dict(rope_type='default', rope_theta=100.0, partial_rotary_factor=0.5, mrope_section=[2, 1, 1],
+     mrope_interleaved=True)), vision_config=dict(**{**eyes, 'depth': 1, 'hidden_size': 16, 'num_heads': 2}), **ids), processing, 831)
