@@ -51,7 +51,7 @@ export function registerChatModels(app: App, views: Pick<Views, 'onRunsListed'>)
         const calls = await chatAnswer({
           services: app.services,
           model: run,
-          conversation: conversationOf(messages, options),
+          conversation: conversationOf(messages, options, run),
           settings: options.modelOptions ?? {},
           onText: chunk => progress.report(new vscode.LanguageModelTextPart(chunk)),
           keepSeconds: 60 * app.settings().chatKeepMinutes,
@@ -79,7 +79,7 @@ const counterOf = (app: App, { runDir }: ChatModel): TokenCounter =>
   });
 
 function informationOf(run: ChatModel): RunInformation {
-  const { runDir, name, family, method, trains, model, positions, callsTools, updatedAt } = run;
+  const { runDir, name, family, method, trains, model, positions, callsTools, readsImages, updatedAt } = run;
   const maxOutputTokens = longestAnswer(run);
   return {
     run,
@@ -91,6 +91,6 @@ function informationOf(run: ChatModel): RunInformation {
     tooltip: [`${name}: ${model}`, ...(method === undefined ? [] : [methodLabel(method, trains)]), runDir].join('\n'),
     maxInputTokens: positions - maxOutputTokens,
     maxOutputTokens,
-    capabilities: { imageInput: false, toolCalling: callsTools },
+    capabilities: { imageInput: readsImages, toolCalling: callsTools },
   };
 }

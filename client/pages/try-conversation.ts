@@ -5,6 +5,7 @@ import type { TryAnswer, TryRound, TrySide, TryToPage } from '../../trainer/prot
 import { hasEnded } from '../daemon/job-store.ts';
 import { progressText, waitingText } from '../status/status-text.ts';
 import type { PageServices } from './page-services.ts';
+import { withFewThumbnails } from './try-images.ts';
 import { endOf } from './try-result.ts';
 
 /** Maximum number of questions kept over a reload; the newest stay. */
@@ -30,8 +31,8 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
   let rounds: readonly TryRound[] = kept;
   let jobs = new Map<string, TrySide>(keptJobs.map(({ side, id }) => [id, side]));
   const keepNow = (): void => {
-    const short = rounds.slice(-MAX_ROUNDS).map(({ prompt, answers }) => ({
-      prompt,
+    const short = withFewThumbnails(rounds.slice(-MAX_ROUNDS)).map(({ answers, ...question }) => ({
+      ...question,
       answers: answers.map(({ text, reasoning, ...answer }) => ({
         ...answer,
         text: text.slice(0, MAX_KEPT_TEXT),
@@ -66,8 +67,9 @@ export function createConversation({ rounds: kept = [], jobs: keptJobs = [], pos
     },
     isWaitingFor: (id: string): boolean => jobs.has(id),
     /** Adds a question; returns the ids of the jobs that will answer it. */
-    begin(prompt: string, sides: readonly TrySide[]): ReadonlyMap<string, TrySide> {
-      const round: TryRound = { prompt, answers: sides.map(side => ({ side, text: '', state: 'waiting' })) };
+    begin({ prompt, images = [] }: Omit<TryRound, 'answers'>, sides: readonly TrySide[]): ReadonlyMap<string, TrySide> {
+      const answers: readonly TryAnswer[] = sides.map(side => ({ side, text: '', state: 'waiting' }));
+      const round: TryRound = { prompt, ...(images.length > 0 && { images }), answers };
       rounds = [...rounds, round].slice(-MAX_ROUNDS);
       post({ type: 'round', round });
       jobs = new Map(sides.map(side => [randomUUID(), side]));

@@ -1,6 +1,6 @@
 /** One question and its answers, side by side. */
 import { compact, percent } from '../../trainer/protocol/text/format.ts';
-import type { TryAnswer, TryEntity, TryLabel, TryNearText, TryRound } from '../../trainer/protocol/view/try.ts';
+import type { TryAnswer, TryEntity, TryLabel, TryNearText, TryPicture, TryRound } from '../../trainer/protocol/view/try.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { type Bar, barTable } from '../shared/table/bar-table.ts';
 import { comparisonElements } from './comparison-view.ts';
@@ -18,18 +18,27 @@ const STATES: Readonly<Record<TryAnswer['state'], string>> = {
 
 export interface RoundView {
   readonly element: HTMLElement;
-  readonly prompt: string;
+  /** True if this is the view of the question, whose answers may have changed. */
+  isOf(round: TryRound): boolean;
   update(round: TryRound): void;
 }
 
 export function createRound(first: TryRound): RoundView {
-  const answers = first.answers.map(answer => createAnswer(answer, first.prompt));
+  const { prompt, images = [] } = first;
+  const answers = first.answers.map(answer => createAnswer(answer, prompt));
   return {
-    prompt: first.prompt,
+    isOf: round => round.prompt === prompt && JSON.stringify(round.images ?? []) === JSON.stringify(images),
     element: element(
       'article',
       { class: 'round' },
-      element('pre', { class: 'prompt', 'aria-label': 'Prompt' }, first.prompt),
+      element('pre', { class: 'prompt', 'aria-label': 'Prompt' }, prompt),
+      images.length > 0
+        ? element(
+            'ul',
+            { class: 'pictures', 'aria-label': 'Images of the prompt' },
+            images.map(image => element('li', {}, pictureElement(image))),
+          )
+        : undefined,
       element(
         'div',
         { class: 'answers' },
@@ -41,6 +50,12 @@ export function createRound(first: TryRound): RoundView {
     },
   };
 }
+
+/** The thumbnail of an image, or its name if there is none anymore. */
+export const pictureElement = ({ name, thumbnail }: TryPicture): HTMLElement =>
+  thumbnail === undefined
+    ? element('span', { class: 'picture-name' }, name)
+    : element('img', { class: 'picture', src: thumbnail, alt: name, title: name });
 
 function createAnswer(first: TryAnswer, prompt: string) {
   const text = document.createTextNode(first.text);

@@ -4,6 +4,8 @@ import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { createPage } from '../shared/page.ts';
+import { attachFiles } from './attach-files.ts';
+import { createImageTray, takeImages } from './image-tray.ts';
 import { createOptions } from './options-view.ts';
 import { createRound, type RoundView } from './round-view.ts';
 import { createSamplePicker } from './sample-picker.ts';
@@ -24,7 +26,13 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
   const announcer = new Announcer();
   const header = createTryHeader(() => editor.post({ type: 'clear' }));
   const rounds = createRounds();
-  const footer = createFooter(editor, () => isBusy(page.state));
+  const attach = (files: readonly File[]): void =>
+    void attachFiles(files, {
+      post: message => editor.post(message),
+      attached: () => page.state.attached,
+      refuse: problem => page.receive({ type: 'attached', attached: page.state.attached, problem }),
+    });
+  const footer = createFooter(editor, { busy: () => isBusy(page.state), attach });
   const page = createPage<TryState, TryToPage>({
     start: startTry,
     update: updateTry,
@@ -38,6 +46,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
       if (sentence !== undefined) announcer.say(sentence);
     },
   });
+  takeImages(root, { isOpen: () => page.state.readsImages, take: attach });
   fill(root, header.element, rounds.element, footer.element, announcer.element);
   footer.update(page.state);
   footer.focus();
@@ -77,10 +86,13 @@ function createRounds() {
     update(state: TryState): boolean {
       const { rounds } = state;
       setText(empty, invitationOf(state));
-      const isSame = rounds.length === views.length && rounds.every(({ prompt }, i) => views[i]?.prompt === prompt);
+      const isSame = rounds.length === views.length && rounds.every((round, i) => views[i]?.isOf(round));
       if (!isSame || rounds.length === 0) {
         // Questions that remain keep their elements.
-        views = rounds.map((round, i) => (views[i]?.prompt === round.prompt ? views[i] : createRound(round)));
+        views = rounds.map((round, i) => {
+          const view = views[i];
+          return view?.isOf(round) ? view : createRound(round);
+        });
         fill(box, views.length === 0 ? empty : views.map(view => view.element));
       }
       for (const [i, round] of rounds.entries()) views[i]?.update(round);
@@ -89,8 +101,14 @@ function createRounds() {
   };
 }
 
+interface FooterParams {
+  readonly busy: () => boolean;
+  readonly attach: (files: readonly File[]) => void;
+}
+
 /** Creates the box for the next question, and the options. */
-function createFooter(editor: Editor<TryFromPage, KeptTryPage>, busy: () => boolean) {
+function createFooter(editor: Editor<TryFromPage, KeptTryPage>, { busy, attach }: FooterParams) {
+  const tray = createImageTray({ attach, remove: place => editor.post({ type: 'detach', place }) });
   const kept = editor.kept();
   const keep = (): void => editor.keep({ draft: prompt.value, options: options.read(), sample: picker.read() });
   const options = createOptions(kept?.options, keep);
@@ -132,14 +150,16 @@ function createFooter(editor: Editor<TryFromPage, KeptTryPage>, busy: () => bool
     element: element(
       'footer',
       { class: 'try-footer' },
+      tray.element,
       prompt,
-      element('div', { class: 'try-actions' }, askButton, picker.element, stopButton, options.element),
+      element('div', { class: 'try-actions' }, askButton, tray.button, picker.element, stopButton, options.element),
     ),
     focus: () => prompt.focus(),
     update(state: TryState): void {
       const isAsked = state.sides.length > 0 || !state.comparesAnswers;
       for (const each of [prompt, askButton, options.element]) each.hidden = !isAsked;
       prompt.disabled = state.label !== '' && state.sides.length === 0;
+      tray.update(state);
       picker.update(state, busy());
       showAsk();
     },

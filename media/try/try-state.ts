@@ -1,7 +1,7 @@
 /** The state of the Try page and how each message of the host changes it. Pure. */
 
-import { percent } from '../../trainer/protocol/text/format.ts';
-import type { TryAnswer, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
+import { counted, percent } from '../../trainer/protocol/text/format.ts';
+import type { TryAnswer, TryAttached, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
 import { verdictOf } from './comparison.ts';
 
 export interface TryState {
@@ -11,10 +11,24 @@ export interface TryState {
   readonly sides: readonly TrySide[];
   /** True if samples of the run's data can be scored. */
   readonly comparesAnswers: boolean;
+  /** True if questions may have images. */
+  readonly readsImages: boolean;
+  /** The images of the next question. */
+  readonly attached: readonly TryAttached[];
+  /** Why the last image was not added. */
+  readonly problem?: string | undefined;
   readonly rounds: readonly TryRound[];
 }
 
-export const startTry: TryState = { label: '', model: '', sides: [], comparesAnswers: false, rounds: [] };
+export const startTry: TryState = {
+  label: '',
+  model: '',
+  sides: [],
+  comparesAnswers: false,
+  readsImages: false,
+  attached: [],
+  rounds: [],
+};
 
 export function updateTry(state: TryState, message: TryToPage): TryState {
   switch (message.type) {
@@ -22,6 +36,8 @@ export function updateTry(state: TryState, message: TryToPage): TryState {
       const { type: _, ...view } = message;
       return view;
     }
+    case 'attached':
+      return { ...state, attached: message.attached, problem: problemAfter(state, message) };
     case 'round':
       return { ...state, rounds: [...state.rounds, message.round] };
     case 'answer':
@@ -32,6 +48,11 @@ export function updateTry(state: TryState, message: TryToPage): TryState {
         return { ...answer, [part]: (answer[part] ?? '') + message.chunk };
       });
   }
+}
+
+/** A reason stays while further images arrive, and goes with the next removal. */
+function problemAfter(before: TryState, { attached, problem }: Extract<TryToPage, { type: 'attached' }>): string | undefined {
+  return problem ?? (attached.length < before.attached.length ? undefined : before.problem);
 }
 
 /** Changes one answer to the latest question. */
@@ -78,6 +99,10 @@ export const invitationOf = ({ sides, comparesAnswers }: TryState): string =>
 
 /** The sentence announced after a message. */
 export function sentenceOf(message: TryToPage): string | undefined {
+  if (message.type === 'attached') {
+    const { attached, problem = `${counted(attached.length, 'image')} attached.` } = message;
+    return problem === '' ? undefined : problem;
+  }
   if (message.type !== 'answer') return undefined;
   const { side, state, text, labels, note = '', compared } = message.answer;
   if (compared) return verdictOf(compared);

@@ -18,6 +18,7 @@ const answerSchema = z.looseObject({
   family: z.string(),
   positions: z.number(),
   callsTools: z.boolean(),
+  readsImages: z.boolean(),
   tokens: z.array(z.number()),
 });
 type Answer = z.infer<typeof answerSchema>;
@@ -40,8 +41,8 @@ export async function listChatModels(folders: readonly string[], params: ChatPar
     if (!resumable || archived === true || !writesText(task)) continue;
     try {
       const { model, revision, path } = await baseOf(runDir, params);
-      const { family, positions, callsTools } = await factsOf(path, params);
-      models.push({ runDir, name, method, trains, model, revision, updatedAt, family, positions, callsTools });
+      const { family, positions, callsTools, readsImages } = await factsOf(path, params);
+      models.push({ runDir, name, method, trains, model, revision, updatedAt, family, positions, callsTools, readsImages });
     } catch {
       // A run without its base cannot answer; the Try page explains why.
     }

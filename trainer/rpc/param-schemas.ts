@@ -8,6 +8,7 @@ import { methodNames } from '../catalog/methods.ts';
 import { objectiveNames } from '../catalog/objectives.ts';
 import { basePlaces } from '../protocol/messages/job-messages.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/messages/rpc-messages.ts';
+import { imageBytes, imagesProblem, isImageUrl } from '../protocol/prompt-images.ts';
 import { MAX_SAMPLES } from '../protocol/view/compared-sample.ts';
 import { DATA_PARTS } from '../protocol/view/data.ts';
 import { DaemonError } from './daemon-error.ts';
@@ -47,6 +48,14 @@ const conversation = z.strictObject({
   tools: z.array(z.looseObject({})).max(MAX_MESSAGES).optional(),
 });
 
+/** Images of a prompt: data URLs, or absolute paths on this machine. */
+const images = z
+  .array(z.string().refine(image => isImageUrl(image) || path.isAbsolute(image), 'a data URL of an image, or an absolute path'))
+  .superRefine((given, context) => {
+    const problem = imagesProblem(given.map(image => (isImageUrl(image) ? imageBytes(image) : 0)));
+    if (problem !== undefined) context.addIssue(problem);
+  });
+
 const tags = z.array(text).max(MAX_LIST).optional();
 const notesChange = z.strictObject({
   name: z.string().max(MAX_TEXT).optional(),
@@ -85,6 +94,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   engineStatus: nothing,
   listModels: z.strictObject({ folders }),
   modelTasks: z.strictObject({ model: absolute }),
+  readsImages: z.strictObject({ model: text, revision: text, baseDir: absolute }),
   newRecipe: z.strictObject({
     model: text,
     data: text.optional(),
@@ -131,6 +141,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
       .max(MAX_SAMPLES - 1)
       .optional(),
     conversation: conversation.optional(),
+    images: images.optional(),
     options: generateOptions,
     keepSeconds: z.int().min(0).max(MAX_KEEP_SECONDS).optional(),
   }),

@@ -40,7 +40,8 @@ import type { Devices } from './jobs/device-shares.ts';
 import { type JobQueue, type NewJob, notRecorded } from './jobs/job-queue.ts';
 import { hasEnded } from './jobs/job-record.ts';
 import { listModels } from './models.ts';
-import { estimate, generationBytes, partOf, recipeOf } from './recipes.ts';
+import { withImageFiles } from './prompt-images.ts';
+import { estimate, generationBytes, modelPath, partOf, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';
 import { readScores } from './scores-reader.ts';
 
@@ -91,6 +92,11 @@ export const handlers: Handlers = {
   }),
   listModels: ({ folders }, { cacheDir, reader }) => listModels(cacheDir, folders, reader),
   modelTasks: async ({ model }, { reader }) => ({ tasks: await reader.ask('tasks', { model }, `Reading ${model}`) }),
+  readsImages: async ({ baseDir, ...source }, { reader, cacheDir }) => {
+    const model = await modelPath(source, baseDir, cacheDir);
+    const { readsImages } = await reader.ask('describe', { model }, `Reading ${model}`);
+    return { readsImages };
+  },
   newRecipe: async (params, { reader, cacheDir }) => {
     const answer = await reader.ask('newRecipe', { ...params, cacheDir }, `Reading ${params.model}`);
     if ('problem' in answer) return answer;
@@ -173,7 +179,7 @@ export const handlers: Handlers = {
     once(params, services, async () => {
       const { id: _, priority: __, baseDir, ...rest } = params;
       return {
-        request: { kind: 'generate', context: contextOf(services, baseDir), ...rest },
+        request: { kind: 'generate', context: contextOf(services, baseDir), ...(await withImageFiles(rest, services.cacheDir)) },
         threads: 0,
         title: path.basename(params.model),
         reads: params.adapter === undefined ? [] : [params.adapter],

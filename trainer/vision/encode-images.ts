@@ -9,6 +9,7 @@ import { viewsOf } from '../data/vision/view-pixels.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import { pruneFolder } from '../files/bounded-folder.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
+import { visionFolder } from '../files/kept-image.ts';
 import { Graph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
@@ -23,7 +24,7 @@ import { elementAt, required } from '../narrow.ts';
 import { byteSize, counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
-import { type SeeingModel, visionFolder } from './image-reading.ts';
+import type { SeeingModel } from './image-reading.ts';
 import { hasVectors, OWN_FILE, readVectors, vectorFile, writeVectors } from './vector-files.ts';
 
 /** Size of the cache beyond which the least recently used files are deleted. */

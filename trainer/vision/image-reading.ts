@@ -1,6 +1,6 @@
 /** How the data pipeline turns images into text for a model that reads them. */
-import path from 'node:path';
 import { type ImageReading, imageReading } from '../data/vision/sample-image.ts';
+import { visionFolder } from '../files/kept-image.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { VisionEncoder } from '../model/vision/vision-encoder.ts';
 
@@ -9,9 +9,6 @@ export interface SeeingModel {
   readonly model: CausalModel;
   readonly vision: VisionEncoder;
 }
-
-/** The folder of images and their vectors in the cache. */
-export const visionFolder = (cacheDir: string): string => path.join(cacheDir, 'vision');
 
 /** @returns undefined for a model that reads no images */
 export function imageReadingOf(

@@ -65,7 +65,7 @@ const newestAnswer = () => services.store.list().findLast(({ kind }) => kind ===
 
 test('a run is listed with what its base says about chats', async () => {
   const { models } = await client.request('listChatModels', { folders: [task.folder] });
-  expect(models).toMatchObject([{ family: 'llama', positions: 4096, callsTools: true, model, method: 'spsft' }]);
+  expect(models).toMatchObject([{ family: 'llama', positions: 4096, callsTools: true, readsImages: false, model, method: 'spsft' }]);
   const [only] = models;
   if (only !== undefined) run = only;
   expect(longestAnswer(run)).toBe(2048);

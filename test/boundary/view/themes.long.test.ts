@@ -20,6 +20,9 @@ import { editorThemes } from '../../support/pages/theme-colors.ts';
 import { runInProcess } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 
+/** A GIF of one pixel. */
+const THUMBNAIL = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
+
 const executablePath = findChromium();
 const pictures = process.env.ROWTUNE_SCREENSHOTS;
 const task = makeTinyTask();
@@ -186,7 +189,7 @@ describe.skipIf(executablePath === undefined)(`themes${executablePath ? '' : ' (
       rounds: [
         { prompt: 'Sample 3', answers: [{ side: 'tuned', text: '', state: 'done', compared }] },
         { prompt: 'I was charged twice', answers: [{ side: 'tuned', text: '', state: 'done', note: '3 labels', labels }] },
-        { prompt: 'What is a row?', answers },
+        { prompt: 'What is a row?', images: [{ name: 'rows.png', thumbnail: THUMBNAIL }, { name: 'old.png' }], answers },
         { prompt: 'I forgot my password', answers: near },
       ],
     };

@@ -1,5 +1,6 @@
 /** Tests the Try page in a real browser: the labels of a text, and the answers of a sample, side by side with their scores. */
 import { type Browser, chromium } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectTry } from '../../../client/pages/try-host.ts';
 import type { RequestParams } from '../../../trainer/protocol/messages/rpc-messages.ts';
@@ -29,10 +30,11 @@ const compared = {
 };
 
 /** Creates services with a daemon that answers every request at once. */
-function answeringServices(answer: object) {
+function answeringServices(answer: object, readsImages = false) {
   const services = testServices();
   const asked: RequestParams<'generate'>[] = [];
   const daemon = fakeDaemon({
+    readsImages: async () => ({ readsImages }),
     generate: async params => {
       asked.push(params);
       const result = { text: '', ids: [], tokensPerSecond: 0, finishReason: 'end', ...answer };
@@ -43,6 +45,11 @@ function answeringServices(answer: object) {
   });
   return { ...services, asked, daemon: async () => daemon };
 }
+
+const pictureOf = (background: string, width: number, height: number): Promise<Buffer> =>
+  sharp({ create: { width, height, channels: 3, background } })
+    .png()
+    .toBuffer();
 
 const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'better', adapter: '/w/runs/better', comparesAnswers: true };
 
@@ -102,5 +109,68 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
       expect(errors).toEqual([]);
       await page.close();
     }
+  });
+
+  test('attaches images that are chosen, dropped and pasted, and sends them with the question', async () => {
+    const services = answeringServices({ text: 'Red, then blue.', ids: [1, 2] }, true);
+    const { page, errors } = await openWithHost(browser, 'try', {
+      connect: connectTry,
+      state: { ...state, comparesAnswers: false },
+      services,
+    });
+    const list = page.getByRole('list', { name: 'Attached images' });
+    const choosing = page.waitForEvent('filechooser');
+    await page.getByRole('button', { name: 'Add images…' }).press('Enter');
+    const [red, blue] = await Promise.all([pictureOf('red', 300, 200), pictureOf('blue', 40, 80)]);
+    await (await choosing).setFiles([
+      { name: 'red.png', mimeType: 'image/png', buffer: red },
+      { name: 'blue.png', mimeType: 'image/png', buffer: blue },
+      { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('x') },
+    ]);
+    await list.getByRole('img', { name: 'blue.png' }).waitFor();
+    await page.getByText('notes.txt is not an image that can be attached.').first().waitFor();
+    await page.getByRole('button', { name: 'Remove red.png' }).press('Enter');
+    await list.getByRole('img', { name: 'red.png' }).waitFor({ state: 'detached' });
+    expect(await page.getByRole('button', { name: 'Remove blue.png' }).evaluate(found => found === document.activeElement)).toBe(true);
+    for (const [event, name] of [
+      ['drop', 'dropped.png'],
+      ['paste', 'pasted.png'],
+    ] as const) {
+      await page.getByRole('textbox', { name: 'Prompt' }).evaluate(
+        (target, [type, fileName, base64]) => {
+          const files = new DataTransfer();
+          files.items.add(new File([Uint8Array.from(atob(base64), digit => digit.charCodeAt(0))], fileName, { type: 'image/png' }));
+          const given = { bubbles: true, cancelable: true };
+          target.dispatchEvent(
+            type === 'drop'
+              ? new DragEvent('drop', { ...given, dataTransfer: files })
+              : new ClipboardEvent('paste', { ...given, clipboardData: files }),
+          );
+        },
+        [event, name, red.toString('base64')] as const,
+      );
+      await list.getByRole('img', { name }).waitFor();
+    }
+    await page.getByRole('textbox', { name: 'Prompt' }).fill('Which colors?');
+    await page.keyboard.press('Control+Enter');
+    const asked = page.getByRole('list', { name: 'Images of the prompt' }).getByRole('img');
+    await asked.nth(2).waitFor();
+    expect(await asked.evaluateAll(found => found.map(image => image.getAttribute('alt')))).toEqual([
+      'blue.png',
+      'dropped.png',
+      'pasted.png',
+    ]);
+    expect(await list.isVisible()).toBe(false);
+    const sent = [blue, red, red].map(bytes => `data:image/png;base64,${bytes.toString('base64')}`);
+    expect([services.asked.map(({ images }) => images), errors]).toEqual([[sent, sent], []]);
+    await page.close();
+  });
+
+  test('offers no images to a model that reads none', async () => {
+    const services = answeringServices({ text: 'x', ids: [1] });
+    const { page } = await openWithHost(browser, 'try', { connect: connectTry, state, services });
+    await page.getByText('compared with the tuned model').waitFor();
+    expect(await page.getByRole('button', { name: 'Add images…' }).isVisible()).toBe(false);
+    await page.close();
   });
 });

@@ -13,7 +13,7 @@ import { openTestPage, testServices } from '../../support/pages/page-host.ts';
 const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'spam', adapter: '/w/runs/spam' };
 
 /** Creates a host whose jobs run when the test says so. */
-function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => Promise<void> = async () => undefined) {
+function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => Promise<void> = async () => undefined, readsImages = false) {
   const asked: (readonly [string, RequestParams<'generate'> | RequestParams<'abortJob'>])[] = [];
   const services = testServices();
   const { store } = services;
@@ -29,6 +29,7 @@ function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => P
       await answer();
       return put(record(params.id));
     },
+    readsImages: async () => ({ readsImages }),
     abortJob: async params => {
       asked.push(['abortJob', params]);
       return put(record(params.id, { state: 'aborted' }));
@@ -212,6 +213,59 @@ test('a run that labels texts answers alone, with its most likely labels, which 
   const answers = [{ side: 'tuned', text: 'lines', state: 'done', note, labels: labels.slice(0, 20) }];
   expect(page.rounds()[0]?.answers).toEqual(answers);
   expect(setUp(page.kept.at(-1)).rounds()[0]?.answers).toEqual(answers);
+});
+
+const url = (bytes: number): string => `data:image/png;base64,${Buffer.alloc(bytes).toString('base64')}`;
+const thumbnail = 'data:image/webp;base64,AAAA';
+const attach = (name: string, bytes = 4) => ({ type: 'attach', name, url: url(bytes), thumbnail });
+
+/** Creates a host whose model reads images, and which knows that. */
+async function seeing() {
+  const page = setUp(state, undefined, true);
+  page.receive({ type: 'ready' });
+  await until(() => page.posted.some(message => message.type === 'view' && message.readsImages), 'images are offered');
+  return page;
+}
+
+test('images go to both models with the question, and their thumbnails stay with it', async () => {
+  const page = await seeing();
+  for (const name of ['a.png', 'b.png', 'c.png']) page.receive(attach(name));
+  page.receive({ type: 'detach', place: 1 });
+  const attached = ['a.png', 'c.png'].map(name => ({ name, thumbnail, bytes: 4 }));
+  expect(page.posted.at(-1)).toEqual({ type: 'attached', attached });
+  page.receive({ type: 'ready' });
+  expect(page.posted.at(-1)).toMatchObject({ type: 'view', attached });
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  expect(generated(page.asked).map(({ images }) => images)).toEqual([
+    [url(4), url(4)],
+    [url(4), url(4)],
+  ]);
+  expect(page.posted.filter(({ type }) => type === 'attached').at(-1)).toEqual({ type: 'attached', attached: [] });
+  const images = attached.map(({ name }) => ({ name, thumbnail }));
+  expect([page.rounds()[0]?.images, setUp(page.kept.at(-1)).rounds()[0]?.images]).toEqual([images, images]);
+});
+
+test('images beyond the limits are refused with the reason, and the others stay', async () => {
+  const page = await seeing();
+  page.receive(attach('large.png', 15e6));
+  page.receive(attach('larger.png', 6e6));
+  expect(page.posted.at(-1)).toMatchObject({ attached: [{ name: 'large.png' }], problem: expect.stringContaining('in total') });
+  page.receive({ type: 'detach', place: 0 });
+  for (let i = 0; i < 17; i++) page.receive(attach(`${i}.png`));
+  const last = page.posted.at(-1);
+  expect(last).toMatchObject({ type: 'attached', problem: 'A prompt can have at most 16 images.' });
+  expect(last?.type === 'attached' && last.attached.length).toBe(16);
+});
+
+test('a model that reads no images gets none', async () => {
+  const page = setUp();
+  page.receive({ type: 'ready' });
+  page.receive(attach('a.png'));
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  expect(generated(page.asked).map(({ images }) => images)).toEqual([undefined, undefined]);
+  expect(page.posted.some(({ type }) => type === 'attached')).toBe(false);
 });
 
 const compared: ComparedSample = {

@@ -28,6 +28,12 @@ test.each([
   expect(await configWritesText(path.join(goldenPath(name), 'config.json'))).toBe(writesText);
 });
 
+test('images are read by a class whose encoder is computed', async () => {
+  expect(await describeModel(goldenPath('qwen3_5_vision'))).toMatchObject({ answersText: true, readsImages: true });
+  for (const name of ['llama', 'vit', 'gguf/tiny-llama.gguf'])
+    expect(await describeModel(goldenPath(name)), name).toMatchObject({ readsImages: false });
+});
+
 test('a GGUF file answers; a config that is damaged or missing does not', async () => {
   expect(await describeModel(goldenPath('gguf/tiny-llama.gguf'))).toMatchObject({ answersText: true });
   const file = path.join(folder, 'config.json');

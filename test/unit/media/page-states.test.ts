@@ -145,6 +145,8 @@ describe('the page of a trial', () => {
     model: '/models/base',
     sides: ['base', 'tuned'],
     comparesAnswers: false,
+    readsImages: false,
+    attached: [],
     rounds: [],
   };
   const round: TryToPage = { type: 'round', round: { prompt: 'q', answers: [answer({ side: 'base', state: 'done' }), answer()] } };
@@ -160,6 +162,18 @@ describe('the page of a trial', () => {
     const state = [view, round].reduce(updateTry, startTry);
     expect(isBusy(state)).toBe(true);
     expect(isBusy(updateTry(state, { type: 'answer', answer: answer({ state: 'stopped' }) }))).toBe(false);
+  });
+
+  test('a reason why an image was refused stays while other images arrive, and goes with the next removal', () => {
+    const attached = [{ name: 'a.png', thumbnail: 'data:image/webp;base64,AA==', bytes: 1 }];
+    const refused = [view, { type: 'attached', attached: [], problem: 'Too large.' } as const].reduce(updateTry, startTry);
+    const added = updateTry(refused, { type: 'attached', attached });
+    expect([refused.problem, added.problem, added.attached]).toEqual(['Too large.', 'Too large.', attached]);
+    expect(updateTry(added, { type: 'attached', attached: [] }).problem).toBeUndefined();
+    expect(updateTry(added, { type: 'attached', attached, problem: '' }).problem).toBe('');
+    expect(sentenceOf({ type: 'attached', attached })).toBe('1 image attached.');
+    expect(sentenceOf({ type: 'attached', attached, problem: 'Too large.' })).toBe('Too large.');
+    expect(sentenceOf({ type: 'attached', attached, problem: '' })).toBeUndefined();
   });
 
   test('an answer is announced with the name of its model', () => {

@@ -1,11 +1,10 @@
 /** Opens the images of records: their sizes decide how long the text of a sample is, so they are known before it is tokenized. */
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeDurably } from '../../files/durable-file.ts';
+import { imageKey, keepImage } from '../../files/kept-image.ts';
 import { isRecord } from '../../narrow.ts';
+import { base64Of, isImageUrl } from '../../protocol/prompt-images.ts';
 import { DataError, describeValue } from '../data-error.ts';
 import { checkPixels, DECODE, reasonOf, sharpLibrary } from '../image/load-image.ts';
 import { openDataFile } from '../read/data-file.ts';
@@ -56,12 +55,10 @@ async function openImage(record: DataRecord, named: NamedImage, reading: ImageRe
   }
 }
 
-const DATA_URL = /^data:image\/[\w.+-]+;base64,/;
-
 /** The bytes of an image inside the data; undefined if the data names a file. */
 function bytesOf(given: unknown): Uint8Array | undefined {
   if (given instanceof Uint8Array) return given;
-  if (typeof given === 'string') return DATA_URL.test(given) ? Buffer.from(given.slice(given.indexOf(',') + 1), 'base64') : undefined;
+  if (typeof given === 'string') return isImageUrl(given) ? Buffer.from(base64Of(given), 'base64') : undefined;
   return isRecord(given) ? bytesOf(given.bytes ?? given.url ?? undefined) : undefined;
 }
 
@@ -85,30 +82,21 @@ async function keyOfFile(file: string): Promise<string> {
   try {
     const { size } = stats;
     if (size > MAX_BYTES) throw new Error(`it has ${size} bytes; at most ${MAX_BYTES} are read`);
-    const hash = createHash('sha256').update(`${size}:`);
     const length = size <= WHOLE_BYTES ? size : PIECE_BYTES;
     const starts = size <= WHOLE_BYTES ? [0] : [0, Math.floor((size - length) / 2), size - length];
-    const piece = new Uint8Array(length);
+    const pieces: Uint8Array[] = [];
     for (const start of starts) {
-      const { bytesRead } = await handle.read(piece, 0, length, start);
-      hash.update(piece.subarray(0, bytesRead));
+      const { buffer, bytesRead } = await handle.read(new Uint8Array(length), 0, length, start);
+      pieces.push(buffer.subarray(0, bytesRead));
     }
-    return hash.digest('hex').slice(0, KEY_DIGITS);
+    return imageKey(size, pieces);
   } finally {
     await handle.close();
   }
 }
 
-const KEY_DIGITS = 32;
-
 /** Keeps bytes from inside the data in a file of their own, named by their content, if there is a folder for it. */
 async function keptBytes(bytes: Uint8Array, folder: string | undefined): Promise<{ readonly file: string; readonly key: string }> {
   if (bytes.length > MAX_BYTES) throw new Error(`it has ${bytes.length} bytes; at most ${MAX_BYTES} are read`);
-  const key = createHash('sha256').update(`${bytes.length}:`).update(bytes).digest('hex').slice(0, KEY_DIGITS);
-  if (folder === undefined) return { file: '', key };
-  const file = path.join(folder, `${key}.image`);
-  if (existsSync(file)) return { file, key };
-  await mkdir(folder, { recursive: true });
-  await writeDurably(file, handle => handle.writeFile(bytes));
-  return { file, key };
+  return folder === undefined ? { file: '', key: imageKey(bytes.length, [bytes]) } : keepImage(bytes, folder);
 }

@@ -12,6 +12,8 @@ export interface ModelInfo {
   readonly dtypes?: readonly string[];
   /** Whether it answers a text, by a text or by labels. Missing from daemons of older versions. */
   readonly answersText?: boolean;
+  /** Whether it reads images next to its text. Missing from daemons of older versions. */
+  readonly readsImages?: boolean;
   /** The reason why its headers cannot be read. */
   readonly problem?: string;
 }

@@ -17,8 +17,8 @@ export type { ModelInfo } from './model-info.ts';
 /** A client of another version gets an error; `capabilities` lists the methods that both support. */
 export const PROTOCOL_VERSION = 1;
 
-/** Maximum size of a message in either direction: far above a page of log or metrics, and enough for a prompt of a million characters. */
-export const MAX_FRAME_BYTES = 8 * 2 ** 20;
+/** Maximum size of a message in either direction: far above a page of log or metrics, and enough for a long prompt with its images. */
+export const MAX_FRAME_BYTES = 32 * 2 ** 20;
 
 /** The subprotocol of the socket; a client that can't set headers sends `token.<token>` in addition. */
 export const SUBPROTOCOL = 'rowtune.1';
@@ -171,6 +171,8 @@ export interface ChatFacts {
   readonly positions: number;
   /** Whether the chat template shows tools to the model and calls can be read from an answer. */
   readonly callsTools: boolean;
+  /** Whether messages may have images. */
+  readonly readsImages: boolean;
 }
 
 export interface ModelList {
@@ -252,6 +254,10 @@ export const requests = {
   listModels: message<{ readonly folders: readonly string[] }, ModelList>('models/list'),
   /** The tasks that a model on the daemon's machine can be tuned for, the suggested one first. */
   modelTasks: message<{ readonly model: string }, { readonly tasks: readonly ObjectiveName[] }>('models/tasks'),
+  /** Whether a model on the daemon's machine, given as in a recipe, reads images of a prompt. */
+  readsImages: message<{ readonly model: string; readonly revision: string; readonly baseDir: string }, { readonly readsImages: boolean }>(
+    'models/readsImages',
+  ),
   describeData: message<{ readonly files: readonly string[] }, { readonly files: readonly DataFileInfo[] }>('data/describe'),
   /** The answers for a new recipe that follow from its model and data on the daemon's machine. */
   newRecipe: message<NewRecipeParams, NewRecipeAnswer>('recipes/new'),

@@ -52,6 +52,22 @@ export interface TryNearText {
   readonly similarity: number;
 }
 
+/** An image of a prompt as the page shows it. */
+export interface TryPicture {
+  /** The name of its file. */
+  readonly name: string;
+  /** A data URL of a small version; missing for an image of an old question. */
+  readonly thumbnail?: string;
+}
+
+/** An image that waits for the next question. */
+export interface TryAttached extends TryPicture {
+  readonly bytes: number;
+}
+
+/** Maximum length of the data URL of a thumbnail: several times what one needs. */
+export const MAX_THUMBNAIL = 64_000;
+
 export interface TryAnswer {
   readonly side: TrySide;
   readonly text: string;
@@ -74,6 +90,7 @@ export interface TryAnswer {
 /** One question and its answers. */
 export interface TryRound {
   readonly prompt: string;
+  readonly images?: readonly TryPicture[];
   /** The answers, one per side, in the order of `sides`. */
   readonly answers: readonly TryAnswer[];
 }
@@ -88,8 +105,13 @@ export type TryToPage =
       readonly sides: readonly TrySide[];
       /** Whether samples of the run's data can be scored. */
       readonly comparesAnswers: boolean;
+      /** Whether questions may have images. */
+      readonly readsImages: boolean;
+      readonly attached: readonly TryAttached[];
       readonly rounds: readonly TryRound[];
     }
+  /** The images of the next question, and why another one was refused; an empty reason removes the last one. */
+  | { readonly type: 'attached'; readonly attached: readonly TryAttached[]; readonly problem?: string }
   /** A new question at the end. */
   | { readonly type: 'round'; readonly round: TryRound }
   /** The state of an answer to the last question. */
@@ -100,6 +122,10 @@ export type TryToPage =
 export type TryFromPage =
   | { readonly type: 'ready' }
   | { readonly type: 'ask'; readonly prompt: string; readonly options: TryOptions }
+  /** Adds an image, as a data URL, to the next question. */
+  | { readonly type: 'attach'; readonly name: string; readonly url: string; readonly thumbnail: string }
+  /** Removes an image from the next question, by its place. */
+  | { readonly type: 'detach'; readonly place: number }
   /** A request to score the answers of a sample, counted from 0. */
   | { readonly type: 'compare'; readonly sample: number }
   | { readonly type: 'stop' }
