@@ -32,7 +32,7 @@ export function createImageTray({ attach, remove }: { readonly attach: Attach; r
       element(
         'button',
         {
-          class: 'secondary remove-image',
+          class: 'remove-image',
           'aria-label': `Remove ${image.name}`,
           title: `Remove ${image.name}`,
           onclick: () => remove(place),

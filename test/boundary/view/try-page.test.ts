@@ -51,6 +51,8 @@ const pictureOf = (background: string, width: number, height: number): Promise<B
     .png()
     .toBuffer();
 
+const PASTE = 'new ClipboardEvent("paste", { ...given, clipboardData: dataTransfer })';
+
 const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'better', adapter: '/w/runs/better', comparesAnswers: true };
 
 describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`, () => {
@@ -131,24 +133,16 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
     await page.getByText('notes.txt is not an image that can be attached.').first().waitFor();
     await page.getByRole('button', { name: 'Remove red.png' }).press('Enter');
     await list.getByRole('img', { name: 'red.png' }).waitFor({ state: 'detached' });
-    expect(await page.getByRole('button', { name: 'Remove blue.png' }).evaluate(found => found === document.activeElement)).toBe(true);
-    for (const [event, name] of [
-      ['drop', 'dropped.png'],
-      ['paste', 'pasted.png'],
-    ] as const) {
-      await page.getByRole('textbox', { name: 'Prompt' }).evaluate(
-        (target, [type, fileName, base64]) => {
-          const files = new DataTransfer();
-          files.items.add(new File([Uint8Array.from(atob(base64), digit => digit.charCodeAt(0))], fileName, { type: 'image/png' }));
-          const given = { bubbles: true, cancelable: true };
-          target.dispatchEvent(
-            type === 'drop'
-              ? new DragEvent('drop', { ...given, dataTransfer: files })
-              : new ClipboardEvent('paste', { ...given, clipboardData: files }),
-          );
-        },
-        [event, name, red.toString('base64')] as const,
-      );
+    expect(await page.evaluate('document.activeElement.getAttribute("aria-label")')).toBe('Remove blue.png');
+    for (const name of ['dropped.png', 'pasted.png']) {
+      const event = name === 'dropped.png' ? 'new DragEvent("drop", { ...given, dataTransfer })' : PASTE;
+      await page.evaluate(`{
+        const bytes = Uint8Array.from(atob('${red.toString('base64')}'), digit => digit.charCodeAt(0));
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([bytes], '${name}', { type: 'image/png' }));
+        const given = { bubbles: true, cancelable: true };
+        document.querySelector('textarea').dispatchEvent(${event});
+      }`);
       await list.getByRole('img', { name }).waitFor();
     }
     await page.getByRole('textbox', { name: 'Prompt' }).fill('Which colors?');
