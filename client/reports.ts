@@ -1,5 +1,6 @@
 /** Formats the results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
 import { labelIn } from '../trainer/catalog/labels.ts';
+import { toolCommand } from '../trainer/catalog/tools.ts';
 import { batchSize, byteSize, compact, countedText, duration, flopCount, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
@@ -115,8 +116,21 @@ export function evaluationSentence(value: unknown): string {
 
 /** Reports the engine, the machine, and each problem with its fix. */
 export function doctorReport(value: unknown): string {
-  const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, installedPlugins, clearedVariables, problems } =
-    asFacts(value);
+  const {
+    engine,
+    machine,
+    gpu,
+    disk,
+    node,
+    platform,
+    python,
+    compiler,
+    images,
+    installedEngines,
+    installedPlugins,
+    clearedVariables,
+    problems,
+  } = asFacts(value);
   const { cpu, memory } = asFacts(machine);
   const { model, cores, features } = asFacts(cpu);
   const { name, driver } = asFacts(gpu);
@@ -159,6 +173,7 @@ export function doctorReport(value: unknown): string {
         ['system', `${String(platform)}, Node ${String(node)}`],
         ['Python', typeof python === 'string' ? python : 'missing'],
         ['compiler', typeof compiler === 'string' ? compiler : 'missing'],
+        ['images', typeof images === 'string' ? images : `cannot be decoded; to decode them, run: \`${toolCommand('images')}\``],
         ...(Array.isArray(clearedVariables) && clearedVariables.length > 0
           ? [['ignored variables', `${clearedVariables.join(', ')} (training does not inherit them)`]]
           : []),

@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 const root = path.dirname(import.meta.dirname);
 
 /** Modules that are not bundled but found at run time, where their own installers put them. */
-const EXTERNAL = ['webgpu', '@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs-node-gpu', 'vscode'];
+const EXTERNAL = ['sharp', 'webgpu', '@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs-node-gpu', 'vscode'];
 
 /** Names that CommonJS packages still use inside an ES module; tfjs's WebAssembly loader uses all three. */
 const COMMONJS_NAMES = [

@@ -63,6 +63,7 @@ const USER_ERRORS: Readonly<Record<string, string>> = {
   RecipeError: 'recipe',
   AdapterError: 'adapter',
   DataError: 'data',
+  ImageLibraryError: 'image-library',
   ModelFileError: 'model-file',
   ModelConfigError: 'model-config',
   ChatTemplateError: 'chat-template',

@@ -5,6 +5,7 @@
 /** The actions of the buttons; `client/ask/notify.ts` implements them. */
 export type Remedy =
   | 'installEngine'
+  | 'installImages'
   | 'showDaemonLog'
   | 'showLog'
   | 'openRecipe'
@@ -50,6 +51,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'protocol-mismatch': { hint: 'Restart the daemon, so that its version matches this extension.', remedies: ['restartDaemon'] },
   'node-unusable': { remedies: ['openNodeSetting'] },
   engine: { remedies: ['installEngine', 'doctor'] },
+  'image-library': { remedies: ['installImages', 'doctor'] },
   'out-of-memory': { remedies: ['openRecipe'] },
   'output-not-empty': {
     hint: 'Choose another output_dir, set overwrite_output_dir: true, or resume the existing run.',
@@ -75,6 +77,7 @@ const KNOWN_FAR: Readonly<Record<string, Known>> = {
     hint: 'Check that the daemon is running on that machine and that the tunnel is up.',
     remedies: ['reconnect', 'openUrlSetting'],
   },
+  'image-library': { hint: 'Run the command on that machine.', remedies: ['doctor'] },
   'protocol-mismatch': { hint: 'Install the same version of Rowtune on both machines.', remedies: ['openUrlSetting'] },
 };
 

@@ -1,5 +1,6 @@
 /** Notifications: an error with its hint, and buttons for the steps in the hint. */
 import { commands, type Uri, window } from 'vscode';
+import type { ToolName } from '../../trainer/catalog/tools.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import type { Output } from '../output.ts';
 import { isCanceled, logText, type Remedy, reportError } from './error-report.ts';
@@ -18,6 +19,7 @@ export interface Notifier {
 
 const LABELS: Readonly<Record<Remedy, string>> = {
   installEngine: 'Install Engine',
+  installImages: 'Install Image Library',
   showDaemonLog: 'Show Daemon Log',
   showLog: 'Show Log',
   openRecipe: 'Open Recipe',
@@ -37,6 +39,7 @@ export function createNotifier(output: Output, isRemote: () => boolean): Notifie
   const remedy = (name: Remedy, { recipe }: ErrorPlace): Thenable<unknown> | undefined => {
     const run: Readonly<Record<Remedy, () => Thenable<unknown> | undefined>> = {
       installEngine: () => commands.executeCommand(COMMANDS.installEngine),
+      installImages: () => commands.executeCommand(COMMANDS.installEngine, 'images' satisfies ToolName),
       showDaemonLog: () => commands.executeCommand(COMMANDS.showDaemonLog),
       showLog: () => {
         output.channel.show(true);

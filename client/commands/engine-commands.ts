@@ -1,7 +1,9 @@
 /** Doctor, Install Engine, Set Hub Token, and the offer to install an engine before the first training. */
 import { window } from 'vscode';
+import { isOneOf, namesOf } from '../../trainer/catalog/entries.ts';
+import { type ToolName, toolArguments, toolCatalog } from '../../trainer/catalog/tools.ts';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
-import { runCommandLine } from '../daemon/run-command-line.ts';
+import { type CommandLine, runCommandLine } from '../daemon/run-command-line.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { HUB_TOKEN } from '../daemon/trainer.ts';
 import { doctorReport } from '../reports.ts';
@@ -18,8 +20,10 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
       const job = await runJob(app, { title: 'Rowtune Doctor', start: (client, id) => client.request('doctor', { id, engine: 'auto' }) });
       if (job !== undefined) await reports.show('Rowtune Doctor', doctorReport(job.result));
     },
-    installEngine: async () => {
-      await installEngine(context);
+    // Buttons of errors name a tool; a menu passes its item.
+    installEngine: async tool => {
+      if (isOneOf(namesOf(toolCatalog), tool)) await installTool(context, tool);
+      else await installEngine(context);
     },
     setHubToken: async () => {
       const token = await window.showInputBox({
@@ -41,21 +45,30 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
 }
 
 /** Shows every line as it arrives. @returns true if an engine is now installed */
-export async function installEngine({ app, views }: CommandContext): Promise<boolean> {
+export async function installEngine(context: CommandContext): Promise<boolean> {
+  const name = await install(context, { title: 'Installing the TensorFlow engine', args: ['engine', 'install'] });
+  if (name === undefined) return false;
+  await context.views.reloadDevices();
+  context.app.notify.info(`The engine ${name} is installed.`);
+  return true;
+}
+
+async function installTool(context: CommandContext, tool: ToolName): Promise<void> {
+  const { label } = toolCatalog[tool];
+  const name = await install(context, { title: `Installing ${label}`, args: toolArguments(tool) });
+  if (name !== undefined) context.app.notify.info(`${name} is installed.`);
+}
+
+/** @returns the name of the installed folder; undefined if the installation failed or was canceled */
+async function install({ app }: CommandContext, command: Pick<CommandLine, 'title' | 'args'>): Promise<string | undefined> {
   const { channel } = app.output;
   channel.show(true);
   try {
-    const result = await runCommandLine(app, {
-      title: 'Installing the TensorFlow engine',
-      args: ['engine', 'install'],
-      onLine: line => channel.appendLine(line),
-    });
-    await views.reloadDevices();
-    app.notify.info(`The engine ${String(result.name)} is installed.`);
-    return true;
+    const { name } = await runCommandLine(app, { ...command, onLine: line => channel.appendLine(line) });
+    return String(name);
   } catch (error) {
     app.notify.error(error);
-    return false;
+    return undefined;
   }
 }
 

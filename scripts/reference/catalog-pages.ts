@@ -1,9 +1,11 @@
 /** Reference pages generated from the catalogs: methods, measures, tasks, engines, export formats. */
 import { artifactCatalog } from '../../trainer/catalog/artifacts.ts';
 import { engineCatalog, engineChoices } from '../../trainer/catalog/engines.ts';
+import { namesOf } from '../../trainer/catalog/entries.ts';
 import { type MeasureEntry, measureCatalog } from '../../trainer/catalog/measures.ts';
 import { choosesByScores, type MethodEntry, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
+import { toolCatalog, toolCommand } from '../../trainer/catalog/tools.ts';
 import { settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { code, list, page, paragraph, table } from './markdown.ts';
 
@@ -89,7 +91,7 @@ export const tasksPage = (): string =>
   ]);
 
 export const enginesPage = (): string =>
-  page('Engines', 'trainer/catalog/engines.ts', [
+  page('Engines', 'trainer/catalog/engines.ts and tools.ts', [
     paragraph('`engine` (in a recipe or as `--engine`) decides what computes. `rowtune doctor` shows what is installed.'),
     list(Object.entries(engineChoices).map(([name, summary]) => `${code(name)}: ${summary}`)),
     table(
@@ -101,6 +103,17 @@ export const enginesPage = (): string =>
         yes(fuses),
         yes(!isBuiltIn),
       ]),
+    ),
+    '## Tools',
+    paragraph(
+      'Each tool is installed by its command and works offline afterwards. `rowtune engine list` shows the installed tools, and `rowtune engine remove` removes one. `rowtune engine install` also gets the library for images, if it cannot be loaded already.',
+    ),
+    table(
+      ['command', 'installs', 'size', 'purpose'],
+      namesOf(toolCatalog).map(name => {
+        const { label, megabytes, purpose } = toolCatalog[name];
+        return [code(toolCommand(name)), label, `${megabytes} MB`, purpose];
+      }),
     ),
   ]);
 

@@ -159,7 +159,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/run-error.ts',
     'trainer/vision',
   ],
-  'trainer/reader': ['trainer/engine', 'trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/machine', 'trainer/plan'],
+  'trainer/reader': ['trainer/data', 'trainer/engine', 'trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/machine', 'trainer/plan'],
   'trainer/worker': ['trainer/engine', 'trainer/machine'],
   'trainer/ranks': ['trainer/engine', 'trainer/job', 'trainer/machine', 'trainer/run-error.ts', 'trainer/worker'],
   'trainer/slurm': ['trainer/engine', 'trainer/files', 'trainer/run', 'trainer/run-error.ts', 'trainer/sweep'],

@@ -5,6 +5,7 @@ import { chooseEngine, type EngineRequest } from './choose-engine.ts';
 import { type EngineDescription, EngineError } from './engine.ts';
 import { listEngines } from './install/engine-folder.ts';
 import { choosePlugin, surroundings } from './install/find-device.ts';
+import { importSharp } from './install/image-packages.ts';
 import { installCommand, listPjrt, pjrtAddonIsCurrent } from './install/pjrt-folder.ts';
 import type { PjrtVariant } from './install/pjrt-plugins.ts';
 import { findCompiler, findNvidiaGpu, findPython, type NvidiaGpu } from './install/toolchain.ts';
@@ -23,6 +24,8 @@ export interface Diagnosis {
   readonly disk: { readonly folder: string; readonly freeBytes: number };
   readonly python?: string;
   readonly compiler?: string;
+  /** The library that decodes images, with its version; undefined if it is missing or does not load. */
+  readonly images?: string;
   readonly installedEngines: readonly string[];
   readonly installedPlugins: readonly InstalledPlugin[];
   /** Environment variables that would have had an effect and that no worker inherits. */
@@ -69,6 +72,7 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
     disk: { folder: request.cacheDir, freeBytes: freeDiskBytes(request.cacheDir) },
     python: 'missing' in python ? undefined : `${python.pythonVersion}, pip ${python.pipVersion}`,
     compiler,
+    images: await imageLibraryHere(request.cacheDir),
     installedEngines: listEngines(request.cacheDir).map(engine => engine.name),
     installedPlugins: listPjrt(request.cacheDir).map(installed => ({
       name: installed.name,
@@ -81,6 +85,12 @@ export async function diagnose(request: EngineRequest & { readonly clearedVariab
   const pythonMissing = 'missing' in python ? python.missing : undefined;
   return { ...facts, problems: [...opened.problems, ...findProblems({ ...facts, pythonMissing, isFallback: opened.problems.length > 0 })] };
 }
+
+const imageLibraryHere = (cacheDir: string): Promise<string | undefined> =>
+  importSharp(cacheDir).then(
+    ({ versions }) => `sharp ${versions.sharp}, libvips ${versions.vips}`,
+    () => undefined,
+  );
 
 /** Returns the accelerator; undefined if no plugin supports the hardware of this machine. */
 async function acceleratorHere(): Promise<Diagnosis['accelerator']> {

@@ -1,4 +1,6 @@
 /** The handler of each kind of job. */
+import { setImageLibrary } from '../data/image/image-library.ts';
+import { importSharp } from '../engine/install/image-packages.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import type { JobKind, JobRequest } from '../protocol/messages/job-messages.ts';
@@ -37,6 +39,7 @@ const handle = <Kind extends JobKind>(kind: Kind, request: JobRequest, scope: Jo
 /** Resolves with the value of the job's result event. */
 export function runJob<Kind extends JobKind>(request: JobRequest & { readonly kind: Kind }, job: Job): Promise<JobResults[Kind]> {
   const { context } = request;
+  setImageLibrary(() => importSharp(context.cacheDir));
   const { clearedVariables = [] } = context;
   // The doctor reports these itself.
   if (clearedVariables.length > 0 && request.kind !== 'doctor')

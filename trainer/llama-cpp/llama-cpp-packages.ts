@@ -1,6 +1,7 @@
-/** The packages of llama.cpp: node-llama-cpp and its compiled binary for this system, 85 MB, so `rowtune engine install --with llama.cpp` gets them. */
+/** The packages of llama.cpp: node-llama-cpp and its compiled binary for this system, so `rowtune engine install --with llama.cpp` gets them. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { toolCommand } from '../catalog/tools.ts';
 import { EngineError } from '../engine/engine.ts';
 import { type OptionalPackages, optionalFolder } from '../engine/install/optional-packages.ts';
 
@@ -20,7 +21,7 @@ export const llamaCppName = `llama.cpp-${VERSION}`;
 
 export const hasLlamaCpp = (cacheDir: string): boolean => existsSync(optionalFolder(cacheDir, { name: llamaCppName }));
 
-export const INSTALL_LLAMA_CPP = 'rowtune engine install --with llama.cpp';
+export const INSTALL_LLAMA_CPP = toolCommand('llama.cpp');
 
 /** @throws EngineError on a system that has no compiled binary */
 export function llamaCppPackages(platform: string = process.platform, arch: string = process.arch): OptionalPackages {

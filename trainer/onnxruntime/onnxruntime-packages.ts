@@ -1,5 +1,6 @@
-/** The package of ONNX Runtime: 288 MB with the binaries of all systems, so `rowtune engine install --with onnxruntime` gets it. */
+/** The package of ONNX Runtime: with the binaries of all systems, so `rowtune engine install --with onnxruntime` gets it. */
 import { existsSync } from 'node:fs';
+import { toolCommand } from '../catalog/tools.ts';
 import { EngineError } from '../engine/engine.ts';
 import { type OptionalPackages, optionalFolder } from '../engine/install/optional-packages.ts';
 
@@ -12,7 +13,7 @@ export const onnxRuntimeName = `onnxruntime-${VERSION}`;
 
 export const hasOnnxRuntime = (cacheDir: string): boolean => existsSync(optionalFolder(cacheDir, { name: onnxRuntimeName }));
 
-export const INSTALL_ONNX_RUNTIME = 'rowtune engine install --with onnxruntime';
+export const INSTALL_ONNX_RUNTIME = toolCommand('onnxruntime');
 
 /** @throws EngineError on a system that has no compiled binary */
 export function onnxRuntimePackages(platform: string = process.platform, arch: string = process.arch): OptionalPackages {

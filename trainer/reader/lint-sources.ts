@@ -11,7 +11,7 @@ export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | '
 /** @param cacheDir the folder of downloaded models and compiled programs */
 export const readSources = (reader: AskReader, cacheDir: string): ReadSources => ({
   models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
-  data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`), cacheDir),
+  data: new DataCache(params => reader.ask('dataFact', { ...params, cacheDir }, `Reading ${params.full}`), cacheDir),
   lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
   estimate: ({ knowsPrograms, ...params }, file) =>
     reader.ask('estimate', { ...params, compiledIn: knowsPrograms ? cacheDir : undefined }, `Estimating the memory of ${file}`),

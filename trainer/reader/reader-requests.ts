@@ -1,7 +1,9 @@
 /** The requests to a reading process, in a table that is typed for both ends. Parameters and answers are plain data. */
 import { plannedEngine } from '../catalog/engines.ts';
+import { setImageLibrary } from '../data/image/image-library.ts';
+import { importSharp } from '../engine/install/image-packages.ts';
 import { knownPrograms } from '../engine/known-programs.ts';
-import { DataCache } from '../lint/facts/data-facts.ts';
+import { DataCache, type DataFact, type DataFactParams } from '../lint/facts/data-facts.ts';
 import { describeData } from '../lint/facts/describe-data.ts';
 import { describeModel } from '../lint/facts/describe-model.ts';
 import { estimateModel, type ModelEstimateParams, type ModelPlanParams, planModel } from '../lint/facts/estimate-model.ts';
@@ -28,6 +30,11 @@ const knownTo = ({ compiledIn, card, recipe, engine = plannedEngine(recipe.engin
 const estimate = (params: ModelEstimateParams & Compiled) => estimateModel(params, knownTo(params));
 const plan = (params: ModelPlanParams & Compiled) => planModel(params, knownTo(params));
 
+function dataFact({ cacheDir, ...params }: DataFactParams & { readonly cacheDir: string }): Promise<DataFact> {
+  setImageLibrary(() => importSharp(cacheDir));
+  return readDataFact(params);
+}
+
 const folders = new FolderCache();
 const models = new Map<string, ModelCache>();
 
@@ -39,12 +46,12 @@ export const readerRequests = {
   describeData: ({ file }: { readonly file: string }) => describeData(file),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
   newRecipe: ({ cacheDir, ...params }: NewRecipeParams & { readonly cacheDir: string }) =>
-    newRecipe({ models: modelsOf(cacheDir), data: new DataCache(readDataFact, cacheDir) }, params),
+    newRecipe({ models: modelsOf(cacheDir), data: new DataCache(fact => dataFact({ ...fact, cacheDir }), cacheDir) }, params),
   estimate,
   plan,
   graph: printGraph,
   modelFacts: ({ model }: { readonly model: string }) => readModelFacts(model),
-  dataFact: readDataFact,
+  dataFact,
   lintConfig: ({ cacheDir, ...document }: { readonly text: string; readonly file: string; readonly cacheDir: string }) =>
     lintConfig(document, { folders, models: modelsOf(cacheDir) }),
 } as const;

@@ -153,6 +153,12 @@ describe('errors', () => {
       ['installEngine', 'doctor'],
     ],
     [
+      'so can the library for images',
+      { code: 'image-library', message: 'the library is not installed' },
+      'The library is not installed',
+      ['installImages', 'doctor'],
+    ],
+    [
       'an address is written as it is',
       { code: 'daemon-refused', message: 'wss://box:1 refuses the connection' },
       'wss://box:1 refuses the connection. Check the token and the address of the daemon.',
@@ -256,6 +262,8 @@ describe('reports', () => {
     const problems = [{ severity: 'error', message: 'no compiler was found', remedy: 'sudo apt install g++' }];
     expect(doctorReport({ problems })).toContain('- **error**: no compiler was found  \n  Fix: `sudo apt install g++`');
     expect(doctorReport({ problems: [] })).toContain('No problems were found.');
+    expect(doctorReport({ images: 'sharp 0.35' })).toContain('| images | sharp 0.35 |');
+    expect(doctorReport({})).toContain('| images | cannot be decoded; to decode them, run: `rowtune engine install --with images` |');
     expect(doctorReport({ installedEngines: ['tensorflow-2'], installedPlugins: [{ name: 'pjrt-cpu-1' }] })).toContain(
       '| installed | tensorflow-2, pjrt-cpu-1 |',
     );

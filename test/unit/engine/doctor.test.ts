@@ -58,9 +58,10 @@ it('a slow fallback engine is not reported a second time', () => {
 
 describe('diagnose', () => {
   it('measures the portable engine when it is asked for', async () => {
-    const { engine, machine, problems } = await diagnose({ requested: 'portable', cacheDir: '/nonexistent' });
+    const { engine, machine, images, problems } = await diagnose({ requested: 'portable', cacheDir: '/nonexistent' });
     expect(engine?.name).toBe('portable');
     expect(engine?.matmulGflops).toBeGreaterThan(0);
+    expect(images).toMatch(/^sharp [\d.]+, libvips [\d.]+$/);
     expect(machine.memory.availableBytes).toBeGreaterThan(0);
     expect(problems.every(problem => problem.remedy.length > 0)).toBe(true);
   });

@@ -7,9 +7,10 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { resolveAddonSources } from '../../../trainer/engine/install/addon-sources.ts';
 import { addonPath } from '../../../trainer/engine/install/engine-folder.ts';
+import { addImages, imagePackages, importSharp } from '../../../trainer/engine/install/image-packages.ts';
 import { withInstallLock } from '../../../trainer/engine/install/install-lock.ts';
 import { kernelsAreCurrent, kernelsPath, removeOldKernels } from '../../../trainer/engine/install/kernel-stamp.ts';
-import { installedPackage, optionalFolder } from '../../../trainer/engine/install/optional-packages.ts';
+import { importOptional, installedPackage, optionalFolder } from '../../../trainer/engine/install/optional-packages.ts';
 import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { webgpuPackages } from '../../../trainer/engine/install/webgpu-packages.ts';
@@ -206,14 +207,47 @@ describe('tools', () => {
 });
 
 describe('what is not among our own packages', () => {
+  const putPackage = (root: string, name: string, code: string): string => {
+    const folder = path.join(root, 'node_modules', name);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ name, main: 'main.js' }));
+    writeFileSync(path.join(folder, 'main.js'), code);
+    return folder;
+  };
+
   it('WebGPU is found in the cache folder', () => {
     const cacheDir = makeTemporaryFolder();
     expect(() => installedPackage(cacheDir, webgpuPackages, 'webgpu')).toThrow(/Cannot find module/);
-    const folder = path.join(optionalFolder(cacheDir, webgpuPackages), 'node_modules', 'webgpu');
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(path.join(folder, 'package.json'), '{ "name": "webgpu", "main": "main.js" }');
-    writeFileSync(path.join(folder, 'main.js'), '');
+    const folder = putPackage(optionalFolder(cacheDir, webgpuPackages), 'webgpu', '');
     expect(installedPackage(cacheDir, webgpuPackages, 'webgpu')).toBe(pathToFileURL(path.join(folder, 'main.js')).href);
+  });
+
+  it('a package in neither place fails with the reason of the first; then the cache folder has it', async () => {
+    const place = { set: webgpuPackages, name: 'webgpu', cacheDir: makeTemporaryFolder() };
+    const load = () => Promise.reject<{ readonly default: string }>(new Error('not next to Rowtune'));
+    await expect(importOptional(place, load)).rejects.toThrow('not next to Rowtune');
+    putPackage(optionalFolder(place.cacheDir, webgpuPackages), 'webgpu', "module.exports = 'cached';");
+    expect((await importOptional(place, load)).default).toBe('cached');
+    expect(await importOptional(place, () => Promise.resolve({ default: 'next to Rowtune' }))).toEqual({ default: 'next to Rowtune' });
+  });
+
+  it('the library for images must load before its folder counts as installed', () => {
+    const { name, finish } = imagePackages;
+    const root = makeTemporaryFolder();
+    const [partial, folder] = [path.join(root, `.${name}.partial`), path.join(root, name)];
+    for (const each of [partial, folder]) putPackage(each, 'sharp', "throw new Error('no binary');");
+    expect(() => finish(partial)).toThrow(/does not load here \(no binary\)\. Try again/);
+    expect(() => finish(folder)).toThrow(`Remove it with "rowtune engine remove ${name}", and install it again`);
+    putPackage(folder, 'sharp', '');
+    expect(() => finish(folder)).not.toThrow();
+  });
+
+  it('a clone has the library for images, so nothing is installed with an engine', async () => {
+    const cacheDir = makeTemporaryFolder();
+    const lines: string[] = [];
+    await addImages({ cacheDir, log: line => lines.push(line) });
+    expect(lines).toEqual([]);
+    expect((await importSharp(cacheDir)).versions.sharp).toBe(imagePackages.packages.sharp);
   });
 
   it('the sources of the addon are first taken from the folder of the bundle', () => {

@@ -1,5 +1,6 @@
 /** `rowtune doctor`: the engine and the machine, and the command that fixes each problem. */
 import { deviceText } from '../../catalog/device-card.ts';
+import { toolCommand } from '../../catalog/tools.ts';
 import type { Diagnosis } from '../../engine/doctor.ts';
 import { byteSize, table } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
@@ -42,6 +43,7 @@ function describe({
   platform,
   python,
   compiler,
+  images,
   installedEngines,
   installedPlugins,
   clearedVariables,
@@ -60,6 +62,7 @@ function describe({
     ['system', `${platform}, Node ${node}`],
     ['Python', python ?? 'missing'],
     ['compiler', compiler ?? 'missing'],
+    ['images', images ?? `cannot be decoded; to decode them, run: ${toolCommand('images')}`],
     ...(clearedVariables.length > 0 ? [['ignored variables', `${clearedVariables.join(', ')} (training does not inherit them)`]] : []),
   ];
   const found = problems.map(({ severity, message, remedy }) => `${severity}: ${message}\n  fix: ${remedy}`);

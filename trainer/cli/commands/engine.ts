@@ -2,8 +2,10 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { isOneOf, namesOf, namesWhere, orList } from '../../catalog/entries.ts';
+import { type ToolName, toolCatalog } from '../../catalog/tools.ts';
 import { enginesFolder, installedNames, listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { choosePlugin, surroundings } from '../../engine/install/find-device.ts';
+import { addImages, imagePackages } from '../../engine/install/image-packages.ts';
 import { installMpi } from '../../engine/install/install-mpi.ts';
 import { installOwnPlugin, installPjrt } from '../../engine/install/install-pjrt.ts';
 import { type InstallParams, installTensorflow } from '../../engine/install/install-tensorflow.ts';
@@ -36,7 +38,9 @@ export const addEngine: AddCommand = (program, surroundings) => {
 function addInstall(engine: Command, surroundings: RecomputeContext): void {
   const command = engine
     .command('install')
-    .description('install TensorFlow or a PJRT plugin from PyPI and compile its addon; continues an interrupted installation')
+    .description(
+      'install TensorFlow or a PJRT plugin from PyPI and compile its addon, and get the library for images if it is missing; continues an interrupted installation',
+    )
     .addOption(
       new Option(
         '--variant <name>',
@@ -50,8 +54,10 @@ function addInstall(engine: Command, surroundings: RecomputeContext): void {
     .addOption(
       new Option(
         '--with <tool>',
-        'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF; onnxruntime (288 MB) verifies exports to ONNX; mpi (13 MB) lets several processes train together',
-      ).choices(tools),
+        `installs another tool alone: ${Object.entries(toolCatalog)
+          .map(([name, { megabytes, purpose }]) => `${name} (${megabytes} MB) ${purpose}`)
+          .join('; ')}`,
+      ).choices(namesOf(toolCatalog)),
     );
   const examples = [
     'rowtune engine install',
@@ -69,18 +75,17 @@ const BY_DEVICE = 'pjrt';
 type AnyVariant = 'auto' | 'webgpu' | typeof BY_DEVICE | Variant | PjrtVariant;
 
 /** The installers of the other tools. */
-const toolInstallers = {
-  'llama.cpp': (params: ToolParams) => installOptional(llamaCppPackages(), params),
-  onnxruntime: (params: ToolParams) => installOptional(onnxRuntimePackages(), params),
-  mpi: (params: ToolParams) => installMpi(params),
+const toolInstallers: Readonly<Record<ToolName, (params: ToolParams) => Promise<Installed>>> = {
+  images: params => installOptional(imagePackages, params),
+  'llama.cpp': params => installOptional(llamaCppPackages(), params),
+  onnxruntime: params => installOptional(onnxRuntimePackages(), params),
+  mpi: installMpi,
 };
 type ToolParams = Omit<InstallParams, 'variant'>;
-type Tool = keyof typeof toolInstallers;
-const tools = namesOf(toolInstallers);
 
 interface InstallOptions {
   readonly variant: AnyVariant;
-  readonly with?: Tool;
+  readonly with?: ToolName;
   readonly compileOnly?: boolean;
   readonly plugin?: string;
 }
@@ -109,7 +114,9 @@ type Installed = { readonly name: string; readonly folder: string };
 async function install(context: CommandContext, options: InstallOptions): Promise<CommandResult> {
   const { settings, terminal } = context;
   const say = (line: string) => terminal.say('info', line);
-  const installed = await installVariant(options, context, { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) });
+  const params = { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) };
+  const installed = await installVariant(options, context, params);
+  if (options.with === undefined) await addImages(params);
   terminal.print(`${installed.name} is ready in ${installed.folder}`);
   return { value: { ok: true, ...installed } };
 }
@@ -117,7 +124,7 @@ async function install(context: CommandContext, options: InstallOptions): Promis
 async function installVariant(
   { variant, with: tool, compileOnly: isCompileOnly = false, plugin }: InstallOptions,
   { cwd }: CommandContext,
-  params: Omit<InstallParams, 'variant'>,
+  params: ToolParams,
 ): Promise<Installed> {
   if (isCompileOnly && !isPjrt(variant))
     throw new CliError(`--compile-only goes with ${orList(variantsThatCompile.map(name => `--variant ${name}`))}`, {

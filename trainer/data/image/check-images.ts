@@ -1,8 +1,9 @@
 /** Checks the header and the ending of images before training, so that a damaged image is found at the start and not hours later. */
 import { elementAt } from '../../narrow.ts';
 import type { DataError } from '../data-error.ts';
+import { imageLibrary } from './image-library.ts';
 import type { ImageSample } from './image-samples.ts';
-import { checkPixels, DECODE, sharpLibrary, undecodable } from './load-image.ts';
+import { checkPixels, DECODE, undecodable } from './load-image.ts';
 
 /** Image endings (hexadecimal) by format. Images of other formats are checked by their header alone. */
 const ENDINGS: Readonly<Record<string, string>> = {
@@ -34,7 +35,7 @@ export interface CheckedImages {
 /**
  * Checks images. Damage in the middle of an image is not found: that would require decoding it.
  * @param onProgress called after each image; an error that it throws ends the check
- * @throws DataError if the image library is not installed for this system
+ * @throws ImageLibraryError
  */
 export async function checkImages(
   samples: readonly ImageSample[],
@@ -65,7 +66,7 @@ interface Looking {
 
 async function problemOf(sample: ImageSample, { mayDecode, onContent }: Looking): Promise<DataError | undefined> {
   if (!sample.glance) return undefined;
-  const sharp = await sharpLibrary();
+  const sharp = await imageLibrary();
   try {
     const { source, tail, content } = await sample.glance();
     onContent(content);

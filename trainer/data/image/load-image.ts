@@ -4,6 +4,7 @@ import type { ImagePreprocessing } from '../../format/image/image-preprocessing.
 import { messageOf } from '../../protocol/error-facts.ts';
 import type { Random } from '../../random.ts';
 import { DataError } from '../data-error.ts';
+import { imageLibrary } from './image-library.ts';
 import { type Kernel, resample, type Sides } from './image-resample.ts';
 import type { ImageSample } from './image-samples.ts';
 
@@ -21,31 +22,6 @@ export interface LoadImageParams {
   readonly into: Float32Array;
 }
 
-type LoadSharp = typeof import('sharp').default;
-
-let loading: Promise<LoadSharp> | undefined;
-
-/** Loads the image library. @throws DataError if it is not installed for this system */
-export function sharpLibrary(): Promise<LoadSharp> {
-  loading ??= import('sharp').then(
-    module => module.default,
-    (error: Error) => {
-      throw new DataError({
-        problem: `the package sharp, which decodes images, can not be loaded (${error.message.split('\n')[0]})`,
-        advice: 'Install it next to Rowtune: npm install sharp',
-      });
-    },
-  );
-  return loading;
-}
-
-/** True if the image library is installed. */
-export const decodesImages = (): Promise<boolean> =>
-  sharpLibrary().then(
-    () => true,
-    () => false,
-  );
-
 /** The size above which Pillow, and so Transformers, refuses to decode: half a gigabyte as bytes of three channels. */
 const MAX_PIXELS = 178_956_970;
 
@@ -57,7 +33,7 @@ const MIN_AREA = 0.8;
 
 /** @throws DataError that names the file if it does not decode */
 export async function loadImage(params: LoadImageParams): Promise<void> {
-  const sharp = await sharpLibrary();
+  const sharp = await imageLibrary();
   const { sample, channels, into } = params;
   try {
     const source = await sample.read();

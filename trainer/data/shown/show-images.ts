@@ -1,8 +1,9 @@
 /** Shows labeled images as the model sees them: resized, cropped, and with the remaining precision. */
 import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { createRandom } from '../../random.ts';
+import { imageLibrary } from '../image/image-library.ts';
 import { type ImageSample, type ListImagesInput, listImages } from '../image/image-samples.ts';
-import { loadImage, sharpLibrary } from '../image/load-image.ts';
+import { loadImage } from '../image/load-image.ts';
 import type { SampleToShow } from './shown-sample.ts';
 import { ShownProblems, samplesToShow } from './shown-sample.ts';
 
@@ -11,7 +12,7 @@ export interface ShowImagesInput extends ListImagesInput {
   readonly channels: number;
 }
 
-/** Shows images without the random augmentation of training. @throws DataError if there is no image */
+/** Shows images without the random augmentation of training. @throws DataError if there is no image; ImageLibraryError */
 export async function* showImages(input: ShowImagesInput): AsyncGenerator<SampleToShow> {
   const { samples } = await listImages(input);
   yield* samplesToShow(each(samples), new ShownProblems(), {
@@ -37,7 +38,7 @@ async function pictureOf(sample: ImageSample, { preprocessing, channels }: ShowI
       const at = Math.min(channel, mean.length - 1);
       bytes[pixel * shown + channel] = Math.max(0, Math.min(255, Math.round((value * (std[at] ?? 1) + (mean[at] ?? 0)) / rescale)));
     }
-  const sharp = await sharpLibrary();
+  const sharp = await imageLibrary();
   const png = await sharp(bytes, { raw: { width, height, channels: shown } })
     .png()
     .toBuffer();

@@ -6,7 +6,8 @@ import { imageKey, keepImage } from '../../files/kept-image.ts';
 import { isRecord } from '../../narrow.ts';
 import { base64Of, isImageUrl } from '../../protocol/prompt-images.ts';
 import { DataError, describeValue } from '../data-error.ts';
-import { checkPixels, DECODE, reasonOf, sharpLibrary } from '../image/load-image.ts';
+import { imageLibrary } from '../image/image-library.ts';
+import { checkPixels, DECODE, reasonOf } from '../image/load-image.ts';
 import { openDataFile } from '../read/data-file.ts';
 import { fieldError } from '../read/record-fields.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
@@ -26,7 +27,7 @@ const NOT_OPENED: SampleImage = { path: '', key: '', width: 0, height: 0, text: 
 /**
  * The record with its images opened and in place.
  * @param reading if left out, images are put into their places without being opened
- * @throws DataError (file, line, key) for an image that cannot be used
+ * @throws DataError (file, line, key) for an image that cannot be used; ImageLibraryError
  */
 export async function attachImages(record: DataRecord, format: DataFormat, reading?: ImageReading): Promise<DataRecord> {
   const named = imagesNamedIn(record, format);
@@ -39,10 +40,10 @@ export async function attachImages(record: DataRecord, format: DataFormat, readi
 
 async function openImage(record: DataRecord, named: NamedImage, reading: ImageReading): Promise<SampleImage> {
   const fail = (problem: string, advice: string): DataError => fieldError(record, named.key, problem, advice);
+  const sharp = await imageLibrary();
   try {
     const bytes = bytesOf(named.given);
     const { file, key } = bytes ? await keptBytes(bytes, reading.folder) : await fileOf(record, named, fail);
-    const sharp = await sharpLibrary();
     const found = await sharp(bytes ?? file, DECODE).metadata();
     checkPixels(found, 'has');
     // Orientations from 5 on are turned by a quarter.

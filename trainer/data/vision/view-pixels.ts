@@ -1,8 +1,9 @@
 /** The pixels that an encoder of images reads: decoded, resized as Pillow does, cut and scaled. */
 import type { Sharp } from 'sharp';
 import { DataError } from '../data-error.ts';
+import { imageLibrary } from '../image/image-library.ts';
 import { type Kernel, resample, type Sides } from '../image/image-resample.ts';
-import { DECODE, reasonOf, sharpLibrary } from '../image/load-image.ts';
+import { DECODE, reasonOf } from '../image/load-image.ts';
 import type { SampleImage } from './sample-image.ts';
 
 export interface View {
@@ -49,7 +50,7 @@ export async function* viewsOf({ path }: Pick<SampleImage, 'path'>, views: reado
 
 /** As Pillow's `convert('RGB')` after its `exif_transpose`: transparency is dropped. */
 async function decoded(file: string): Promise<Bytes> {
-  const sharp = await sharpLibrary();
+  const sharp = await imageLibrary();
   try {
     const { data, info } = await rgb(sharp(file, DECODE).rotate()).toBuffer({ resolveWithObject: true });
     return { data, width: info.width, height: info.height };

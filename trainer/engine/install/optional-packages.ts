@@ -30,6 +30,27 @@ export const optionalFolder = (cacheDir: string, { name }: Pick<OptionalPackages
 export const installedPackage = (cacheDir: string, set: Pick<OptionalPackages, 'name'>, packageName: string): string =>
   pathToFileURL(createRequire(path.join(optionalFolder(cacheDir, set), 'package.json')).resolve(packageName)).href;
 
+/** A package of a set, and the cache folder in which the set may be installed. */
+export interface OptionalPackage<Name extends string = string> {
+  readonly set: Pick<OptionalPackages, 'name'>;
+  readonly name: Name;
+  readonly cacheDir?: string | undefined;
+}
+
+/**
+ * Imports a package that may be next to Rowtune, where `load` finds it, or in the cache folder.
+ * @throws the error of `load` if it is in neither place
+ */
+export async function importOptional<T>({ set, name, cacheDir }: OptionalPackage, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if (cacheDir === undefined || !existsSync(optionalFolder(cacheDir, set))) throw error;
+    // The same package as in `load`, in the version that this program names.
+    return (await import(installedPackage(cacheDir, set, name))) as T;
+  }
+}
+
 /**
  * Installs into `<cacheDir>/engines/<name>/` and returns the folder; immediately if it is already installed.
  * @throws EngineError without npm, or with npm's own message

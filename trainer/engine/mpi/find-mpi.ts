@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
+import { toolCommand } from '../../catalog/tools.ts';
 import { EngineError } from '../engine.ts';
 import { locateMpich } from '../install/install-mpi.ts';
 import type { World } from './world.ts';
@@ -14,7 +15,7 @@ export interface FoundMpi {
   readonly isHydra: boolean;
 }
 
-const MPI_ADVICE = 'Install one with: rowtune engine install --with mpi';
+const MPI_ADVICE = `Install one with: ${toolCommand('mpi')}`;
 
 /** Open MPI's library has its own ABI; the others share MPICH's. */
 const LIBRARIES = { 'Open MPI': ['libmpi.so.40'], MPICH: ['libmpi.so.12', 'libmpich.so.12', 'libmpi_abi.so.1'] } as const;

@@ -1,7 +1,7 @@
 /** WebGPU in Node: Dawn from the npm package `webgpu`, set up to look like a browser before tfjs's backend loads. Optional at run time. */
 import { elementAt } from '../../narrow.ts';
 import { EngineError } from '../engine.ts';
-import { installedPackage } from '../install/optional-packages.ts';
+import { importOptional } from '../install/optional-packages.ts';
 import { type WebgpuPackage, webgpuPackages } from '../install/webgpu-packages.ts';
 
 export interface Adapter {
@@ -97,14 +97,8 @@ export function watchDevice(backend: object): () => string | undefined {
 /** Imports a package from our own dependencies, otherwise from the cache folder. */
 async function optional<T>(load: () => Promise<T>, name: WebgpuPackage, cacheDir: string | undefined): Promise<T> {
   try {
-    return await load();
+    return await importOptional({ set: webgpuPackages, name, cacheDir }, load);
   } catch (cause) {
-    try {
-      // The same package as in `load`, in the version that this program names.
-      if (cacheDir !== undefined) return (await import(installedPackage(cacheDir, webgpuPackages, name))) as T;
-    } catch {
-      // If both are missing, the first reason is more informative.
-    }
     throw new EngineError(`the webgpu backend is not installed or does not load here (${reason(cause)}): run "${INSTALL}"`, { cause });
   }
 }

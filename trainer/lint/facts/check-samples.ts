@@ -6,7 +6,7 @@ import { checkSameFormat, detectFormat } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/example/format-example.ts';
 import { formatJudged } from '../../data/example/format-judged.ts';
 import { formatPair, pairMargin } from '../../data/example/format-pair.ts';
-import { decodesImages } from '../../data/image/load-image.ts';
+import { decodesImages } from '../../data/image/image-library.ts';
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load/load-labeled.ts';
 import { fieldError } from '../../data/read/record-fields.ts';
 import { tagScheme } from '../../data/tagged/tag-scheme.ts';
