@@ -1,5 +1,6 @@
 /** A sample as the model sees it. The use of tokens is shown by color, by line, and by words for screen readers. */
-import type { ShownSample, ShownSequence, ShownToken, TokenRun, TokenUse } from '../../trainer/protocol/view/data.ts';
+import { counted } from '../../trainer/protocol/text/format.ts';
+import type { ShownImage, ShownSample, ShownSequence, ShownToken, TokenRun, TokenUse } from '../../trainer/protocol/view/data.ts';
 import { element } from '../shared/element.ts';
 import { sampleTitle, sequenceTitle } from './data-state.ts';
 
@@ -12,7 +13,7 @@ export const USES: Readonly<Record<TokenUse, { readonly label: string; readonly 
 export type OpenPlace = (place: { readonly file: string; readonly line?: number | undefined }) => void;
 
 export function sampleElement(sample: ShownSample, open: OpenPlace): HTMLElement {
-  const { state, reason, notes, labels, sequences, picture } = sample;
+  const { state, reason, notes, labels, sequences, picture, images = [] } = sample;
   const title = sampleTitle(sample);
   return element(
     'article',
@@ -33,9 +34,30 @@ export function sampleElement(sample: ShownSample, open: OpenPlace): HTMLElement
         height: picture.height,
         alt: `Image of the class ${labels?.join(', ') ?? ''}`,
       }),
+    images.length > 0 ? imagesElement(images) : undefined,
     sequences.map(sequenceElement),
   );
 }
+
+/** The number of images, and each with its name; the first ones are shown. */
+const imagesElement = (images: readonly ShownImage[]): HTMLElement =>
+  element(
+    'section',
+    {},
+    element('p', { class: 'hint' }, counted(images.length, 'image')),
+    element(
+      'ul',
+      { class: 'sample-images', 'aria-label': 'Images of the sample' },
+      images.map(({ name, width, height, thumbnail }) =>
+        element(
+          'li',
+          { title: `${name}, ${width} × ${height} pixels` },
+          thumbnail === undefined ? undefined : element('img', { src: thumbnail, alt: '' }),
+          element('span', {}, name),
+        ),
+      ),
+    ),
+  );
 
 function sequenceElement(sequence: ShownSequence): HTMLElement {
   const { runs, hidden } = sequence;

@@ -62,6 +62,9 @@ test('images have neither marked tokens nor token counts', async () => {
     { index: 0, file: 'cat/1.png', state: 'kept', notes: [], sequences: [], labels: ['cat'], picture: { src: '', width: 40, height: 30 } },
   ];
   expect(describeSamples({ ...page, format: undefined, more: false, samples }, false)).toBe('— 0: cat/1.png, label: cat, 40 × 30 pixels');
+  const images = ['a.png', 'b.png'].map(name => ({ name, width: 4, height: 3 }));
+  const read = { index: 0, file: 'x.jsonl', line: 2, state: 'kept', notes: [], sequences: [], images } as const;
+  expect(describeSamples({ ...page, samples: [read] }, false)).toContain('— 0: x.jsonl:2, 2 images: a.png, b.png');
   const image = (file: string) => ({ file, length: 1, tokens: 1, targets: 1, input: file, whole: file });
   const [train, held] = [['a', 'b'], []].map(files => loadedPart(files, image));
   if (train === undefined || held === undefined) throw new Error('two parts');

@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { type Dataset, type DatasetSettings, loadDataset } from '../../../trainer/data/load/load-dataset.ts';
+import { sampleImages } from '../../../trainer/data/shown/sample-pictures.ts';
 import { dataBringsImages } from '../../../trainer/data/vision/data-brings-images.ts';
 import type { ImageReading } from '../../../trainer/data/vision/sample-image.ts';
 import { viewsOf } from '../../../trainer/data/vision/view-pixels.ts';
@@ -204,4 +205,16 @@ it('data brings images if its first sample has some', async () => {
   const without = writeData('without.jsonl', JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }, answer] }));
   expect(await dataBringsImages([without], {})).toBe(false);
   expect(await dataBringsImages([without, file], {})).toBe(true);
+});
+
+test('images of a sample are shown with their names; those from inside the data are numbered', async () => {
+  const [named, own] = await Promise.all([picture('named.png', 300, 100), picture('spool/0123.image.png', 3, 2)]);
+  const shown = await sampleImages(
+    [named, own, path.join(folder, 'gone.png')].map(file => ({ path: file, key: '', width: 300, height: 100, text: '', vectors: 1 })),
+    reading.folder,
+  );
+  expect(shown.map(({ name }) => name)).toEqual(['named.png', 'image 2', 'gone.png']);
+  expect(shown.map(({ thumbnail }) => thumbnail?.slice(0, 23))).toEqual([...Array(2).fill('data:image/webp;base64,'), undefined]);
+  const bytes = Buffer.from(shown[0]?.thumbnail?.split(',')[1] ?? '', 'base64');
+  expect(await sharp(bytes).metadata()).toMatchObject({ width: 192, height: 64 });
 });

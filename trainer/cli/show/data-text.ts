@@ -41,11 +41,15 @@ function legendOf(samples: readonly ShownSample[]): string[] {
 
 type Paint = (style: 'green' | 'dim', text: string) => string;
 
-function sampleText({ index, file, line, state, reason, sequences, labels, notes, picture }: ShownSample, paint: Paint): string {
+function sampleText(
+  { index, file, line, state, reason, sequences, labels, notes, picture, images = [] }: ShownSample,
+  paint: Paint,
+): string {
   const facts = [
     `— ${index}: ${placeText({ file, line })}`,
     ...(labels ? [`label: ${labels.join(', ')}`] : []),
     ...(picture ? [`${picture.width} × ${picture.height} pixels`] : []),
+    ...(images.length > 0 ? [`${counted(images.length, 'image')}: ${images.map(({ name }) => name).join(', ')}`] : []),
     ...(state === 'kept' ? [] : [state === 'dropped' ? 'left out' : 'malformed']),
   ];
   const about = [reason, ...notes].filter(text => text !== undefined);

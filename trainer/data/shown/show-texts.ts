@@ -10,6 +10,7 @@ import { listDataFiles } from '../read/list-files.ts';
 import { sampleTokenizer } from '../tokens/tokenize-records.ts';
 import { type DataFormat, type DataRecord, type TokenSequence, WEIGHT_STEPS } from '../types.ts';
 import { withOpenedImages } from '../vision/opened-images.ts';
+import { sampleImages } from './sample-pictures.ts';
 import { type SampleToShow, ShownProblems, samplesToShow } from './shown-sample.ts';
 import { MORE_TOKENS, shownSequence } from './shown-sequence.ts';
 
@@ -31,7 +32,7 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
   const shownRecords = images ? withOpenedImages(drawn, { format: detected.format, images, problems }) : drawn;
   yield* samplesToShow(shownRecords, problems, {
     placeOf: record => record,
-    show: record => {
+    show: async record => {
       const { sequences, dropped, truncated, label, notes } = make(record);
       const [whole] = truncated || dropped !== undefined ? makeWhole(record).sequences : [];
       const shown = sequences.map(sequence => shownTokens(sequence, { tokenizer, whole, most: maxLength + MORE_TOKENS }));
@@ -42,6 +43,7 @@ export async function* showTexts(input: ShowTextsInput): AsyncGenerator<SampleTo
         reason: dropped && DROPPED[dropped],
         labels: label === undefined ? undefined : [label],
         notes,
+        ...(record.images && { images: await sampleImages(record.images, images?.folder) }),
       };
     },
   });

@@ -11,7 +11,8 @@ export interface SampleToShow {
 
 type Place = Pick<DataRecord, 'file' | 'element'> & { readonly line?: number | undefined };
 
-export type ShownContent = Pick<ShownSample, 'sequences'> & Partial<Pick<ShownSample, 'reason' | 'labels' | 'notes' | 'picture'>>;
+export type ShownContent = Pick<ShownSample, 'sequences'> &
+  Partial<Pick<ShownSample, 'reason' | 'labels' | 'notes' | 'picture' | 'images'>>;
 
 /** Collects malformed samples, which are shown among the others and do not end reading. */
 export class ShownProblems extends DataProblems {

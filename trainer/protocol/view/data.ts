@@ -40,6 +40,17 @@ export interface ShownSequence {
   readonly hidden: number;
 }
 
+/** An image in the text of a sample. */
+export interface ShownImage {
+  /** The name of its file; that of its place if its bytes are in the data. */
+  readonly name: string;
+  /** In pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** A data URL of a small version; missing beyond the first images of a sample. */
+  readonly thumbnail?: string;
+}
+
 export interface ShownSample {
   /** Index of the sample, from 0, in the order in which training reads them. */
   readonly index: number;
@@ -58,6 +69,8 @@ export interface ShownSample {
   readonly labels?: readonly string[];
   /** Remarks, such as a field that the chat template does not use. */
   readonly notes: readonly string[];
+  /** The images in its text. */
+  readonly images?: readonly ShownImage[];
   /** The image as the model sees it. */
   readonly picture?: { readonly src: string; readonly width: number; readonly height: number };
 }
