@@ -57,7 +57,11 @@ export async function seenPrompt(
   const record = await opened({ file: 'the prompt', line: 1, value: { messages: asked.messages } }, 'messages');
   // `attachImages` keeps the turns, and puts images into their content.
   const messages = record.value.messages as readonly ConversationMessage[];
-  return { ...encodeConversation(tokenizer, { ...asked, messages }, style, placeholder), images: imagesIn(messages) };
+  const encoded = encodeConversation(tokenizer, { ...asked, messages }, style, placeholder);
+  const seen = imagesIn(messages);
+  if (seen.length > 0 && !encoded.chat)
+    throw new GenerateError('images need a chat template, and prompts of this model are written without one');
+  return { ...encoded, images: seen };
 }
 
 const hasImage = ({ content }: ConversationMessage): boolean =>
