@@ -52,6 +52,7 @@ export async function seenPrompt(
     const record = await opened(trainedRecord(prompt, style), style.format);
     return { ...withReading(tokenizer, encodeTrainedPrompt(tokenizer, prompt, style, record, placeholder)), images: record.images ?? [] };
   }
+  if (!conversation && hasImages && !options.chat) throw new GenerateError('images need the chat template: leave out --no-chat');
   if (!conversation && !hasImages) return { ...withReading(tokenizer, encodePrompt(tokenizer, prompt, options.chat)), images: [] };
   const asked = conversation ?? { messages: [{ role: 'user', content: prompt }] };
   const record = await opened({ file: 'the prompt', line: 1, value: { messages: asked.messages } }, 'messages');

@@ -1,7 +1,8 @@
 /** The images of a sample as a page of samples shows them. */
 import path from 'node:path';
 import type { ShownImage } from '../../protocol/view/data.ts';
-import { DECODE, sharpLibrary } from '../image/load-image.ts';
+import { imageLibrary } from '../image/image-library.ts';
+import { DECODE } from '../image/load-image.ts';
 import type { SampleImage } from '../vision/sample-image.ts';
 
 /** The longer side in pixels: the size on the page, for screens with two pixels per point. */
@@ -22,7 +23,7 @@ export const sampleImages = (images: readonly SampleImage[], folder: string | un
 /** @returns undefined for an image that does not decode, which training reports */
 async function thumbnailOf(file: string): Promise<string | undefined> {
   try {
-    const sharp = await sharpLibrary();
+    const sharp = await imageLibrary();
     const size = { width: THUMBNAIL_PX, height: THUMBNAIL_PX, fit: 'inside', withoutEnlargement: true } as const;
     const bytes = await sharp(file, DECODE).rotate().resize(size).webp().toBuffer();
     return `data:image/webp;base64,${bytes.toString('base64')}`;
