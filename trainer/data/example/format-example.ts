@@ -8,7 +8,7 @@ import { DataError } from '../data-error.ts';
 import { readConversation, refuseTools, toolsOf } from '../read/read-conversation.ts';
 import { fieldError, labelName, optionalText, requiredText } from '../read/record-fields.ts';
 import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from '../types.ts';
-import { IMAGE_COLUMNS, questionOf } from '../vision/image-parts.ts';
+import { questionOf } from '../vision/image-parts.ts';
 
 export interface FormatSettings extends TurnChoice {
   readonly format: DataFormat;
@@ -56,8 +56,7 @@ export function readSample(record: DataRecord, settings: FormatSettings): ReadSa
 export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
   const made = written(record, readSample(record, settings), settings);
   const leavesReasoning = !made.chat && settings.contextParts?.includes('reasoning');
-  const noted = hasUnreadImages(record) ? { ...made, notes: [...(made.notes ?? []), UNREAD_IMAGES] } : made;
-  const example = leavesReasoning ? { ...noted, pieces: noted.pieces.map(withoutReasoning) } : noted;
+  const example = leavesReasoning ? { ...made, pieces: made.pieces.map(withoutReasoning) } : made;
   if (settings.completionOnly) return example;
   if (example.pieces.some(({ weight }) => weight !== undefined))
     throw fieldError(
@@ -134,12 +133,6 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
     return { kind: 'answer', prompt, flexible: text, answer: ` ${label}`, label };
   },
 };
-
-/** A remark on a sample whose images are in a column that nothing reads. */
-const UNREAD_IMAGES = 'have images, which are not read: the model reads none, or the first sample has none';
-
-const hasUnreadImages = ({ images, value }: DataRecord): boolean =>
-  images === undefined && IMAGE_COLUMNS.some(name => value[name] !== undefined && value[name] !== null && value[name] !== '');
 
 const hasImages = ({ images = [] }: DataRecord): boolean => images.length > 0;
 

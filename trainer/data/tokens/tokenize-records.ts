@@ -6,6 +6,7 @@ import { type FormatSettings, formatExample } from '../example/format-example.ts
 import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../example/tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
+import { IMAGE_COLUMNS } from '../vision/image-parts.ts';
 import type { ImageReading, SampleImage } from '../vision/sample-image.ts';
 import { ANSWER_BIT, TARGET_BIT, weightBits } from './example-store.ts';
 
@@ -76,7 +77,8 @@ export function sampleTokenizer(
   };
   return record => {
     const { file, line } = record;
-    const { label, notes = [], ...formatted } = formatExample(record, formatting);
+    const { label, notes: own = [], ...formatted } = formatExample(record, formatting);
+    const notes = hasUnreadImages(record) ? [...own, UNREAD_IMAGES] : own;
     const result = tokenizeExample(formatted, tokenizing, { file, line });
     if (result.kind === 'dropped') return { sequences: [], dropped: result.reason, truncated: false, label, notes };
     const found = [...notes, ...(result.notes ?? [])];
@@ -87,6 +89,12 @@ export function sampleTokenizer(
     return { ...made, sequences: [{ ...result.sequence, images: kept }] };
   };
 }
+
+/** A remark on a sample whose images are in a column that nothing reads. */
+const UNREAD_IMAGES = 'have images, which are not read: the model reads none, or the first sample has none';
+
+const hasUnreadImages = ({ images, value }: DataRecord): boolean =>
+  images === undefined && IMAGE_COLUMNS.some(name => value[name] !== undefined && value[name] !== null && value[name] !== '');
 
 /** The images whose tokens a sequence has; undefined if it ends within one. */
 function wholeImages(
