@@ -22,10 +22,10 @@ export async function visionFolder(): Promise<string> {
   const tokenizer = {
     added_tokens: added.map(([id, content]) => ({ id, content, special: true, normalized: false })),
     normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
     post_processor: null,
     decoder: { type: 'ByteLevel' },
-    model: { type: 'BPE', vocab: Object.fromEntries(CHARACTERS.map((token, i) => [token, FIRST.length + i])), merges: [] },
+    model: { type: 'BPE', vocab: Object.fromEntries([...FIRST, ...CHARACTERS].map((token, id) => [token, id])), merges: [] },
   };
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
   await writeFile(
