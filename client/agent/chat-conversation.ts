@@ -5,6 +5,7 @@
 import { isRecord } from '../../trainer/narrow.ts';
 import type { Conversation, ConversationMessage } from '../../trainer/protocol/messages/job-messages.ts';
 import { imagesProblem } from '../../trainer/protocol/prompt-images.ts';
+import { textOfContent } from '../../trainer/protocol/text/content-text.ts';
 import type { ChatRequestMessage, ChatResponseOptions } from './chat-provider-api.ts';
 
 const ROLES: Readonly<Record<number, string>> = { 1: 'user', 2: 'assistant' };
@@ -49,7 +50,7 @@ export const countedText = (message: string | ChatRequestMessage): string =>
   typeof message === 'string'
     ? message
     : turnsOf(message, new Map())
-        .map(({ content, tool_calls: calls }) => `${textIn(content)}${calls === undefined ? '' : JSON.stringify(calls)}`)
+        .map(({ content, tool_calls: calls }) => `${textOfContent(content)}${calls === undefined ? '' : JSON.stringify(calls)}`)
         .join('\n');
 
 /** Tool results become messages of their own, before the text of the user. */
@@ -86,12 +87,6 @@ function turnsOf({ role, content }: ChatRequestMessage, names: Map<string, strin
   };
   return isEmpty && calls.length === 0 ? results : [...results, own];
 }
-
-/** The text of a content, without its images. */
-const textIn = (content: unknown): string =>
-  Array.isArray(content)
-    ? content.map((part: unknown) => (isRecord(part) && typeof part.text === 'string' ? part.text : '')).join('')
-    : String(content ?? '');
 
 const textOf = (content: unknown): string =>
   Array.isArray(content)

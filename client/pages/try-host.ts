@@ -6,6 +6,7 @@ import type { JobRecord, RequestParams } from '../../trainer/protocol/messages/r
 import { isImageUrl, MAX_PROMPT_IMAGE_BYTES } from '../../trainer/protocol/prompt-images.ts';
 import { MAX_SAMPLES } from '../../trainer/protocol/view/compared-sample.ts';
 import {
+  EMPTY_TRY,
   MAX_PROMPT,
   MAX_THUMBNAIL,
   PROMPT_STYLES,
@@ -172,16 +173,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
   };
 };
 
-const NO_MODEL: TryToPage = {
-  type: 'view',
-  label: 'No model',
-  model: '',
-  sides: [],
-  comparesAnswers: false,
-  readsImages: false,
-  attached: [],
-  rounds: [],
-};
+const NO_MODEL: TryToPage = { ...EMPTY_TRY, type: 'view', label: 'No model' };
 
 /** Starts and stops the jobs that answer a question. */
 const askingJobs = (talk: ReturnType<typeof createConversation>, services: PageServices) => ({

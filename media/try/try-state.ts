@@ -1,7 +1,14 @@
 /** The state of the Try page and how each message of the host changes it. Pure. */
 
 import { counted, percent } from '../../trainer/protocol/text/format.ts';
-import type { TryAnswer, TryAttached, TryRound, TrySide, TryToPage } from '../../trainer/protocol/view/try.ts';
+import {
+  EMPTY_TRY,
+  type TryAnswer,
+  type TryAttached,
+  type TryRound,
+  type TrySide,
+  type TryToPage,
+} from '../../trainer/protocol/view/try.ts';
 import { verdictOf } from './comparison.ts';
 
 export interface TryState {
@@ -20,15 +27,7 @@ export interface TryState {
   readonly rounds: readonly TryRound[];
 }
 
-export const startTry: TryState = {
-  label: '',
-  model: '',
-  sides: [],
-  comparesAnswers: false,
-  readsImages: false,
-  attached: [],
-  rounds: [],
-};
+export const startTry: TryState = EMPTY_TRY;
 
 export function updateTry(state: TryState, message: TryToPage): TryState {
   switch (message.type) {

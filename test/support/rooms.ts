@@ -104,6 +104,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
   ],
   'trainer/vision': [
+    'trainer/adapter',
     'trainer/data',
     'trainer/engine',
     'trainer/files',
@@ -111,7 +112,6 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/graph',
     'trainer/hub',
     'trainer/job',
-    'trainer/method',
     'trainer/model',
     'trainer/run-error.ts',
     'trainer/train',

@@ -1,8 +1,9 @@
 /** Converts a conversation to the tokens that the model reads, and determines how its answer is parsed. */
-import { chatRendererOf, textOfContent } from '../data/chat/chat-renderer.ts';
+import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { Conversation } from '../protocol/messages/job-messages.ts';
+import { textOfContent } from '../protocol/text/content-text.ts';
 import { type AnswerReading, answerForms } from './answer-parts.ts';
 import { GenerateError } from './decoder.ts';
 import { type EncodedPrompt, encodePrompt } from './prompt.ts';

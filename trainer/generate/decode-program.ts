@@ -2,8 +2,8 @@
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced, type VariableData } from '../graph/program.ts';
 import { byteSize } from '../graph/types.ts';
-import { upTo } from '../model/family/decoder/blocks/images.ts';
 import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
+import { seenUpTo } from '../model/layer/attention/seen-mask.ts';
 import { headLogits } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel, ImageInputs, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
@@ -184,7 +184,7 @@ function traceCached(
   const hidden = model.hidden(tracer, {
     ids,
     ...(seen && { images: seen }),
-    mask: { kind: 'bias', bias: upTo(graph, seen?.ends ?? positions, keys), causal: false },
+    mask: { kind: 'bias', bias: seenUpTo(graph, seen?.ends ?? positions, keys), causal: false },
     positions,
     ...(model.ropeRescaling && { length: graph.feed('length', [width, 1], 'int32') }),
     cache: (layer, k, v) => {

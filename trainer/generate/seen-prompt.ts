@@ -1,10 +1,9 @@
 /** A prompt with its images, as the model reads it. */
-import type { DataRecord } from '../data/types.ts';
-import { attachImages } from '../data/vision/attach-images.ts';
+import { attachImages, messagesWithImages } from '../data/vision/attach-images.ts';
+import { turnsBringImages } from '../data/vision/image-parts.ts';
 import { type ImageReading, imagesIn, type SampleImage } from '../data/vision/sample-image.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import { isRecord } from '../narrow.ts';
-import type { Conversation, ConversationMessage, GenerateOptions } from '../protocol/messages/job-messages.ts';
+import type { Conversation, GenerateOptions } from '../protocol/messages/job-messages.ts';
 import type { ImageVectors } from '../vision/encode-images.ts';
 import type { AnswerReading } from './answer-parts.ts';
 import { encodeConversation, withReading } from './conversation.ts';
@@ -43,27 +42,22 @@ export async function seenPrompt(
   tokenizer: Tokenizer,
   sight: Sight | undefined,
 ): Promise<SeenPrompt> {
-  const hasImages = images.length > 0 || conversation?.messages.some(hasImage) === true;
-  if (hasImages && !sight) throw new GenerateError('this model reads no images');
+  const brings = images.length > 0 || (conversation !== undefined && turnsBringImages(conversation.messages));
+  if (brings && !sight) throw new GenerateError('this model reads no images');
+  const reading = brings ? sight?.reading : undefined;
   const placeholder = sight?.reading.placeholder;
-  const opened = async (record: DataRecord, format: 'messages' | NonNullable<typeof style>['format']): Promise<DataRecord> =>
-    sight && hasImages ? attachImages({ ...record, value: { ...record.value, images } }, format, sight.reading) : record;
   if (!conversation && style) {
-    const record = await opened(trainedRecord(prompt, style), style.format);
+    const plain = trainedRecord(prompt, style);
+    const record = reading ? await attachImages({ ...plain, value: { ...plain.value, images } }, style.format, reading) : plain;
     return { ...withReading(tokenizer, encodeTrainedPrompt(tokenizer, prompt, style, record, placeholder)), images: record.images ?? [] };
   }
-  if (!conversation && hasImages && !options.chat) throw new GenerateError('images need the chat template: leave out --no-chat');
-  if (!conversation && !hasImages) return { ...withReading(tokenizer, encodePrompt(tokenizer, prompt, options.chat)), images: [] };
-  const asked = conversation ?? { messages: [{ role: 'user', content: prompt }] };
-  const record = await opened({ file: 'the prompt', line: 1, value: { messages: asked.messages } }, 'messages');
-  // `attachImages` keeps the turns, and puts images into their content.
-  const messages = record.value.messages as readonly ConversationMessage[];
+  if (!conversation && brings && !options.chat) throw new GenerateError('images need the chat template: leave out --no-chat');
+  if (!conversation && !brings) return { ...withReading(tokenizer, encodePrompt(tokenizer, prompt, options.chat)), images: [] };
+  const asked: Conversation = conversation ?? { messages: [{ role: 'user', content: prompt }] };
+  const messages = reading ? await messagesWithImages({ messages: asked.messages, images, source: 'the prompt' }, reading) : asked.messages;
   const encoded = encodeConversation(tokenizer, { ...asked, messages }, style, placeholder);
   const seen = imagesIn(messages);
   if (seen.length > 0 && !encoded.chat)
     throw new GenerateError('images need a chat template, and prompts of this model are written without one');
   return { ...encoded, images: seen };
 }
-
-const hasImage = ({ content }: ConversationMessage): boolean =>
-  Array.isArray(content) && content.some(part => isRecord(part) && (part.type === 'image' || part.type === 'image_url'));

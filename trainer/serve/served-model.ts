@@ -3,8 +3,8 @@ import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { DataError } from '../data/data-error.ts';
 import { createEncoder } from '../data/example/encoder.ts';
 import type { ChatMessage, ChatRenderer } from '../data/types.ts';
-import { attachImages } from '../data/vision/attach-images.ts';
-import { bringsImages } from '../data/vision/image-parts.ts';
+import { messagesWithImages } from '../data/vision/attach-images.ts';
+import { turnsBringImages } from '../data/vision/image-parts.ts';
 import { imagesIn, type SampleImage } from '../data/vision/sample-image.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { type AnswerForms, answerForms } from '../generate/answer-parts.ts';
@@ -85,13 +85,10 @@ export class ServedModel {
 
   /** The messages with their images opened. */
   private async withImages(messages: readonly ChatMessage[]): Promise<readonly ChatMessage[]> {
-    const record = { file: 'the request', line: 1, value: { messages } };
-    if (!bringsImages(record)) return messages;
+    if (!turnsBringImages(messages)) return messages;
     if (!this.sight) throw new RequestError(400, `${this.name} reads no images`, { param: 'messages' });
     try {
-      const { value } = await attachImages(record, 'messages', this.sight.reading);
-      // `attachImages` keeps the turns, and puts images into their content.
-      return value.messages as readonly ChatMessage[];
+      return await messagesWithImages({ messages, source: 'the request' }, this.sight.reading);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       throw new RequestError(400, `${error.problem}. ${error.advice}`, { param: error.place.key ?? 'messages' });

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { untouched } from '../adapter/apply-adapter.ts';
 import type { SampleImage } from '../data/vision/sample-image.ts';
 import { viewsOf } from '../data/vision/view-pixels.ts';
 import type { Engine, Session } from '../engine/engine.ts';
@@ -16,7 +17,6 @@ import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { requireRoom } from '../job/require-room.ts';
-import type { Attachment } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { ImageLayout, VisionEncoder } from '../model/vision/vision-encoder.ts';
@@ -70,13 +70,15 @@ export async function encodeImages(
   }
   if (planned.size === 0) return { read: () => Promise.reject(new RangeError('no image was encoded')) };
   await mkdir(folder, { recursive: true });
-  await removeHalfWritten(folder, name => OWN_FILE.test(name));
+  // A server cleans the folder with its first image: both steps look at every file.
+  const cleans = kept?.isLoaded !== true;
+  if (cleans) await removeHalfWritten(folder, name => OWN_FILE.test(name));
   const missing: Planned[] = [];
   for (const one of planned.values()) if (!(await hasVectors(one.file, shapeOf(base, one.image)))) missing.push(one);
   if (missing.length > 0) {
     await compute(scope, base, missing, kept);
     // The vectors of this run stay, however large they are.
-    await pruneFolder(folder, { own: OWN_FILE, maxBytes: Math.max(MAX_BYTES, bytesOf(base, [...planned.values()])) });
+    if (cleans) await pruneFolder(folder, { own: OWN_FILE, maxBytes: Math.max(MAX_BYTES, bytesOf(base, [...planned.values()])) });
   }
   return { read: image => readKept(required(planned.get(nameOf(image)), 'the vectors of an image')) };
 }
@@ -136,6 +138,11 @@ export class VisionSession {
   private session: Session | undefined;
   private shapes: readonly number[] = [];
 
+  /** True once an image was read. */
+  get isLoaded(): boolean {
+    return this.session !== undefined;
+  }
+
   /** Loads the encoder, with programs for all shapes of these images and of those before. */
   async prepare({ engine, folder, ...base }: EncodingBase, planned: readonly Pick<Planned, 'layout'>[]): Promise<void> {
     const wanted = planned.flatMap(({ layout }) => layout.views.map(base.vision.shapeOf));
@@ -144,8 +151,7 @@ export class VisionSession {
     await this.dispose();
     const session = await engine.compile(encoderProgram(base.vision, shapes));
     try {
-      const attachment: Attachment = { method: 'full', trainables: [], initial: () => [] };
-      await loadVariables(session, { model: storedWeights(modelOf(base), folder.weights, attachment), attachment });
+      await loadVariables(session, { model: storedWeights(modelOf(base), folder.weights, untouched), attachment: untouched });
     } catch (error) {
       await session.dispose();
       throw error;

@@ -3,10 +3,10 @@ pictures, with the gradients of the text part and the tokens that generate write
 run: OMP_NUM_THREADS=1 python make_qwen_vision.py [folder [name of a golden folder…]]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
-import numpy, torch, transformers
+import torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
 from file_names import file_names
-from PIL import Image
+from pictures import NOTE, picture
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -17,16 +17,12 @@ transformers.logging.set_verbosity_error()
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 ONLY = sys.argv[2:]
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
-            note='float32, eval mode; every parameter jittered by 0.1*randn; byte of a pixel: (x*7 + y*13 + channel*29 + x*y) % 256')
+            note=f'float32, eval mode; every parameter jittered by 0.1*randn; {NOTE}')
 STEPS = 6
 IMAGE, START, END = 60, 62, 63
 # Width and height: one that is resized in both directions, one that stays, one that is too large, one that is too small.
 SIZES = [(20, 28), (24, 16), (64, 48), (8, 12)]
 
-
-def picture(width, height):
-    y, x, channel = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(3), indexing='ij')
-    return Image.fromarray(((x * 7 + y * 13 + channel * 29 + x * y) % 256).astype(numpy.uint8))
 
 
 def make_text(folder, model, names, seed):

@@ -6,7 +6,7 @@ import base64, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
-from PIL import Image
+from pictures import NOTE, picture
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
@@ -18,7 +18,7 @@ transformers.logging.set_verbosity_error()
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 ONLY = sys.argv[2:]
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
-            note='float32, eval mode; every parameter jittered by 0.1*randn; byte of a pixel: (x*7 + y*13 + channel*29 + x*y) % 256')
+            note=f'float32, eval mode; every parameter jittered by 0.1*randn; {NOTE}')
 STEPS = 6
 # The parts that read images, which are not trained.
 EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.')
@@ -26,10 +26,6 @@ IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
           '<end_of_image>': WHOLE}
 
-
-def picture(width, height):
-    y, x, channel = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(3), indexing='ij')
-    return Image.fromarray(((x * 7 + y * 13 + channel * 29 + x * y) % 256).astype(numpy.uint8))
 
 
 def ids_of(text):

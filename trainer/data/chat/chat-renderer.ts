@@ -2,6 +2,7 @@
 
 import { type ChatTemplate, createChatTemplate } from '../../format/chat-template/chat-template.ts';
 import { isRecord } from '../../narrow.ts';
+import { textOfContent } from '../../protocol/text/content-text.ts';
 import type { ChatMessage, ChatRenderer, RenderedChat } from '../types.ts';
 import { imagesIn, isPlacedImage, type SampleImage } from '../vision/sample-image.ts';
 
@@ -106,14 +107,6 @@ function inForm(message: ChatMessage, forms: TemplateForms): ChatMessage {
     ...(changes && { tool_calls: calls.map(each => withArguments(each, toolArguments)) }),
   };
 }
-
-/** The text of a message's content: a string, or the joined text of its parts. */
-export const textOfContent = (content: unknown): string =>
-  typeof content === 'string'
-    ? content
-    : Array.isArray(content)
-      ? content.map(part => (isRecord(part) && typeof part.text === 'string' ? part.text : '')).join('')
-      : '';
 
 /** A call whose arguments are an object, or JSON text. */
 function withArguments(call: unknown, form: 'object' | 'text'): unknown {

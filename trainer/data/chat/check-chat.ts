@@ -1,9 +1,9 @@
 /** Checks that a template does not drop data: the fields of a chat, its tools, and all parts of a trained answer must reach the text. */
 import { isRecord } from '../../narrow.ts';
+import { textOfContent } from '../../protocol/text/content-text.ts';
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
 import type { ChatMessage, ChatRenderer, Conversation } from '../types.ts';
-import { textOfContent } from './chat-renderer.ts';
 
 export interface ChatText {
   readonly renderer: ChatRenderer;

@@ -1,9 +1,9 @@
 /** Finds the parts of a trained answer that the recipe keeps as context: its reasoning, and its end-of-turn marks. */
 
+import { textOfContent } from '../../protocol/text/content-text.ts';
 import { DataError } from '../data-error.ts';
 import { NAMED_TAGS, type ReasoningForm, reasoningFormOf, type TagForm } from '../reasoning/reasoning-form.ts';
 import type { ChatMessage, ChatRenderer, Piece } from '../types.ts';
-import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, reasoningFields, squeezed } from './check-chat.ts';
 import { MARK, type Span } from './render-chat.ts';
 

@@ -1,8 +1,8 @@
 /** Turns a chat into pieces of text with the model's own template. Only the turns of some roles are trained, usually the assistant's. */
 import { elementAt } from '../../narrow.ts';
+import { textOfContent } from '../../protocol/text/content-text.ts';
 import { DataError } from '../data-error.ts';
 import type { Conversation, Piece, RenderedChat, Target } from '../types.ts';
-import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, checkFields, checkTools, checkTurn, notesOf } from './check-chat.ts';
 import { type ContextPart, contextParts } from './context-parts.ts';
 import { render, type Span } from './render-chat.ts';

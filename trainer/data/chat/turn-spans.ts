@@ -1,11 +1,11 @@
 /** Finds the span of a turn in the text that a chat template makes of the whole chat. */
 import { elementAt, isRecord } from '../../narrow.ts';
+import { textOfContent } from '../../protocol/text/content-text.ts';
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
 import { commonEnd, commonStart } from '../tool-calls/marks.ts';
 import type { ChatMessage, Conversation } from '../types.ts';
 import { isPlacedImage } from '../vision/sample-image.ts';
-import { textOfContent } from './chat-renderer.ts';
 import { type ChatText, checkTurn } from './check-chat.ts';
 import { MARK, render, type Span } from './render-chat.ts';
 

@@ -1,7 +1,7 @@
 /** Turns a record into pieces of text, each trained or not, with one function per format. */
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { textOfContent } from '../chat/chat-renderer.ts';
+import { textOfContent } from '../../protocol/text/content-text.ts';
 import { type ContextPart, withoutReasoning } from '../chat/context-parts.ts';
 import { chatPieces, type TurnChoice } from '../chat/format-chat.ts';
 import { DataError } from '../data-error.ts';

@@ -10,7 +10,7 @@ import { imageLibrary } from '../image/image-library.ts';
 import { checkPixels, DECODE, reasonOf } from '../image/load-image.ts';
 import { openDataFile } from '../read/data-file.ts';
 import { fieldError } from '../read/record-fields.ts';
-import type { DataFormat, DataRecord } from '../types.ts';
+import type { ChatMessage, DataFormat, DataRecord } from '../types.ts';
 import { imagesNamedIn, type NamedImage, withImages } from './image-parts.ts';
 import type { ImageReading, SampleImage } from './sample-image.ts';
 
@@ -36,6 +36,25 @@ export async function attachImages(record: DataRecord, format: DataFormat, readi
     throw fieldError(record, 'images', `${named.length} images, at most ${MAX_IMAGES} of a sample are read`, 'Split the sample');
   const opened = reading ? await Promise.all(named.map(one => openImage(record, one, reading))) : named.map(() => NOT_OPENED);
   return withImages(record, format, opened);
+}
+
+/** A chat that comes from a prompt or a request in place of a file. */
+export interface AskedChat {
+  readonly messages: readonly ChatMessage[];
+  /** Images that belong to the first question, or to places for images. */
+  readonly images?: readonly string[] | undefined;
+  /** Its name in messages. */
+  readonly source: string;
+}
+
+/** The messages of a chat with its images opened and in place. @throws as {@link attachImages} */
+export async function messagesWithImages(
+  { messages, images = [], source }: AskedChat,
+  reading: ImageReading,
+): Promise<readonly ChatMessage[]> {
+  const { value } = await attachImages({ file: source, line: 1, value: { messages, images } }, 'messages', reading);
+  // Turns stay turns: images are put into their content.
+  return value.messages as readonly ChatMessage[];
 }
 
 async function openImage(record: DataRecord, named: NamedImage, reading: ImageReading): Promise<SampleImage> {

@@ -33,12 +33,13 @@ const isImagePart = (part: unknown): part is Record<string, unknown> => isRecord
 /** True if a record brings images, judging by its columns and parts. */
 export function bringsImages({ value }: DataRecord): boolean {
   if (IMAGE_COLUMNS.some(name => Object.hasOwn(value, name) && value[name] !== null)) return true;
-  return [value.messages, value.conversations].some(
-    turns =>
-      Array.isArray(turns) &&
-      turns.some(turn => isRecord(turn) && [turn.content, turn.value].some(content => Array.isArray(content) && content.some(isImagePart))),
-  );
+  return [value.messages, value.conversations].some(turnsBringImages);
 }
+
+/** True if turns have parts that are images. */
+export const turnsBringImages = (turns: unknown): boolean =>
+  Array.isArray(turns) &&
+  turns.some(turn => isRecord(turn) && [turn.content, turn.value].some(content => Array.isArray(content) && content.some(isImagePart)));
 
 /** The images of a record in the order of the text. @throws DataError for more or fewer images than places */
 export function imagesNamedIn(record: DataRecord, format: DataFormat): readonly NamedImage[] {

@@ -8,7 +8,7 @@ import { readProcessorConfig } from '../../format/image/processor-config.ts';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
 import { readChatTemplate } from '../../hub/open-model.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
-import { visionEncoder } from '../../model/vision/vision-encoders.ts';
+import { encoderOf } from '../../model/vision/open-encoder.ts';
 import { IMAGE_MAX_PIXELS } from '../../protocol/image-size.ts';
 
 /**
@@ -74,13 +74,11 @@ export const anyImages: ImageReading = { placeholder: '', imageToken: -1, textOf
 
 async function imagesOf(dir: string, maxPixels: number): Promise<ImageReading | undefined> {
   const config = (await stat(dir)).isDirectory() ? await readOptionalConfigFile(path.join(dir, 'config.json')) : undefined;
-  const architecture = config && architectureOf(config);
-  if (!config || !architecture) return undefined;
+  if (!config || !architectureOf(config)) return undefined;
   const model = loadModel(config);
-  const encoder =
-    model.kind === 'causal' && model.vision && visionEncoder(architecture, { config, processor: await readProcessorConfig(dir) });
-  if (!encoder || !model.vision) return undefined;
-  return imageReading({ ...encoder, layout: size => encoder.layout(size, maxPixels) }, model.vision.imageToken);
+  if (model.kind !== 'causal' || !model.vision) return undefined;
+  const encoder = encoderOf(model, { config, processor: await readProcessorConfig(dir) }, maxPixels);
+  return encoder && imageReading(encoder, model.vision.imageToken);
 }
 
 /**

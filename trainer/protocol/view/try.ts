@@ -130,3 +130,14 @@ export type TryFromPage =
   | { readonly type: 'compare'; readonly sample: number }
   | { readonly type: 'stop' }
   | { readonly type: 'clear' };
+
+/** The page before it shows a model. */
+export const EMPTY_TRY: Omit<Extract<TryToPage, { type: 'view' }>, 'type'> = {
+  label: '',
+  model: '',
+  sides: [],
+  comparesAnswers: false,
+  readsImages: false,
+  attached: [],
+  rounds: [],
+};

@@ -3,8 +3,9 @@
  * model would write it (`turn-spans.ts`). Chats of plain texts are measured with the text that the template writes around the texts of
  * every chat with the same roles; other chats by rendering the template up to the answer.
  */
+
 import { elementAt } from '../../../narrow.ts';
-import { textOfContent } from '../../chat/chat-renderer.ts';
+import { textOfContent } from '../../../protocol/text/content-text.ts';
 import { checkFields } from '../../chat/check-chat.ts';
 import type { ContextPart } from '../../chat/context-parts.ts';
 import { beginsEmpty, chatPieces, type TurnChoice, trainedTurnsOf, withoutFirst } from '../../chat/format-chat.ts';

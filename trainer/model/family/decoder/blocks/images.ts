@@ -2,7 +2,8 @@
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
-import { type AttentionMask, HIDDEN } from '../../../layer/attention/attention.ts';
+import type { AttentionMask } from '../../../layer/attention/attention.ts';
+import { seenUpTo } from '../../../layer/attention/seen-mask.ts';
 import type { ImageInputs } from '../../../model-spec.ts';
 
 /** The vectors of one set [rows, hidden], and for each row whether it has one [rows, 1]; undefined if there is no such set. */
@@ -35,13 +36,6 @@ export function withDeepstack(graph: Graph, x: Node, images: ImageInputs | undef
  */
 export function withinImages(graph: Graph, mask: AttentionMask, { ends }: Pick<ImageInputs, 'ends'> = {}): AttentionMask {
   if (!ends || mask.kind === 'all' || (mask.kind === 'bias' && !mask.causal)) return mask;
-  const bias = upTo(graph, ends, ends.shape[1] as number);
+  const bias = seenUpTo(graph, ends, ends.shape[1] as number);
   return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: false };
-}
-
-/** The bias [batch, tokens, keys] with which each query sees the keys up to a place. @param places int32 [batch, tokens] */
-export function upTo(graph: Graph, places: Node, keys: number): Node {
-  const [batch, tokens] = dimensions(places.shape, 2);
-  const isSeen = graph.greaterEqual(graph.reshape(places, [batch, tokens, 1]), graph.counting([1, 1, keys]));
-  return graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN));
 }
