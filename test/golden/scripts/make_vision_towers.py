@@ -1,15 +1,19 @@
-"""Golden folders of language models with SigLIP's tower (SmolVLM, Idefics3, Gemma 3): what the image processor, the encoder and the language
-model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
+"""Golden folders of language models with SigLIP's tower (SmolVLM, Idefics3, Gemma 3) or Pixtral's (Mistral 3): what the image processor, the encoder and
+the language model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
 thread); needs torchvision 0.27 or newer, Pillow and num2words.
 run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
 import base64, json, os, sys
+from types import SimpleNamespace
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
 from pictures import NOTE, picture
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
+from transformers import Mistral3Config, Mistral3ForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
+from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+from transformers.models.pixtral.processing_pixtral import PixtralProcessor
 from transformers.models.smolvlm.image_processing_smolvlm import SmolVLMImageProcessor
 from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
 
@@ -24,8 +28,7 @@ STEPS = 6
 EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.')
 IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
-          '<end_of_image>': WHOLE}
-
+          '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE}
 
 
 def ids_of(text):
@@ -38,6 +41,13 @@ def ids_of(text):
     return ids
 
 
+def bytes_of(processor, pixels):
+    """The bytes of square views."""
+    mean, std = numpy.array(processor.image_mean), numpy.array(processor.image_std)
+    views = numpy.rint((pixels.permute(0, 2, 3, 1).numpy() * std + mean) * 255).astype(numpy.uint8)
+    return dict(views=[dict(side=view.shape[0], bytes=base64.b64encode(view.tobytes()).decode()) for view in views])
+
+
 class Tiles:
     """SmolVLM's and Idefics3's images are one or several tiles."""
     def __init__(self, processor):
@@ -47,6 +57,9 @@ class Tiles:
         image = self.processor(images=[picture(*size)], return_tensors='pt', return_row_col_info=True)
         [[rows]], [[columns]] = image.pop('rows'), image.pop('cols')
         return image, image['pixel_values'][0], (rows, columns)
+
+    def seen(self, pixels):
+        return bytes_of(self.processor, pixels)
 
     def features(self, model, image):
         return torch.cat(model.model.get_image_features(image['pixel_values'], image['pixel_attention_mask'], return_dict=True).pooler_output)
@@ -70,6 +83,9 @@ class Squares:
         image = self.processor(images=[picture(*size)], return_tensors='pt')
         return image, image['pixel_values'], None
 
+    def seen(self, pixels):
+        return bytes_of(self.processor, pixels)
+
     def features(self, model, image):
         return torch.cat(list(model.model.get_image_features(image['pixel_values'], return_dict=True).pooler_output))
 
@@ -78,6 +94,36 @@ class Squares:
 
     def inputs(self, images, ids):
         return dict(pixel_values=torch.cat([image['pixel_values'] for own in images for image in own]), token_type_ids=(ids == IMAGE).int())
+
+
+class Rows:
+    """Mistral's images have any size, and a token ends each row."""
+    def __init__(self, processor, patch, merged):
+        self.processor, self.patch, self.merged = processor, patch, merged
+        self.whole = dict(image_token='[IMG]', image_break_token='[IMG_BREAK]', image_end_token='[IMG_END]', patch_size=patch, spatial_merge_size=merged,
+                          processor_class='PixtralProcessor')
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], patch_size=self.patch * self.merged, return_tensors='pt')
+        return image, image['pixel_values'], image
+
+    def seen(self, pixels):
+        """The patches, by channel, row and column."""
+        patches = torch.nn.functional.unfold(pixels, self.patch, stride=self.patch)[0].T
+        return dict(patches=dict(shape=list(patches.shape), sum=float(patches.double().sum()), first8=numbers(patches[-1][:8])))
+
+    def features(self, model, image):
+        return torch.cat(model.model.get_image_features(image['pixel_values'], image['image_sizes'], return_dict=True).pooler_output)
+
+    def text(self, vectors, views, place):
+        return PixtralProcessor.replace_image_token(SimpleNamespace(**self.whole), place, 0)
+
+    def inputs(self, images, ids):
+        images = [image for own in images for image in own]
+        most = torch.cat([image['image_sizes'] for image in images]).amax(0).tolist()
+        padded = [torch.nn.functional.pad(image['pixel_values'], (0, most[1] - image['pixel_values'].shape[3], 0, most[0] - image['pixel_values'].shape[2]))
+                  for image in images]
+        return dict(pixel_values=torch.cat(padded), image_sizes=torch.cat([image['image_sizes'] for image in images]))
 
 
 def text_golden(model, folder, seed):
@@ -95,8 +141,9 @@ def text_golden(model, folder, seed):
     model.zero_grad()
 
 
-def make(name, model_class, config, reader, sizes, seed, tail=()):
-    """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two."""
+def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True):
+    """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two.
+    with_text: whether texts without images get results too, which another folder of the family may have"""
     if ONLY and name not in ONLY:
         return
     torch.manual_seed(seed)
@@ -109,20 +156,20 @@ def make(name, model_class, config, reader, sizes, seed, tail=()):
     processor = reader.processor
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    text_golden(model, folder, seed)
+    if whole := getattr(reader, 'whole', None):
+        with open(os.path.join(folder, 'processor_config.json'), 'w') as file:
+            json.dump(whole, file, indent=2)
+    if with_text:
+        text_golden(model, folder, seed)
     read = [reader.read(size) for size in sizes]
     images = [image for image, _, _ in read]
     seen, texts_of = [], []
-    mean, std = numpy.array(processor.image_mean), numpy.array(processor.image_std)
     for size, (image, pixels, place) in zip(sizes, read):
         with torch.no_grad():
             features = reader.features(model, image)
-        views = pixels.permute(0, 2, 3, 1).numpy()
-        text = reader.text(len(features), len(views), place)
+        text = reader.text(len(features), len(pixels), place)
         texts_of.append(text)
-        bytes_of = numpy.rint((views * std + mean) * 255).astype(numpy.uint8)
-        seen.append(dict(width=size[0], height=size[1], vectors=len(features), text=text,
-                         views=[dict(side=view.shape[0], bytes=base64.b64encode(view.tobytes()).decode()) for view in bytes_of], features=tensor(features[None])))
+        seen.append(dict(width=size[0], height=size[1], vectors=len(features), text=text, **reader.seen(pixels), features=tensor(features[None])))
     placed = [ids_of(text) for text in texts_of]
     texts = [dict(ids=[5, 17, *placed[0], 9, 41, 33, 8, 27, *tail], images=[0]), dict(ids=[7, *placed[1], 23, 11, *placed[2], 50, 14], images=[1, 2])]
 
@@ -147,7 +194,7 @@ def make(name, model_class, config, reader, sizes, seed, tail=()):
                   labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
-    print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), [len(image['views']) for image in seen], [text['greedy'] for text in texts],
+    print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), [image['vectors'] for image in seen], [text['greedy'] for text in texts],
           [len(text['ids']) for text in texts])
 
 
@@ -171,3 +218,9 @@ make('gemma3_vision', Gemma3ForConditionalGeneration, Gemma3Config(text_config=d
      sliding_attention=dict(rope_type='default', rope_theta=100.0))), vision_config={**eyes, 'image_size': 24, 'vision_use_head': False}, mm_tokens_per_image=9, boi_token_index=FAKE,
      eoi_token_index=WHOLE, image_token_index=IMAGE), Squares(Gemma3ImageProcessor(size=dict(height=24, width=24), image_std=[0.5, 0.6, 0.7])), [(30, 20), (24, 24), (10, 40)], 841,
      tail=(12, 20, 6, 31, 45, 3, 28, 17, 39))
+# Squares of 2 × 2 patches: 3 rows of 4 vectors, 2 of 5 in a picture that is made smaller, 3 of one; a text part whose queries grow with their place.
+rope = dict(rope_type='yarn', rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, mscale=1.0, mscale_all_dim=0.5, llama_4_scaling_beta=0.2)
+make('mistral3_vision', Mistral3ForConditionalGeneration, Mistral3Config(text_config=dict(**small, model_type='ministral3', head_dim=16, rope_parameters=rope),
+     vision_config=dict(**{**eyes, 'num_attention_heads': 2}, model_type='pixtral', hidden_act='silu', rope_parameters=dict(rope_type='axial', rope_theta=100.0)),
+     image_token_index=IMAGE, spatial_merge_size=2, multimodal_projector_bias=True, tie_word_embeddings=False),
+     Rows(PixtralImageProcessorPil(size=dict(longest_edge=40), image_std=[0.5, 0.6, 0.7]), 4, 2), [(30, 20), (90, 35), (7, 21)], 851, with_text=False)

@@ -1,9 +1,11 @@
 /** Runs language models that read images on the pictures and texts of a golden folder (`vision.json`). */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { resample } from '../../../trainer/data/image/image-resample.ts';
 import type { SampleImage } from '../../../trainer/data/vision/sample-image.ts';
 import type { Engine, Session } from '../../../trainer/engine/engine.ts';
+import { processorSettings } from '../../../trainer/format/image/processor-config.ts';
 import { openDecoder } from '../../../trainer/generate/decoder.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
@@ -83,7 +85,9 @@ export function visionOf(folder: string): VisionEncoder {
   const file = (name: string) => readRecord(join(GOLDEN, folder, name));
   const config = file('config.json');
   const architecture = required(architectureOf(config), 'the class of the model');
-  return required(visionEncoder(architecture, { config, processor: file('preprocessor_config.json') }), 'the encoder');
+  const whole = existsSync(join(GOLDEN, folder, 'processor_config.json')) ? file('processor_config.json') : undefined;
+  const processor = processorSettings(whole, file('preprocessor_config.json'));
+  return required(visionEncoder(architecture, { config, processor }), 'the encoder');
 }
 
 interface Bytes extends ImageSize {

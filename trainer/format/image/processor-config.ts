@@ -7,12 +7,22 @@ import { PREPROCESSOR_FILE } from './image-preprocessing.ts';
 const PROCESSOR_FILE = 'processor_config.json';
 
 /**
- * The settings of the image processor: those in processor_config.json, or those of preprocessor_config.json, next to the settings of
- * processor_config.json that concern text and images together. Empty if the folder has neither file.
+ * The settings of the processor in a folder. Empty if the folder has neither file.
  * @throws ModelFileError for a file that cannot be read
  */
 export async function readProcessorConfig(dir: string): Promise<ModelConfig> {
   const [whole, own] = await Promise.all([PROCESSOR_FILE, PREPROCESSOR_FILE].map(name => readOptionalConfigFile(path.join(dir, name))));
-  const { image_processor: inner, ...outer } = whole ?? {};
-  return { ...outer, ...own, ...(typeof inner === 'object' && inner) };
+  return processorSettings(whole, own);
+}
+
+/**
+ * The settings of the image processor: those in processor_config.json, or those of preprocessor_config.json, next to the settings of
+ * processor_config.json that concern text and images together. A setting of both is that of the latter: Pixtral's processor gives its image
+ * processor another size of patches.
+ * @param whole processor_config.json
+ * @param own preprocessor_config.json
+ */
+export function processorSettings(whole: ModelConfig = {}, own: ModelConfig = {}): ModelConfig {
+  const { image_processor: inner, ...outer } = whole;
+  return { ...own, ...(typeof inner === 'object' && inner), ...outer };
 }

@@ -19,6 +19,9 @@ interface ProcessorDefaults {
   readonly resample: keyof typeof kernels;
 }
 
+/** Means and deviations of CLIP, which several processors have by default. */
+export const CLIP = { mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] } as const;
+
 /** @param usual the family's defaults */
 export const processorKeys = (usual: ProcessorDefaults) =>
   ({

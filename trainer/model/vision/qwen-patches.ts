@@ -52,27 +52,46 @@ export function copyPatch({ pixels, patch, row, column }: PatchParams, into: Flo
     }
 }
 
+/** Sizes of the patches of a tower. */
+export interface PatchSizes {
+  /** Side of a patch in pixels. */
+  readonly patch: number;
+  /** Side of the square of neighboring patches that become one vector. */
+  readonly merged: number;
+}
+
+/**
+ * The feeds of one image that towers of several makers read, padded to `count` patches:
+ * - patches [count, 3 · patch²]: the values of each, by channel, row and column
+ * - at int32 [2, count]: its row and column
+ * - seen [1, count]: 1 for patches, 0 for padding
+ */
+export function patchFeeds({ patch, merged }: PatchSizes, pixels: ViewPixels, count: number): Record<string, HostArray> {
+  const [rows, columns] = [pixels.height / patch, pixels.width / patch];
+  const width = 3 * patch * patch;
+  const patches = new Float32Array(count * width);
+  const at = new Int32Array(2 * count);
+  placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
+    copyPatch({ pixels, patch, row, column }, patches, i * width);
+    at[i] = row;
+    at[count + i] = column;
+  });
+  return { patches, at, seen: new Float32Array(count).fill(1, 0, rows * columns) };
+}
+
 /** Number of table rows that a position is interpolated from. */
 export const TAPS = 4;
 
 /**
- * The feeds of one image, padded to `count` patches:
- * - patches [count, 3 · patch²]: the values of each, by channel, row and column
- * - at int32 [2, count]: its row and column
- * - cells int32 [4, count], shares [4, count]: rows of the table of positions, and their weights
- * - seen [1, count]: 1 for patches, 0 for padding
+ * The feeds of one image, padded to `count` patches: those of `patchFeeds`, and cells int32 [4, count], shares [4, count]: rows of the table
+ * of positions, and their weights.
  */
-export function qwenFeeds({ patch, merged, tableSide }: QwenTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
+export function qwenFeeds(sizes: QwenTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
+  const { patch, merged, tableSide } = sizes;
   const [rows, columns] = [pixels.height / patch, pixels.width / patch];
-  const plane = patch * patch;
-  const patches = new Float32Array(count * 3 * plane);
-  const at = new Int32Array(2 * count);
   const cells = new Int32Array(TAPS * count);
   const shares = new Float32Array(TAPS * count);
   placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
-    copyPatch({ pixels, patch, row, column }, patches, 3 * i * plane);
-    at[i] = row;
-    at[count + i] = column;
     taps(row, rows, tableSide).forEach(([down, ofRow], a) => {
       taps(column, columns, tableSide).forEach(([across, ofColumn], b) => {
         cells[(2 * a + b) * count + i] = down * tableSide + across;
@@ -80,5 +99,5 @@ export function qwenFeeds({ patch, merged, tableSide }: QwenTower, pixels: ViewP
       });
     });
   });
-  return { patches, at, cells, shares, seen: new Float32Array(count).fill(1, 0, rows * columns) };
+  return { ...patchFeeds(sizes, pixels, count), cells, shares };
 }

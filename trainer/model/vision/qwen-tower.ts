@@ -1,7 +1,6 @@
 /** The parts that the vision towers of Qwen's generations share. */
 
 import type { Node } from '../../graph/graph.ts';
-import type { RotaryTables } from '../layer/positions/rotary.ts';
 import { ModelConfigError } from '../model-spec.ts';
 import type { ModuleSpec } from '../module-specs.ts';
 import { product } from '../product.ts';
@@ -40,25 +39,3 @@ export function patchProducts(tracer: Tracer, { hiddenSize, frames, patch }: Qwe
   const still = graph.reshape(graph.sum(weights, [2]), [hiddenSize, 3 * patch * patch]);
   return product(graph, tracer.compute, values, still, { transposeB: true });
 }
-
-/** Tables in which the first half of the pairs rotates by a patch's row and the other by its column. Declares the feed `at`. */
-export function axialTables({ graph }: Tracer, { hiddenSize, heads, theta }: QwenSizes, count: number): RotaryTables {
-  const quarter = hiddenSize / heads / 4;
-  const frequencies = graph.constant(
-    Float32Array.from({ length: quarter }, (_, i) => theta ** (-i / quarter)),
-    [1, quarter],
-    'float32',
-  );
-  const at = graph.cast(graph.feed('at', [2, count], 'int32'), 'float32');
-  const along = (axis: number): Node => graph.mul(graph.reshape(graph.sliceAxis(at, 0, axis, 1), [count, 1]), frequencies);
-  const angles = graph.concat([along(0), along(1)], 1);
-  return { cos: graph.cos(angles), sin: graph.sin(angles) };
-}
-
-/** Scores that are in memory at the same time, as far as the most chunks allow. */
-const MAX_SCORES = 2 ** 26;
-const MAX_CHUNKS = 64;
-
-/** Queries per chunk of attention: nothing is kept for a backward pass, so large images take smaller chunks. */
-export const queriesAtOnce = (heads: number, count: number): number =>
-  Math.min(count, Math.max(128, Math.ceil(count / MAX_CHUNKS), Math.floor(MAX_SCORES / (heads * count))));

@@ -17,7 +17,7 @@ import {
 } from '../config-keys.ts';
 import { activation, commonKeys, size } from '../family/common-keys.ts';
 import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
-import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
+import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
 import type { PixelLimits } from './smart-resize.ts';
 import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
@@ -89,9 +89,6 @@ const towerKeys = (usual: readonly number[] | undefined) =>
         .transform(found => found ?? usual ?? []),
     ),
   }) as const satisfies KeyTable;
-
-/** Means and deviations of CLIP, which the processor has by default. */
-const CLIP = { mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] } as const;
 
 const pixels = size(2 ** 28);
 const limits = z.object({

@@ -24,9 +24,10 @@ import {
   parametersOf,
 } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
+import { axialTables, queriesAtOnce } from './gated-block.ts';
 import { bucketOf } from './patch-buckets.ts';
 import { qwenFeeds, TAPS } from './qwen-patches.ts';
-import { axialTables, IMAGE, layoutOf, patchProducts, queriesAtOnce } from './qwen-tower.ts';
+import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
 import { type QwenTower, qwenTower } from './qwen-vision-config.ts';
 import type { ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -123,7 +124,7 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
   const { graph } = tracer;
   const { config, block, blocks } = parts;
   const mask = paddingMask(graph, graph.feed('seen', [1, count]));
-  const rotary = axialTables(tracer, config, count);
+  const rotary = axialTables(tracer, { theta: config.theta, headDim: config.hiddenSize / config.heads }, count);
   const chunk = queriesAtOnce(config.heads, count);
   const further = new Map<number, Node>();
   let x = embedded(tracer, parts, count);

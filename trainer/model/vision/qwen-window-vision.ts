@@ -10,14 +10,13 @@ import { elementAt, isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { computed, contradiction, type KeyTable, refusedUnless, unknownKeys, withoutEffect } from '../config-keys.ts';
 import { activation, size } from '../family/common-keys.ts';
-import { activationOf, gatedActivation } from '../layer/activation.ts';
-import { attend, paddingMask, splitHeads } from '../layer/attention/self-attention.ts';
-import { type RotaryTables, rotate } from '../layer/positions/rotary.ts';
+import { activationOf } from '../layer/activation.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
+import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from './gated-block.ts';
 import { bucketOf } from './patch-buckets.ts';
 import { copyPatch } from './qwen-patches.ts';
-import { axialTables, IMAGE, layoutOf, patchProducts, queriesAtOnce } from './qwen-tower.ts';
+import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
 import { blockProblems, plainKeys, type QwenSizes, qwenSizes, readTower } from './qwen-vision-config.ts';
 import type { ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -63,23 +62,13 @@ function windowTower(architecture: string, files: VisionFiles): WindowTower {
   return { ...sizes, side, whole: c.fullatt_block_indexes };
 }
 
-interface WindowBlock {
-  readonly norm1: ModuleSpec;
-  readonly qkv: ModuleSpec;
-  readonly o: ModuleSpec;
-  readonly norm2: ModuleSpec;
-  readonly gate: ModuleSpec;
-  readonly up: ModuleSpec;
-  readonly down: ModuleSpec;
-}
-
-function blockOf({ hiddenSize, intermediateSize }: WindowTower, layer: number): WindowBlock {
+function blockOf({ hiddenSize, intermediateSize }: WindowTower, layer: number): GatedBlock {
   const at = `${PREFIX}.blocks.${layer}`;
   const attention = { part: 'attention', layer } as const;
   const mlp = { part: 'mlp', layer } as const;
   return {
     norm1: normSpec(`${at}.norm1`, layer, hiddenSize),
-    qkv: linearSpec(`${at}.attn.qkv`, attention, 3 * hiddenSize, hiddenSize),
+    qkv: [linearSpec(`${at}.attn.qkv`, attention, 3 * hiddenSize, hiddenSize)],
     o: linearSpec(`${at}.attn.proj`, attention, hiddenSize, hiddenSize),
     norm2: normSpec(`${at}.norm2`, layer, hiddenSize),
     gate: linearSpec(`${at}.mlp.gate_proj`, mlp, intermediateSize, hiddenSize),
@@ -92,7 +81,7 @@ interface Parts {
   readonly config: WindowTower;
   /** [hiddenSize, 3, frames, patch, patch] */
   readonly patches: ModuleSpec;
-  readonly blocks: readonly WindowBlock[];
+  readonly blocks: readonly GatedBlock[];
   readonly merger: { readonly norm: ModuleSpec; readonly up: ModuleSpec; readonly down: ModuleSpec };
 }
 
@@ -116,7 +105,7 @@ function partsOf(config: WindowTower): Parts {
 export function qwenWindowVision(architecture: string, files: VisionFiles): VisionEncoder {
   const config = windowTower(architecture, files);
   const parts = partsOf(config);
-  const modules = [parts.patches, ...parts.blocks.flatMap(block => Object.values(block)), ...Object.values(parts.merger)];
+  const modules = [parts.patches, ...parts.blocks.flatMap(gatedBlockModules), ...Object.values(parts.merger)];
   const windowsOf = ({ resizes }: ImageView): number => bucketOf(countOf(elementAt(resizes, 0), config), LEAST_WINDOWS);
   return {
     parameters: parametersOf(modules),
@@ -180,44 +169,20 @@ function windowFeeds(config: WindowTower, pixels: ViewPixels, windows: number): 
 /** [1, vectors, outputSize] */
 function vectorsOf(tracer: Tracer, { config, patches, blocks, merger }: Parts, windows: number): Node {
   const { graph } = tracer;
-  const { side, merged, hiddenSize, outputSize } = config;
+  const { side, merged, hiddenSize, heads, outputSize } = config;
   const squares = windows * side ** 2;
   const count = squares * merged ** 2;
   const seen = graph.feed('seen', [windows, count / windows]);
-  const { cos, sin } = axialTables(tracer, config, count);
+  const { cos, sin } = axialTables(tracer, { theta: config.theta, headDim: hiddenSize / heads }, count);
   const inWindows = (table: Node): Node => graph.reshape(table, [windows, 1, count / windows, table.shape[1] as number]);
   const ofWindows: Attended = { batch: windows, seen, rotary: { cos: inWindows(cos), sin: inWindows(sin) } };
   const ofAll: Attended = { batch: 1, seen: graph.reshape(seen, [1, count]), rotary: { cos, sin } };
+  const sizes = { ...config, epsilon: EPSILON };
   let x = patchProducts(tracer, config, patches, count);
   blocks.forEach((block, layer) => {
-    x = blockStates(tracer, config, block, x, config.whole.includes(layer) ? ofAll : ofWindows);
+    x = gatedBlockStates(tracer, sizes, block, x, config.whole.includes(layer) ? ofAll : ofWindows);
   });
   const joined = graph.reshape(tracer.rmsNorm(merger.norm, x, EPSILON), [squares, hiddenSize * merged ** 2]);
   const vectors = tracer.linear(merger.down, activationOf('gelu')(graph, tracer.linear(merger.up, joined)));
   return graph.reshape(graph.gather(vectors, graph.feed('order', [squares], 'int32')), [1, squares, outputSize]);
-}
-
-/** The patches that attend to each other: those of one of `batch` windows, or all. */
-interface Attended {
-  readonly batch: number;
-  /** [batch, patches] */
-  readonly seen: Node;
-  readonly rotary: RotaryTables;
-}
-
-/** x [patches, hiddenSize] → the same shape. */
-function blockStates(tracer: Tracer, config: WindowTower, block: WindowBlock, x: Node, { batch, seen, rotary }: Attended): Node {
-  const { graph } = tracer;
-  const { heads, hiddenSize } = config;
-  const products = tracer.linear(block.qkv, tracer.rmsNorm(block.norm1, x, EPSILON));
-  const part = (i: number): Node => splitHeads(graph, graph.sliceAxis(products, 1, i * hiddenSize, hiddenSize), { batch, heads });
-  const [q, k, v] = [rotate(graph, part(0), rotary), rotate(graph, part(1), rotary), part(2)];
-  // Without the meaning of the bias, which kernels take if padding comes last.
-  const mask = { kind: 'bias', bias: paddingMask(graph, seen).bias, causal: false } as const;
-  const chunk = queriesAtOnce(batch * heads, seen.shape[1] as number);
-  const attended = attend(tracer, { q, k, v, mask, scale: (hiddenSize / heads) ** -0.5, dropout: 0, chunk });
-  const middle = graph.add(x, tracer.linear(block.o, attended));
-  const normal = tracer.rmsNorm(block.norm2, middle, EPSILON);
-  const inner = gatedActivation(config.activation)(graph, tracer.linear(block.gate, normal), tracer.linear(block.up, normal));
-  return graph.add(middle, tracer.linear(block.down, inner));
 }

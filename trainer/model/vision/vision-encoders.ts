@@ -2,6 +2,8 @@
 import type { ConfigJson } from '../config-json.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
 import { gemma3, unknownGemma3TowerKeys } from './gemma3.ts';
+import { pixtral } from './pixtral.ts';
+import { unknownPixtralKeys } from './pixtral-config.ts';
 import { qwenVision } from './qwen-vision.ts';
 import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
 import { qwenWindowVision, unknownWindowTowerKeys } from './qwen-window-vision.ts';
@@ -27,6 +29,7 @@ const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
 const encoders: Readonly<Record<string, EncoderEntry>> = {
   Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
+  Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys },
   Qwen2_5_VLForConditionalGeneration: {
     read: files => qwenWindowVision('Qwen2_5_VLForConditionalGeneration', files),
     unknownKeys: unknownWindowTowerKeys,

@@ -27,7 +27,6 @@ interface TextPart {
   readonly vision?: (values: ConfigJson) => VisionInput;
 }
 
-const EYES = 'reads no images';
 const EYES_AND_EARS = 'reads no images and hears no sound';
 
 /** Number of the blocks of Qwen3-VL's tower whose states also enter the text. */
@@ -80,7 +79,12 @@ const textParts = {
     keys: mistral3ImageKeys,
     names: llamaTextNames,
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
-    others: EYES,
+    vision: values => ({
+      imageToken: Number(values.image_token_id ?? values.image_token_index),
+      positions: 'counted',
+      deepstack: 0,
+      attendsWithin: false,
+    }),
   },
   Qwen2_5_VLForConditionalGeneration: {
     keys: qwen25VlImageKeys,

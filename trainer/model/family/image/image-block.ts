@@ -137,8 +137,8 @@ function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFused
 /** Queries, keys and values, each [batch, heads, tokens, headDim]. */
 export function projections(
   tracer: Tracer,
-  { heads, hiddenSize }: ImageBlockConfig,
-  { qkv }: ImageBlock,
+  { heads, hiddenSize }: Pick<ImageBlockConfig, 'heads' | 'hiddenSize'>,
+  { qkv }: Pick<ImageBlock, 'qkv'>,
   x: Node,
   batch: number,
   rotary?: RotaryTables,

@@ -1,8 +1,8 @@
 /** The keys of config.json of models that also take images, and whose text part is a decoder: see `config-keys.ts`. */
 
 import { z } from 'zod';
-import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
-import { causalKeys, size } from '../../common-keys.ts';
+import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { activation, causalKeys, size } from '../../common-keys.ts';
 
 const eyes = 'is of the part that sees images, which is not loaded';
 
@@ -27,9 +27,18 @@ export const gemma3ImageKeys = {
   ...withoutEffect('is of tokens around images, which the text has', 'boi_token_index', 'eoi_token_index', 'boi_token_id', 'eoi_token_id'),
 } as const satisfies KeyTable;
 
+/** Transformers' tower for a config of Mistral 3 without one; other sizes are the defaults of its keys. */
+const mistral3Eyes = { patch_size: 14 };
+
 export const mistral3ImageKeys = {
   ...imageTextKeys,
-  ...withoutEffect(eyes, 'projector_hidden_act', 'multimodal_projector_bias', 'spatial_merge_size'),
+  vision_config: computed(z.record(z.string(), z.unknown()).default(mistral3Eyes)),
+  image_token_index: computed(tokenId.default(10)),
+  image_token_id: computed(tokenId.optional()),
+  projector_hidden_act: activation('gelu'),
+  multimodal_projector_bias: computed(z.boolean().default(false)),
+  spatial_merge_size: computed(size(64).default(2)),
+  ...refusedUnless([-1], 'vision_feature_layer'),
 } as const satisfies KeyTable;
 
 /** The keys of SmolVLM and Idefics3. */

@@ -1,0 +1,159 @@
+/** Reads what describes the encoder of Mistral 3: `vision_config`, the projector's keys, and the processor of images and text. */
+
+import { z } from 'zod';
+import { isRecord } from '../../narrow.ts';
+import type { ConfigJson } from '../config-json.ts';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  multipleProblems,
+  readConfig,
+  refuse,
+  refusedUnless,
+  unknownKeys,
+  withoutEffect,
+} from '../config-keys.ts';
+import { activation, commonKeys, size } from '../family/common-keys.ts';
+import { mistral3ImageKeys } from '../family/decoder/keys/image-text-keys.ts';
+import { textPart } from '../family/decoder/text-part.ts';
+import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
+import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
+import type { PatchSizes } from './qwen-patches.ts';
+import type { ImageSize, PixelScale, VisionFiles } from './vision-encoder.ts';
+
+export const MISTRAL3 = 'Mistral3ForConditionalGeneration';
+
+/** The tower and its projector. */
+export interface PixtralTower extends PatchSizes {
+  readonly blocks: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly activation: string;
+  /** Base of the rotary positions. */
+  readonly theta: number;
+  readonly projector: {
+    readonly activation: string;
+    readonly isBiased: boolean;
+    readonly epsilon: number;
+    /** Features of a vector, which are those of the language model. */
+    readonly outputSize: number;
+  };
+  /** The largest sides to which images are resized, in pixels. */
+  readonly most: ImageSize;
+  readonly scale: PixelScale;
+  /** The texts of a vector, of the end of a row, and of the end of the image. */
+  readonly texts: { readonly vector: string; readonly row: string; readonly end: string };
+}
+
+const towerKeys = {
+  ...commonKeys,
+  hidden_size: computed(size(16384).default(1024)),
+  intermediate_size: computed(size(65536).default(4096)),
+  num_hidden_layers: computed(size(256).default(24)),
+  num_attention_heads: computed(size(256).default(16)),
+  hidden_act: activation('gelu'),
+  patch_size: computed(size(256).default(16)),
+  rope_parameters: computed(
+    z
+      .strictObject({
+        rope_theta: z.number().positive().optional(),
+        // Transformers takes the general name for this one, since published files have it.
+        rope_type: z.enum(['axial', 'default']).default('axial'),
+      })
+      .nullish(),
+  ),
+  rope_theta: computed(z.number().positive().default(10_000)),
+  head_dim: { class: 'refused', unless: c => [Number(c.hidden_size ?? 1024) / Number(c.num_attention_heads ?? 16)] },
+  ...refusedUnless([3], 'num_channels'),
+  ...withoutEffect('is a bound of older versions: the processor limits the size of images', 'image_size'),
+  ...withoutEffect('is of training, and the encoder is not trained', 'attention_dropout'),
+  ...withoutEffect('is for new layers, which a file always has', 'initializer_range'),
+  ...withoutEffect('is of models of text', 'vocab_size', 'tie_word_embeddings'),
+  ...withoutEffect('is not read by Transformers', 'is_composition'),
+} as const satisfies KeyTable;
+
+const side = size(16384);
+const sides = z.looseObject({ longest_edge: side.nullish(), height: side.nullish(), width: side.nullish() });
+const word = (usual: string) => computed(z.string().min(1).default(usual));
+
+const pixtralProcessorKeys = {
+  ...processorKeys({ ...CLIP, resample: 3 }),
+  size: computed(sides.default({ longest_edge: 1024 })),
+  patch_size: computed(z.union([size(256), z.object({ height: size(256), width: size(256) })]).default(16)),
+  spatial_merge_size: computed(size(64).default(1)),
+  image_token: word('[IMG]'),
+  image_break_token: word('[IMG_BREAK]'),
+  image_end_token: word('[IMG_END]'),
+  ...refusedUnless(['PixtralImageProcessor', 'PixtralImageProcessorFast', 'PixtralImageProcessorPil'], 'image_processor_type'),
+  ...withoutEffect('is for batches of images in several sizes, which are read one by one here', 'do_pad', 'pad_size'),
+  ...withoutEffect('is of processors that crop', 'default_to_square'),
+  ...withoutEffect('is of processors whose images all have the same size', 'image_seq_length'),
+} as const satisfies KeyTable;
+
+/** Returns the unknown keys of `vision_config`. */
+export const unknownPixtralKeys = ({ vision_config: tower }: ConfigJson): string[] =>
+  isRecord(tower) ? unknownKeys(towerKeys, tower) : [];
+
+/** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
+export function pixtralTower({ config, processor }: VisionFiles): PixtralTower {
+  if (Object.keys(processor).length === 0)
+    throw new ModelConfigError(
+      `processor_config.json and ${PROCESSOR_FILE} are missing: they say how images are resized. Take the files that came with the model.`,
+    );
+  const { values: whole, problems } = readConfig(mistral3ImageKeys, MISTRAL3, config);
+  const { values: eyes, problems: ofEyes } = readConfig(towerKeys, `${MISTRAL3} (vision_config)`, whole.vision_config);
+  const { values: seen, problems: ofFile } = readConfig(pixtralProcessorKeys, MISTRAL3, processor, PROCESSOR_FILE);
+  const text = textPart(MISTRAL3, config);
+  const { longest_edge: longest, height = longest, width = longest } = seen.size;
+  const most = longest ? { width: longest, height: longest } : { width: width ?? 0, height: height ?? 0 };
+  refuse([...problems, ...ofEyes, ...headProblems(eyes)], MISTRAL3);
+  refuse([...ofFile, ...sizeProblems(most), ...patchProblems(seen, eyes.patch_size, whole.spatial_merge_size)], MISTRAL3, PROCESSOR_FILE);
+  return {
+    blocks: eyes.num_hidden_layers,
+    hiddenSize: eyes.hidden_size,
+    intermediateSize: eyes.intermediate_size,
+    heads: eyes.num_attention_heads,
+    activation: eyes.hidden_act,
+    theta: eyes.rope_parameters?.rope_theta ?? eyes.rope_theta,
+    patch: eyes.patch_size,
+    merged: whole.spatial_merge_size,
+    projector: {
+      activation: whole.projector_hidden_act,
+      isBiased: whole.multimodal_projector_bias,
+      epsilon: text.norms.epsilon,
+      outputSize: text.hiddenSize,
+    },
+    most,
+    scale: pixelScale(seen),
+    texts: { vector: seen.image_token, row: seen.image_break_token, end: seen.image_end_token },
+  };
+}
+
+function headProblems({ hidden_size: width, num_attention_heads: heads }: ConfigValues<typeof towerKeys>): ConfigProblem[] {
+  const uneven = multipleProblems('hidden_size', ['hidden_size', width], ['num_attention_heads', heads]);
+  const odd = `heads of ${width / heads} features cannot be rotated by row and column: take a multiple of 4`;
+  return uneven.length > 0 || (width / heads) % 4 === 0 ? uneven : [contradiction('num_attention_heads', odd)];
+}
+
+const sizeProblems = ({ width, height }: ImageSize): ConfigProblem[] =>
+  width > 0 && height > 0 ? [] : [{ kind: 'invalid', path: ['size'], message: 'size needs longest_edge, or height and width' }];
+
+/** Returns a problem for each size in which the processor and the model differ. */
+function patchProblems(
+  { patch_size: given, spatial_merge_size: joined }: ConfigValues<typeof pixtralProcessorKeys>,
+  patch: number,
+  merged: number,
+): ConfigProblem[] {
+  const seen = typeof given === 'number' ? [given] : [given.height, given.width];
+  return [
+    ...(seen.every(each => each === patch)
+      ? []
+      : [contradiction('patch_size', `patch_size is ${seen.join(' × ')}, and patch_size in vision_config of config.json is ${patch}`)]),
+    ...(joined === merged
+      ? []
+      : [contradiction('spatial_merge_size', `spatial_merge_size is ${joined}, and spatial_merge_size in config.json is ${merged}`)]),
+  ];
+}
