@@ -57,7 +57,7 @@ function measureGolden() {
 
 if (measure) measureGolden();
 const { referencePages } = await bundle();
-const stale = Object.entries(referencePages(root)).filter(([file, text]) => {
+const stale = Object.entries(await referencePages(root)).filter(([file, text]) => {
   const at = path.join(root, file);
   return !existsSync(at) || readFileSync(at, 'utf8') !== text;
 });

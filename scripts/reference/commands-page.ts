@@ -8,8 +8,8 @@ import { code, codes, list, page, paragraph, sentence } from './markdown.ts';
 /** Settings without any environment, so that nothing about this machine is written into the page. */
 const settings = resolveSettings({ env: {}, platform: 'linux', home: '/' });
 
-export function commandsPage(): string {
-  const program = declareProgram({ settings, cwd: '/' });
+export async function commandsPage(): Promise<string> {
+  const program = await declareProgram({ settings, cwd: '/' });
   const commands = program.commands.flatMap(command => (command.commands.length > 0 ? [command, ...command.commands] : [command]));
   const common = commonOptions(commands.filter(({ commands: below }) => below.length === 0));
   return page('Commands', 'trainer/cli', [

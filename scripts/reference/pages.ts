@@ -8,7 +8,7 @@ import { goldenErrors, modelsPage } from './models-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 /** @param root the folder of the repository */
-export function referencePages(root: string): Readonly<Record<string, string>> {
+export async function referencePages(root: string): Promise<Readonly<Record<string, string>>> {
   const golden = path.join(root, 'test', 'golden');
   const errors = goldenErrors.parse(JSON.parse(readFileSync(path.join(golden, 'errors.json'), 'utf8')));
   const fixtures = ['protocol/recipe-fixtures.txt', 'lint/recipe-facts.txt', 'lint/model-configs.txt'].map(file =>
@@ -16,7 +16,7 @@ export function referencePages(root: string): Readonly<Record<string, string>> {
   );
   return {
     'docs/reference/settings.md': settingsPage(),
-    'docs/reference/commands.md': commandsPage(),
+    'docs/reference/commands.md': await commandsPage(),
     'docs/reference/diagnostics.md': diagnosticsPage(fixtures),
     'docs/reference/methods.md': methodsPage(),
     'docs/reference/measures.md': measuresPage(),

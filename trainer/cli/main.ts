@@ -7,7 +7,7 @@ import { EXIT } from './cli-error.ts';
 import { declareProgram } from './program.ts';
 
 const settings = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
-const program = declareProgram({ settings, cwd: process.cwd() });
+const program = await declareProgram({ settings, cwd: process.cwd() }, process.argv[2]);
 throwOnExit(program);
 
 // A reader that closes the pipe (`| head`) is not an error.

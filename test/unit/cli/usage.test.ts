@@ -12,8 +12,8 @@ import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 const settings = resolveSettings({ env: {}, platform: 'linux', home: '/nowhere' });
 
 /** Returns the text on stderr of a command that is rejected. */
-function errorOf(...words: readonly string[]): string {
-  const program = declareProgram({ settings, cwd: '/nowhere' });
+async function errorOf(...words: readonly string[]): Promise<string> {
+  const program = await declareProgram({ settings, cwd: '/nowhere' }, words[0]);
   let said = '';
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({
@@ -29,16 +29,21 @@ test.each([
   [['train', 'a.yaml', '--max-steps', '3'], 'To set it, write max_steps=VALUE without dashes'],
   [['generate', 'runs/a', '--max-tokens', '3'], 'Did you mean --max-new-tokens?'],
   [['export', 'runs/a', '--outptu', 'b'], 'Did you mean --output?'],
-])('%j', (words, hint) =>
-  expect(errorOf(...words).split('\n')).toEqual([expect.stringMatching(/unknown option/), `(${hint})`, '(--help shows the usage)', '']),
+])('%j', async (words, hint) =>
+  expect((await errorOf(...words)).split('\n')).toEqual([
+    expect.stringMatching(/unknown option/),
+    `(${hint})`,
+    '(--help shows the usage)',
+    '',
+  ]),
 );
 
 test.each([
   [['trian', '--help'], 'trian', 'train'],
   [['help', 'trian'], 'trian', 'train'],
   [['engine', 'instal', '-h'], 'instal', 'install'],
-])('%j is no command, also where help is asked for', (words, word, near) =>
-  expect(errorOf(...words)).toBe(`error: unknown command '${word}'\n(Did you mean ${near}?)\n(--help shows the usage)\n`),
+])('%j is no command, also where help is asked for', async (words, word, near) =>
+  expect(await errorOf(...words)).toBe(`error: unknown command '${word}'\n(Did you mean ${near}?)\n(--help shows the usage)\n`),
 );
 
 const folder = makeTemporaryFolder();

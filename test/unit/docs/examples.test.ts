@@ -86,8 +86,8 @@ function commandOf(program: Command, args: readonly string[]): { command: Comman
   return command.commands.length > 0 ? commandOf(command, rest) : { command, rest };
 }
 
-describe('commands', () => {
-  const program = declareProgram({ settings: resolveSettings({ env: {}, platform: 'linux', home: '/' }), cwd: '/' });
+describe('commands', async () => {
+  const program = await declareProgram({ settings: resolveSettings({ env: {}, platform: 'linux', home: '/' }), cwd: '/' });
 
   test.each(calls)('$page: $line', ({ args }) => {
     const found = commandOf(program, args);

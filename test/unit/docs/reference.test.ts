@@ -12,7 +12,7 @@ import { TOLERANCES } from '../../../trainer/verify/verify-model.ts';
 import { readJson } from '../../support/files/read-json.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');
-const pages = referencePages(root);
+const pages = await referencePages(root);
 const pageOf = (name: string): string => pages[`docs/reference/${name}.md`] ?? '';
 
 test.each(Object.keys(pages))('%s is up to date (npm run reference)', file => {
