@@ -1,17 +1,19 @@
-"""Golden folders of language models with SigLIP's tower (SmolVLM, Idefics3, Gemma 3) or Pixtral's (Mistral 3): what the image processor, the encoder and
+"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL) or Pixtral (Mistral 3): what the image processor, the encoder and
 the language model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
 thread); needs torchvision 0.27 or newer, Pillow and num2words.
 run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
-import base64, json, os, sys
+import base64, json, os, re, sys
 from types import SimpleNamespace
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
 from pictures import NOTE, picture
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
-from transformers import Mistral3Config, Mistral3ForConditionalGeneration
+from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
+from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
+from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
 from transformers.models.pixtral.processing_pixtral import PixtralProcessor
 from transformers.models.smolvlm.image_processing_smolvlm import SmolVLMImageProcessor
@@ -28,7 +30,8 @@ STEPS = 6
 EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.')
 IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
-          '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE}
+          '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE,
+          '<|image_start|>': FAKE, '<|image_end|>': WHOLE, '<|img_thumbnail|>': LINE}
 
 
 def ids_of(text):
@@ -36,16 +39,17 @@ def ids_of(text):
     ids = []
     while text:
         token = next((token for token in TOKENS if text.startswith(token)), None) or text[:text.index('>') + 1]
-        ids.append(TOKENS[token] if token in TOKENS else 40 + int(token.split('_')[1]) * 4 + int(token.split('_')[3][:-1]))
+        ids.append(TOKENS[token] if token in TOKENS else 40 + sum(int(n) * each for n, each in zip(re.findall(r'\d+', token), (4, 1))))
         text = text[len(token):]
     return ids
 
 
 def bytes_of(processor, pixels):
-    """The bytes of square views."""
+    """The bytes of views, with their height if they are not square. pixels: each by channel, row and column"""
     mean, std = numpy.array(processor.image_mean), numpy.array(processor.image_std)
-    views = numpy.rint((pixels.permute(0, 2, 3, 1).numpy() * std + mean) * 255).astype(numpy.uint8)
-    return dict(views=[dict(side=view.shape[0], bytes=base64.b64encode(view.tobytes()).decode()) for view in views])
+    views = [numpy.rint((view.permute(1, 2, 0).numpy() * std + mean) * 255).astype(numpy.uint8) for view in pixels]
+    height = lambda view: {} if view.shape[0] == view.shape[1] else dict(height=view.shape[0])
+    return dict(views=[dict(side=view.shape[1], **height(view), bytes=base64.b64encode(view.tobytes()).decode()) for view in views])
 
 
 class Tiles:
@@ -94,6 +98,35 @@ class Squares:
 
     def inputs(self, images, ids):
         return dict(pixel_values=torch.cat([image['pixel_values'] for own in images for image in own]), token_type_ids=(ids == IMAGE).int())
+
+
+class Naflex:
+    """LFM2-VL's images are seen as a whole in about their size, or as tiles and a small picture of the whole."""
+    def __init__(self, processor):
+        self.processor = processor
+        self.whole = object.__new__(Lfm2VlProcessor)
+        self.whole.image_processor, self.whole.image_token = processor, '<image>'
+        self.whole.image_start_token, self.whole.image_end_token, self.whole.image_thumbnail_token = '<|image_start|>', '<|image_end|>', '<|img_thumbnail|>'
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt', return_row_col_info=True)
+        place = {key: image.pop(key) for key in ('image_rows', 'image_cols', 'image_sizes')}
+        side = self.processor.encoder_patch_size
+        views = [patches[:rows * columns].view(rows, columns, side, side, 3).permute(4, 0, 2, 1, 3).reshape(3, rows * side, columns * side)
+                 for patches, (rows, columns) in zip(image['pixel_values'], image['spatial_shapes'].tolist())]
+        return image, views, place
+
+    def seen(self, pixels):
+        return bytes_of(self.processor, pixels)
+
+    def features(self, model, image):
+        return torch.cat(model.model.get_image_features(**image, return_dict=True).pooler_output)
+
+    def text(self, vectors, views, place):
+        return self.whole.replace_image_token(place, 0, use_image_special_tokens=True)
+
+    def inputs(self, images, ids):
+        return {key: torch.cat([image[key] for own in images for image in own]) for key in ('pixel_values', 'pixel_attention_mask', 'spatial_shapes')}
 
 
 class Rows:
@@ -156,7 +189,7 @@ def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True
     processor = reader.processor
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    if whole := getattr(reader, 'whole', None):
+    if isinstance(whole := getattr(reader, 'whole', None), dict):
         with open(os.path.join(folder, 'processor_config.json'), 'w') as file:
             json.dump(whole, file, indent=2)
     if with_text:
@@ -224,3 +257,10 @@ make('mistral3_vision', Mistral3ForConditionalGeneration, Mistral3Config(text_co
      vision_config=dict(**{**eyes, 'num_attention_heads': 2}, model_type='pixtral', hidden_act='silu', rope_parameters=dict(rope_type='axial', rope_theta=100.0)),
      image_token_index=IMAGE, spatial_merge_size=2, multimodal_projector_bias=True, tie_word_embeddings=False),
      Rows(PixtralImageProcessorPil(size=dict(longest_edge=40), image_std=[0.5, 0.6, 0.7]), 4, 2), [(30, 20), (90, 35), (7, 21)], 851, with_text=False)
+# The first picture gives 2 × 3 tiles of 2 × 2 vectors and the whole in 2 × 3; the second is seen as a whole, the third is made larger. The table of
+# positions has fewer rows than the patches of some views, and more columns than those of others.
+make('lfm2_vl', Lfm2VlForConditionalGeneration, Lfm2VlConfig(text_config=dict(**{key: value for key, value in small.items() if key != 'rms_norm_eps'}, model_type='lfm2',
+     layer_types=['conv', 'full_attention'], block_auto_adjust_ff_dim=False), vision_config=dict(**{key: value for key, value in eyes.items() if key != 'image_size'},
+     model_type='siglip2_vision_model', num_patches=25, vision_use_head=False), image_token_id=IMAGE, projector_hidden_size=20, tie_word_embeddings=False),
+     Naflex(Lfm2VlImageProcessor(encoder_patch_size=4, tile_size=16, min_image_tokens=4, max_image_tokens=8, max_tiles=6, image_std=[0.5, 0.6, 0.7])),
+     [(50, 30), (20, 28), (5, 7)], 861)

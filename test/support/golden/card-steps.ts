@@ -39,6 +39,7 @@ const SAME_LAYERS = [
   'stablelm',
   'stablelm_parallel',
   'arcee',
+  'lfm2_vl',
 ];
 
 interface FamilyFolder {

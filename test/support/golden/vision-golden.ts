@@ -46,9 +46,15 @@ const form = z.object({
       grid: z.tuple([z.number(), z.number()]).optional(),
       /** The numbers that the encoder reads, without padding and repetitions; the first numbers are those of the last patch. */
       patches: z.object({ shape: z.tuple([z.number(), z.number()]), sum: z.number(), first8: z.array(z.number()) }).optional(),
-      /** The bytes of each view, [side, side, 3], where the processor's resizing rounds other values than ours. */
+      /** The bytes of each view, [height, side, 3], where the processor's resizing rounds other values than ours. */
       views: z
-        .array(z.object({ side: z.number(), bytes: z.string().transform(text => Uint8Array.from(Buffer.from(text, 'base64'))) }))
+        .array(
+          z.object({
+            side: z.number(),
+            height: z.number().optional(),
+            bytes: z.string().transform(text => Uint8Array.from(Buffer.from(text, 'base64'))),
+          }),
+        )
         .optional(),
       /** [sets, vectors, hiddenSize] */
       features: tensor,
@@ -120,7 +126,9 @@ const scaled = (bytes: Uint8Array, { rescale, mean, std }: Pick<PixelScale, 'res
 /** The pixels of a view as the processor gives them; ours if the golden file has none. */
 export function goldenPixels(image: GoldenImage, index: number, view: ImageView, scale: PixelScale): ViewPixels {
   const given = image.views?.[index];
-  return given ? { width: given.side, height: given.side, values: scaled(given.bytes, scale) } : pixelsOf(image, view, scale);
+  return given
+    ? { width: given.side, height: given.height ?? given.side, values: scaled(given.bytes, scale) }
+    : pixelsOf(image, view, scale);
 }
 
 /** A folder's model with everything that it is run with. */

@@ -37,6 +37,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^ConvNextV2/, 'convnextv2'],
   [/^ConvNext/, 'convnext'],
   [/^Swin/, 'swin'],
+  [/^Lfm2Vl/, 'lfm2_vl'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],
   [/^NemotronH/, 'nemotron_h'],

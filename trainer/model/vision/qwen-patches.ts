@@ -11,7 +11,7 @@ interface PatchPlace {
 }
 
 /** The places of an image's patches, in the order of the processor. */
-function placesOf(rows: number, columns: number, merged: number): PatchPlace[] {
+export function placesOf(rows: number, columns: number, merged: number): PatchPlace[] {
   const across = columns / merged;
   return Array.from({ length: rows * columns }, (_, at) => {
     const [square, within] = [Math.floor(at / merged ** 2), at % merged ** 2];

@@ -13,16 +13,19 @@ export interface PixelLimits {
 export const MAX_SIDES_RATIO = 200;
 
 /** Rounds halves to the even neighbor, as Python does. */
-function roundEven(x: number): number {
+export function roundEven(x: number): number {
   const below = Math.floor(x);
   const rest = x - below;
   return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
-/** Returns sides with about the ratio of the image's, and a number of pixels within the limits (Transformers' `smart_resize`). */
-export function smartResize({ width, height }: ImageSize, { factor, minPixels, maxPixels }: PixelLimits): ImageSize {
+/**
+ * Returns sides with about the ratio of the image's, and a number of pixels within the limits (Transformers' `smart_resize`).
+ * @param least of each side, in factors, before the number of pixels is compared with the limits
+ */
+export function smartResize({ width, height }: ImageSize, { factor, minPixels, maxPixels }: PixelLimits, least = 0): ImageSize {
   const both = (side: (pixels: number) => number): ImageSize => ({ width: factor * side(width), height: factor * side(height) });
-  const rounded = both(pixels => roundEven(pixels / factor));
+  const rounded = both(pixels => Math.max(least, roundEven(pixels / factor)));
   const area = rounded.width * rounded.height;
   if (area > maxPixels) {
     const shrunk = Math.sqrt((height * width) / maxPixels);

@@ -2,6 +2,8 @@
 import type { ConfigJson } from '../config-json.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
 import { gemma3, unknownGemma3TowerKeys } from './gemma3.ts';
+import { lfm2Vl } from './lfm2-vl.ts';
+import { unknownLfm2VlKeys } from './lfm2-vl-config.ts';
 import { pixtral } from './pixtral.ts';
 import { unknownPixtralKeys } from './pixtral-config.ts';
 import { qwenVision } from './qwen-vision.ts';
@@ -29,6 +31,7 @@ const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
 const encoders: Readonly<Record<string, EncoderEntry>> = {
   Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
+  Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys },
   Qwen2_5_VLForConditionalGeneration: {
     read: files => qwenWindowVision('Qwen2_5_VLForConditionalGeneration', files),

@@ -7,12 +7,19 @@ import { type KeyTable, notSupported, readConfig, refuse, withoutEffect } from '
 import { QWEN3_VL_DEEPSTACK } from '../../vision/deepstack.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
-import { type DecoderNames, gemmaTextNames, llamaPlainTextNames, llamaTextModelNames, llamaTextNames } from './blocks/names.ts';
+import {
+  type DecoderNames,
+  gemmaTextNames,
+  lfm2TextNames,
+  llamaPlainTextNames,
+  llamaTextModelNames,
+  llamaTextNames,
+} from './blocks/names.ts';
 import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
 import { gemma4ImageKeys } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
-import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
+import { gemma3ImageKeys, type imageTextKeys, lfm2VlImageKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
 
 interface TextPart {
   readonly keys: Pick<typeof imageTextKeys, 'text_config' | 'tie_word_embeddings'> & KeyTable;
@@ -35,12 +42,20 @@ const deepstackOf = ({ deepstack_visual_indexes: blocks = QWEN3_VL_DEEPSTACK }: 
 
 const QWEN35_IMAGES = { keys: qwenImageKeys(248056), names: llamaTextNames, vision: qwenImages(() => 0) } as const;
 
+/** Tokens of images are tokens like others. */
+const countedImages = ({ image_token_id: newer, image_token_index: older }: ConfigJson): VisionInput => ({
+  imageToken: Number(newer ?? older),
+  positions: 'counted',
+  deepstack: 0,
+  attendsWithin: false,
+});
+
 /** SmolVLM's classes differ in nothing but their names. */
 const SMOLVLM = {
   keys: smolvlmImageKeys,
   names: llamaTextModelNames,
   decoders: { llama: 'LlamaForCausalLM' },
-  vision: values => ({ imageToken: Number(values.image_token_id), positions: 'counted', deepstack: 0, attendsWithin: false }),
+  vision: countedImages,
 } as const satisfies TextPart;
 
 const qwen25VlImageKeys = {
@@ -53,13 +68,7 @@ const textParts = {
     keys: gemma3ImageKeys,
     names: gemmaTextNames,
     decoders: { gemma3_text: 'Gemma3ForCausalLM' },
-    vision: values => ({
-      imageToken: Number(values.image_token_id ?? values.image_token_index),
-      positions: 'counted',
-      deepstack: 0,
-      attendsWithin: true,
-      tokensPerImage: Number(values.mm_tokens_per_image),
-    }),
+    vision: values => ({ ...countedImages(values), attendsWithin: true, tokensPerImage: Number(values.mm_tokens_per_image) }),
   },
   Gemma4ForConditionalGeneration: {
     keys: gemma4ImageKeys,
@@ -75,16 +84,17 @@ const textParts = {
   },
   Idefics3ForConditionalGeneration: SMOLVLM,
   SmolVLMForConditionalGeneration: SMOLVLM,
+  Lfm2VlForConditionalGeneration: {
+    keys: lfm2VlImageKeys,
+    names: lfm2TextNames,
+    decoders: { lfm2: 'Lfm2ForCausalLM', lfm2_moe: 'Lfm2MoeForCausalLM' },
+    vision: countedImages,
+  },
   Mistral3ForConditionalGeneration: {
     keys: mistral3ImageKeys,
     names: llamaTextNames,
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
-    vision: values => ({
-      imageToken: Number(values.image_token_id ?? values.image_token_index),
-      positions: 'counted',
-      deepstack: 0,
-      attendsWithin: false,
-    }),
+    vision: countedImages,
   },
   Qwen2_5_VLForConditionalGeneration: {
     keys: qwen25VlImageKeys,
@@ -129,14 +139,16 @@ export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJ
   const { keys, decoders, vision, isFlat }: TextPart = textParts[architecture];
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
-  const tied = values.tie_word_embeddings || (isFlat === true && own.tie_word_embeddings === true);
+  // An older name of LFM2, which takes precedence.
+  const { tie_embedding: older, tie_word_embeddings: tie } = { tie_embedding: undefined, ...values };
+  const tied = (older ?? tie) === true || (isFlat === true && own.tie_word_embeddings === true);
   const type = String(own.model_type ?? Object.keys(decoders)[0]);
   const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);
   return {
     architecture: required(decoder, 'the decoder of the text part'),
-    config: { ...own, tie_word_embeddings: tied },
+    config: { ...own, tie_word_embeddings: tied, ...(own.tie_embedding !== undefined && { tie_embedding: tied }) },
     vision: vision?.(values),
   };
 }

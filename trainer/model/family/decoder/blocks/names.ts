@@ -182,12 +182,12 @@ export const apertusNames: DecoderNames = {
   },
 };
 
-/** LFM2's names; blocks may have a convolution in place of attention. */
-export const lfm2Names: DecoderNames = {
-  ...llamaNames,
-  finalNorm: 'model.embedding_norm',
+/** LFM2's names; blocks may have a convolution in place of attention. @param prefix of all names but the head's, with its dot */
+const lfm2NamesWith = (prefix: string): DecoderNames => ({
+  ...withNorms({}, prefix),
+  finalNorm: `${prefix}embedding_norm`,
   block: layer => {
-    const own = llamaNames.block(layer);
+    const own = withNorms({}, prefix).block(layer);
     const { at } = own;
     return {
       ...own,
@@ -200,7 +200,9 @@ export const lfm2Names: DecoderNames = {
       norms: { beforeAttention: `${at}.operator_norm`, beforeMlp: `${at}.ffn_norm` },
     };
   },
-};
+});
+export const lfm2Names = lfm2NamesWith('model.');
+export const lfm2TextNames = lfm2NamesWith(TEXT_PART);
 
 /** LFM3's names, with norms after the mixer and the MLP too. */
 export const lfm3Names: DecoderNames = {

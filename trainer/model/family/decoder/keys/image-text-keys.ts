@@ -41,6 +41,26 @@ export const mistral3ImageKeys = {
   ...refusedUnless([-1], 'vision_feature_layer'),
 } as const satisfies KeyTable;
 
+export const lfm2VlImageKeys = {
+  ...imageTextKeys,
+  vision_config: tower,
+  image_token_id: computed(tokenId.default(396)),
+  tie_embedding: computed(z.boolean().nullish()),
+  projector_hidden_act: activation('gelu'),
+  projector_hidden_size: computed(size(65536).default(2560)),
+  projector_bias: computed(z.boolean().default(true)),
+  projector_use_layernorm: computed(z.boolean().default(true)),
+  downsample_factor: computed(size(64).default(2)),
+  ...refusedUnless([-1], 'vision_feature_layer'),
+  ...withoutEffect('is an older name that Transformers does not read; image_token_id applies', 'image_token_index'),
+  ...withoutEffect('is of older versions, which took all patches too', 'vision_feature_select_strategy'),
+  ...withoutEffect(
+    'belongs to the processor',
+    ...(['do_image_splitting', 'encoder_patch_size', 'max_image_tokens', 'max_num_patches', 'max_pixels_tolerance', 'max_tiles'] as const),
+    ...(['min_image_tokens', 'min_tiles', 'tile_size', 'use_image_special_tokens', 'use_thumbnail'] as const),
+  ),
+} as const satisfies KeyTable;
+
 /** The keys of SmolVLM and Idefics3. */
 export const smolvlmImageKeys = {
   ...imageTextKeys,
