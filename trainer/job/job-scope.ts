@@ -14,4 +14,6 @@ export interface JobScope {
 /** The scope of a job with a recipe. */
 export interface RecipeScope extends JobScope {
   readonly recipe: Recipe;
+  /** Whether the labels of the recipe are the names of classes that its data declares. */
+  readonly declaresLabels?: boolean;
 }

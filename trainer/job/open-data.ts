@@ -1,27 +1,34 @@
-/** Replaces data sets that a recipe names by their name on the hub with files. */
+/** Replaces data sets that a recipe names by their name on the hub with files, and takes the names of labels from the data. */
 import path from 'node:path';
+import { declaredLabels, withDeclaredLabels } from '../data/class-names/declared-labels.ts';
 import { writeBeginning } from '../data/read/parquet-beginning.ts';
+import type { RemoteFile } from '../data/read/ranged-source.ts';
 import { isDataSetName } from '../files/data-set-name.ts';
 import { commitOf, type DataSetPart, findBeginning, findDataSet, openDataSet, partOfDataSet } from '../hub/hub-dataset.ts';
 import type { DownloadOptions } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { elementAt, required } from '../narrow.ts';
 import type { RecipeScope } from './job-scope.ts';
-import { type FirstSamples, firstSamples, remoteData } from './remote-data.ts';
+import { type FirstSamples, firstSamples, type RemoteFiles, remoteData } from './remote-data.ts';
 
 /**
- * The scope with every data set on the hub replaced by the paths of its files; local paths are unchanged.
- * @throws HubError if there is neither a local file nor a data set with that name
+ * The scope with every data set on the hub replaced by the paths of its files, and with the labels that the data declares unless the recipe
+ * names labels; local paths are unchanged.
+ * @param trained the labels that a checkpoint or an adapter was trained with
+ * @throws HubError if there is neither a local file nor a data set with that name; DataError if labels contradict each other
  */
-export const withDataFiles = <Scope extends RecipeScope>(
-  scope: Scope,
-  parts: readonly ('train' | 'eval')[] = ['train', 'eval'],
-): Promise<Scope> => replaceNames(scope, parts, (sets, count) => download(scope, sets, count));
+export const withDataFiles = <Scope extends RecipeScope>(scope: Scope, trained?: readonly string[]): Promise<Scope> =>
+  replaceNames(scope, { parts: ['train', 'eval'], trained }, (sets, count) => download(scope, sets, count));
 
 /** A data set as the recipe names it. */
 interface NamedDataSet {
   readonly of: DataSetPart;
   readonly written: string;
+}
+
+interface Replacing {
+  readonly parts: readonly ('train' | 'eval')[];
+  readonly trained?: readonly string[] | undefined;
 }
 
 /**
@@ -30,21 +37,33 @@ interface NamedDataSet {
  */
 async function replaceNames<Scope extends RecipeScope>(
   scope: Scope,
-  parts: readonly ('train' | 'eval')[],
-  filesOf: (sets: readonly NamedDataSet[], count: number | undefined) => Promise<readonly (readonly string[])[]>,
+  { parts, trained }: Replacing,
+  filesOf: (sets: readonly NamedDataSet[], count: number | undefined) => Promise<readonly RemoteFiles[]>,
 ): Promise<Scope> {
   const { recipe, context } = scope;
   const data = { ...recipe.data };
+  const described: string[] = [];
+  const remote: RemoteFile[] = [];
   for (const part of parts) {
     const names = data[part].filter(written => isDataSetName(written, context.baseDir));
+    described.push(...data[part].flatMap(written => (names.includes(written) ? [] : [path.resolve(context.baseDir, written)])));
     if (names.length === 0) continue;
     const sets = names.map(written => ({ written, of: partOfDataSet(written, recipe.data, part) }));
     // A draw takes samples from all files of a part.
     const isRemote = names.length === data[part].length;
     const files = [...(await filesOf(sets, isRemote ? recipe.data[part === 'train' ? 'max_samples' : 'eval_max_samples'] : undefined))];
-    data[part] = data[part].flatMap(written => (names.includes(written) ? required(files.shift(), 'files of a data set') : [written]));
+    for (const { paths, footers } of files) {
+      if (footers) remote.push(...footers);
+      else described.push(...paths);
+    }
+    data[part] = data[part].flatMap(written =>
+      names.includes(written) ? required(files.shift(), 'files of a data set').paths : [written],
+    );
   }
-  return { ...scope, recipe: { ...recipe, data } };
+  const labeled = withDeclaredLabels({ ...recipe, data }, await declaredLabels(described, recipe, remote), trained);
+  if (labeled.info !== undefined) scope.job.log('info', labeled.info);
+  for (const warning of labeled.warnings) scope.job.log('warning', warning);
+  return { ...scope, recipe: labeled.recipe, ...(labeled.info !== undefined && { declaresLabels: true }) };
 }
 
 /** The scope with the first samples of every data set on the hub in a part; `isWhole` if these are all samples. */
@@ -81,42 +100,42 @@ async function replaceByFirst<Scope extends RecipeScope>(
   firstOf: (parts: readonly DataSetPart[], count: number | undefined, options: DownloadOptions) => Promise<readonly FirstSamples[]>,
 ): Promise<FirstScope<Scope>> {
   let isWhole = true;
-  const replaced = await replaceNames(scope, [part], async (sets, count) => {
+  const replaced = await replaceNames(scope, { parts: [part] }, async (sets, count) => {
     const parts = sets.map(({ of }) => of);
     const found = await reported(scope, sets, options => firstOf(parts, count, options));
     isWhole = found.every(({ isAll }) => isAll);
-    return found.map(({ files }) => files);
+    return found;
   });
   return { scope: replaced, isWhole };
 }
 
 async function firstRows(of: DataSetPart, rows: number, options: DownloadOptions): Promise<FirstSamples> {
   const kept = options.offline ? await findBeginning(options.cacheDir, of) : undefined;
-  if (kept !== undefined && (await findDataSet(options.cacheDir, of)) === undefined) return { files: [kept], isAll: false };
+  if (kept !== undefined && (await findDataSet(options.cacheDir, of)) === undefined) return { paths: [kept], isAll: false };
   const { cached, ranged } = await openDataSet(of, options);
-  if (cached) return { files: cached, isAll: true };
+  if (cached) return { paths: cached, isAll: true };
   const files: string[] = [];
   let left = rows;
   for (const source of ranged) {
     const found = await writeBeginning(source, left);
     files.push(found.path);
     left -= found.rows;
-    if (left <= 0) return { files, isAll: found.isWhole && files.length === ranged.length };
+    if (left <= 0) return { paths: files, isAll: found.isWhole && files.length === ranged.length };
   }
-  return { files, isAll: true };
+  return { paths: files, isAll: true };
 }
 
 /** Downloads data sets. @param count number of samples to draw from all of them; undefined for all */
-const download = (scope: RecipeScope, sets: readonly NamedDataSet[], count: number | undefined): Promise<readonly (readonly string[])[]> =>
+const download = (scope: RecipeScope, sets: readonly NamedDataSet[], count: number | undefined): Promise<readonly RemoteFiles[]> =>
   reported(scope, sets, async options => {
     const parts = sets.map(({ of }) => of);
     const found = await remoteData(parts, { recipe: scope.recipe, count }, options);
-    return found.map(({ paths, summary }, i) => {
+    for (const [i, { paths, summary }] of found.entries()) {
       const { written, of } = elementAt(sets, i);
       const [first] = paths;
       scope.job.log('info', `${written} (${of.split}): ${summary}${first === undefined ? '' : ` of commit ${commitOf(first)}`}`);
-      return paths;
-    });
+    }
+    return found;
   });
 
 /** Calls `work` with the options of the job. @throws HubError that also names the local paths */

@@ -5,11 +5,12 @@
 import { readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { objectiveCatalog } from '../catalog/objectives.ts';
+import { declaredLabels, withDeclaredLabels } from '../data/class-names/declared-labels.ts';
 import { type NamedFile, withNames } from '../data/columns-read.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { columnBytes, columnsPath, keyOf, writeColumns } from '../data/read/parquet-columns.ts';
 import { appendDrawn, type DrawnGroup, drawGroups, linesOf, rowCount } from '../data/read/parquet-drawn.ts';
-import { columnsOf, openRemote, wholeSource } from '../data/read/ranged-source.ts';
+import { columnsOf, openRemote, type RemoteFile, wholeSource } from '../data/read/ranged-source.ts';
 import { readRecords } from '../data/read/read-records.ts';
 import { fileSize } from '../format/model-config.ts';
 import { requireSpace, withLock } from '../hub/hub-cache.ts';
@@ -25,8 +26,14 @@ const MAX_SHARE_OF_ROWS = 0.5;
 /** If columns are a larger share of the bytes, whole files are fetched: they serve other recipes, too. */
 const MAX_SHARE_OF_FILE = 0.9;
 
-export interface RemoteData {
+/** The local files of a data set. */
+export interface RemoteFiles {
   readonly paths: readonly string[];
+  /** The remote files with their metadata, if the local ones hold only a part of them, without it. */
+  readonly footers?: readonly RemoteFile[] | undefined;
+}
+
+export interface RemoteData extends RemoteFiles {
   readonly summary: string;
 }
 
@@ -109,7 +116,7 @@ async function columnData(files: readonly NamedFile[], options: DownloadOptions)
         before += size;
       }
     });
-  return { paths, summary };
+  return { paths, summary, footers: files };
 }
 
 /** Indices of the paths that do not exist. */
@@ -130,15 +137,17 @@ async function drawnData(
     const files = await oneByOne(sets, set => remoteFiles(set, recipe));
     const draws = drawsOf(files, { recipe, count });
     if (draws === undefined) return undefined;
+    const named = withDeclaredLabels(recipe, await declaredLabels([], recipe, files.flat())).recipe;
     const missing = await missingOf(draws.map(({ file }) => file));
-    if (missing.size > 0 && (takesMost(draws, files.flat()) || files.some(([first]) => first && readsAllLabels(recipe, columnsOf(first)))))
+    if (missing.size > 0 && (takesMost(draws, files.flat()) || files.some(([first]) => first && readsAllLabels(named, columnsOf(first)))))
       return undefined;
     await fetchDraws(
       draws.filter((_, i) => missing.has(i)),
       options,
     );
-    return draws.map(({ file, drawn, rows }) => ({
+    return draws.map(({ file, drawn, rows }, i) => ({
       paths: drawn === 0 ? [] : [file],
+      footers: elementAt(files, i),
       summary: `${counted(drawn, 'sample')}, drawn by the seed ${recipe.seed} of ${grouped(rows)}`,
     }));
   } catch (error) {
@@ -255,8 +264,7 @@ async function otherDraw(folder: string, stem: string, names: readonly string[])
 }
 
 /** Files with the first samples of a data set; `isAll` if these are all samples. */
-export interface FirstSamples {
-  readonly files: readonly string[];
+export interface FirstSamples extends RemoteFiles {
   readonly isAll: boolean;
 }
 
@@ -277,27 +285,28 @@ export async function firstSamples(
   const draws = drawsOf(files, { recipe, count });
   let left = rows;
   if (draws !== undefined)
-    return oneByOne(draws, draw => {
+    return oneByOne([...draws.entries()], async ([i, draw]) => {
       const wanted = Math.min(left, draw.drawn);
       left -= wanted;
-      return firstDrawn(draw, wanted, options);
+      return { ...(await firstDrawn(draw, wanted, options)), footers: elementAt(files, i) };
     });
   return Promise.all(
     sets.map(async ({ cached }, i) => {
-      const paths = elementAt(files, i).map(columnsPath);
-      return cached === undefined && (await missingOf(paths)).size === 0 ? { files: paths, isAll: true } : undefined;
+      const footers = elementAt(files, i);
+      const paths = footers.map(columnsPath);
+      return cached === undefined && (await missingOf(paths)).size === 0 ? { paths, footers, isAll: true } : undefined;
     }),
   );
 }
 
 async function firstDrawn(draw: Draw, rows: number, options: DownloadOptions): Promise<FirstSamples> {
   const { file, drawn } = draw;
-  if (rows === 0) return { files: [], isAll: drawn === 0 };
-  if ((await fileSize(file)) !== undefined) return { files: [file], isAll: true };
+  if (rows === 0) return { paths: [], isAll: drawn === 0 };
+  if ((await fileSize(file)) !== undefined) return { paths: [file], isAll: true };
   const partial = partialOf(file);
-  if ((await fileSize(partial)) !== undefined && (await linesOf(partial)) >= rows) return { files: [partial], isAll: false };
+  if ((await fileSize(partial)) !== undefined && (await linesOf(partial)) >= rows) return { paths: [partial], isAll: false };
   const found = await fetchDraw(draw, { ...options, onProgress: undefined }, rows);
-  return { files: [found], isAll: found === file };
+  return { paths: [found], isAll: found === file };
 }
 
 /** True if drawn samples depend on the labels of all samples. */

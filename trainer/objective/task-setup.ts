@@ -77,6 +77,8 @@ export interface SetUpParams extends ReadParams {
   readonly runDir?: string;
   /** The batching of the resumed run; see `TrainerState`. */
   readonly batching?: 1 | 2 | 3 | undefined;
+  /** The labels of the resumed run. */
+  readonly begunLabels?: readonly string[] | undefined;
 }
 
 /** The parts of a batch, and that of this process or of its first device; undefined if there is only one part. */

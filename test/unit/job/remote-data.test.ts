@@ -8,6 +8,7 @@ import { readRecords } from '../../../trainer/data/read/read-records.ts';
 import { Job } from '../../../trainer/job/job.ts';
 import { withDataFiles } from '../../../trainer/job/open-data.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { jobContext, resolveSettings } from '../../../trainer/settings.ts';
 import { parquetFile } from '../../support/files/parquet-file.ts';
 import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/machine/temporary-folder.ts';
@@ -32,14 +33,22 @@ async function notes(intercept: Handler = () => false, content: Buffer = NOTES) 
   const baseDir = makeTemporaryFolder();
   const cacheDir = makeTemporaryFolder();
   const lines: string[] = [];
-  const filesOf = async (settings: readonly string[], offline = false): Promise<readonly string[]> => {
+  const recipeOf = async (settings: readonly string[], offline = false): Promise<Recipe> => {
     const { recipe } = parseRecipe('', { overrides: ['model=m', 'data.train=org/notes', 'data.format=text', 'seed=3', ...settings] });
     if (!recipe) throw new Error('no recipe');
     const context = { ...jobContext(settingsOf, baseDir), cacheDir, hub: { endpoint, offline } };
     const job = new Job(event => event.type === 'log' && lines.push(event.message));
-    return (await withDataFiles({ job, context, recipe })).recipe.data.train;
+    return (await withDataFiles({ job, context, recipe })).recipe;
   };
-  return { filesOf, lines, cacheDir, folder: join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train'), sent: () => sent };
+  const filesOf = async (...params: Parameters<typeof recipeOf>): Promise<readonly string[]> => (await recipeOf(...params)).data.train;
+  return {
+    recipeOf,
+    filesOf,
+    lines,
+    cacheDir,
+    folder: join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train'),
+    sent: () => sent,
+  };
 }
 
 /** Returns the samples that training draws from local files. */
@@ -69,6 +78,22 @@ test('the samples are those of the whole files, and later runs ask for none', as
   expect(sent()).toBe(before);
   await expect(filesOf(['data.max_samples=6'], true)).rejects.toThrow(/not in the cache/);
   expect(existsSync(join(cacheDir, 'datasets', 'org--notes', COMMIT, 'default', 'train', '0000.parquet'))).toBe(false);
+});
+
+test('the names of classes are those of the metadata, and a draw needs no other rows', async () => {
+  const content = readFileSync(join(import.meta.dirname, '..', 'data', 'fixtures', 'class-names', 'notes.parquet'));
+  const { recipeOf, lines, sent } = await notes(undefined, content);
+  const settings = ['task=sequence_classification', 'data.format=auto', 'data.max_samples=4'];
+  for (const given of [settings, [...settings, 'val_size=0']]) {
+    const { labels, train } = (await recipeOf(given)).data;
+    expect([labels, path.basename(train[0] ?? '')]).toEqual([['neg', 'pos'], expect.stringMatching(/^drawn-4-3-/)]);
+  }
+  // Two files have this content.
+  expect(sent()).toBeLessThan(2 * content.length);
+  expect(lines.at(-1)).toMatch(/^labels: neg, pos, the names of the classes in the column "label"/);
+  const whole = await recipeOf(settings.slice(0, 2));
+  expect(whole.data.labels).toEqual(['neg', 'pos']);
+  expect((await recipeOf([...settings, 'data.labels=[a, b]'])).data.labels).toEqual(['a', 'b']);
 });
 
 describe('a draw over several data sets', () => {

@@ -220,9 +220,8 @@ function imageOfRecord(record: DataRecord, labels: readonly string[]): ImageSamp
   if (!(bytes instanceof Uint8Array))
     throw fieldError(record, 'image', 'no bytes of an image', 'Rename the column: data: columns: {image: …}');
   const content = checksum(bytes);
-  const key = ['label', 'fine_label', 'labels'].find(name => Object.hasOwn(value, name)) ?? 'label';
   return {
-    label: labelName(record, key, labels),
+    label: labelName(record, labelKey(record), labels),
     file,
     line,
     content,
@@ -230,6 +229,13 @@ function imageOfRecord(record: DataRecord, labels: readonly string[]): ImageSamp
     glance: async () => ({ source: bytes, tail: bytes.subarray(-TAIL_BYTES), content }),
   };
 }
+
+/** The columns that may have the image. */
+export const IMAGE_KEYS = ['image', 'img'] as const;
+
+/** The column with the label of an image. */
+export const labelKey = ({ value }: DataRecord): string =>
+  ['label', 'fine_label', 'labels'].find(name => Object.hasOwn(value, name)) ?? 'label';
 
 const SIDE = 32;
 const CIFAR_PIXELS = 3 * SIDE * SIDE;

@@ -7,7 +7,7 @@ import { createSegmentEncoder, type SegmentTokenizer } from '../example/segment-
 import { describeGlue, type GlueTask, glueTask } from '../glue.ts';
 import { placesOf } from '../label-places.ts';
 import { type DataFile, listDataFiles } from '../read/list-files.ts';
-import { byNumberOrName, fieldError, labelName, optionalText, requiredText } from '../read/record-fields.ts';
+import { byNumberOrName, checkLabelShown, fieldError, labelName, optionalText, requiredText } from '../read/record-fields.ts';
 import { labelNames } from '../several-labels.ts';
 import { type DataReport, summarizeExamples } from '../shown/data-report.ts';
 import type { DataRecord } from '../types.ts';
@@ -27,9 +27,6 @@ const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
   ['query', 'passage'],
 ];
 const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate', 'Quality'];
-
-/** The value in place of a label in the hub's test splits. */
-const HIDDEN_LABEL = -1;
 
 export interface LabeledText {
   readonly ids: Int32Array;
@@ -181,13 +178,7 @@ export function labeledRecord(
     throw fieldError(record, secondKey ?? 'document', 'no document for the query', 'Give every sample a query, a document and a label');
   if (regression) return { first, second, label: '', value: ranks ? requiredShare(record, label) : requiredNumber(record, label) };
   if (multiple) return { first, second, label: '', names: labelNames(record, columns, labels), value: 0 };
-  if (record.value[label] === HIDDEN_LABEL)
-    throw fieldError(
-      record,
-      label,
-      `the label ${HIDDEN_LABEL}, which stands for none`,
-      'Take the validation part: test parts hide their labels',
-    );
+  checkLabelShown(record, label);
   return { first, second, label: labelName(record, label, labels), value: 0 };
 }
 

@@ -9,7 +9,7 @@ import { Vector } from 'apache-arrow/vector';
 import type { AsyncBuffer } from 'hyparquet';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
-import { checkBatch, checkMessage } from './arrow-bounds.ts';
+import { type CheckedMessage, checkBatch, checkMessage } from './arrow-bounds.ts';
 import { damagedFile, openDataFile } from './data-file.ts';
 import { bufferOf } from './read-parquet.ts';
 
@@ -57,13 +57,45 @@ export async function* readArrow(file: string, { limit, bytes, onShare }: ArrowR
   }
 }
 
+/** The value of a key in the metadata of a file's schema; undefined if there is none. @throws Error for a damaged file */
+export async function arrowMetadata(file: string, key: string): Promise<string | undefined> {
+  const { handle, stats } = await openDataFile(file);
+  try {
+    for await (const { kind, message } of messagesOf(bufferOf(handle, stats.size)))
+      if (kind === 'schema')
+        return RecordBatchReader.from(Buffer.concat([message, END]))
+          .open()
+          .schema.metadata.get(key);
+    return undefined;
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Yields the record batches of a file, each with the position of its end. @throws Error that says what is wrong */
 async function* batchesOf(file: AsyncBuffer): AsyncGenerator<{ readonly batch: RecordBatch; readonly end: number }> {
+  let schema: Buffer | undefined;
+  for await (const { kind, message, end } of messagesOf(file)) {
+    if (kind === 'schema') schema = message;
+    else if (schema === undefined) throw new Error('a record batch comes before the schema');
+    else yield { batch: decode(Buffer.concat([schema, message, END])), end };
+  }
+  if (schema === undefined) throw new Error('it has no schema');
+}
+
+interface ArrowMessage extends Pick<CheckedMessage, 'kind'> {
+  /** Its metadata and values. */
+  readonly message: Buffer;
+  /** The position of its end. */
+  readonly end: number;
+}
+
+/** Yields the messages of a file, checked. @throws Error that says what is wrong */
+async function* messagesOf(file: AsyncBuffer): AsyncGenerator<ArrowMessage> {
   const size = file.byteLength;
   if (size < PREFIX_BYTES) throw new Error(`only ${size} bytes`);
   const read = async (at: number, length: number): Promise<Buffer> => Buffer.from(await file.slice(at, at + length));
   const isRandomAccess = (await read(0, PREFIX_BYTES)).toString('latin1', 0, MAGIC.length) === MAGIC;
-  let schema: Buffer | undefined;
   for (let at = isRandomAccess ? PREFIX_BYTES : 0; at < size; ) {
     const prefix = await read(at, PREFIX_BYTES);
     if (prefix.readUInt32LE(0) !== CONTINUATION) throw new Error(`no message of Arrow is at byte ${at}`);
@@ -75,11 +107,8 @@ async function* batchesOf(file: AsyncBuffer): AsyncGenerator<{ readonly batch: R
     const { kind, bodyBytes } = checkMessage(metadata);
     const message = [prefix, metadata, await read(at + PREFIX_BYTES + length, bodyBytes)];
     at += PREFIX_BYTES + length + bodyBytes;
-    if (kind === 'schema') schema = Buffer.concat(message);
-    else if (schema === undefined) throw new Error('a record batch comes before the schema');
-    else yield { batch: decode(Buffer.concat([schema, ...message, END])), end: at };
+    yield { kind, message: Buffer.concat(message), end: at };
   }
-  if (schema === undefined) throw new Error('it has no schema');
 }
 
 /** Decodes a stream of one record batch. */

@@ -54,9 +54,12 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
   }
   const text = String(value).trim();
   if (text === '') throw fieldError(record, key, 'an empty label', 'Fill it in, or remove the sample');
-  if (names.length === 0 || names.includes(text)) return text;
+  if (names.length === 0) return text;
+  const known = knownNames(names);
+  if (known.all.has(text)) return text;
+  if (text === HIDDEN_LABEL) throw hiddenLabel(record, key);
   if (/^\d+$/.test(text)) {
-    if (names.some(name => /^\d+$/.test(name)))
+    if (known.hasNumbers)
       throw fieldError(
         record,
         key,
@@ -68,6 +71,33 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
     throw fieldError(record, key, `label ${text}, but labels names only 0 to ${names.length - 1}`, 'Add the missing name to data: labels');
   }
   return checkedName(record, key, text, names);
+}
+
+interface KnownNames {
+  readonly all: ReadonlySet<string>;
+  /** Whether a name consists of digits. */
+  readonly hasNumbers: boolean;
+}
+
+const lists = new WeakMap<readonly string[], KnownNames>();
+
+/** The names of a list that does not change, for quick comparison: there may be thousands of names and millions of samples. */
+function knownNames(names: readonly string[]): KnownNames {
+  const known = lists.get(names) ?? { all: new Set(names), hasNumbers: names.some(name => /^\d+$/.test(name)) };
+  lists.set(names, known);
+  return known;
+}
+
+/** The value in place of a label in the hub's test splits. */
+const HIDDEN_LABEL = '-1';
+
+/** The error for a sample that hides its label. */
+const hiddenLabel = (record: DataRecord, key: string): DataError =>
+  fieldError(record, key, `the label ${HIDDEN_LABEL}, which stands for none`, 'Take the validation part: test parts hide their labels');
+
+/** @throws DataError for a value that stands for a hidden label */
+export function checkLabelShown(record: DataRecord, key: string): void {
+  if (String(record.value[key]).trim() === HIDDEN_LABEL) throw hiddenLabel(record, key);
 }
 
 /** Compares labels: '2' before '10', names alphabetically. */

@@ -81,6 +81,8 @@ function tagName(
   if (typeof tag === 'number' || typeof tag === 'bigint') {
     const name = labels[Number(tag)];
     if (name !== undefined) return name;
+    if (Number(tag) === -1)
+      throw fieldError(record, key, `${where} is -1, which stands for none`, 'Take the validation part: test parts hide their tags');
     throw fieldError(
       record,
       key,

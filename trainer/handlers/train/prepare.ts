@@ -32,11 +32,11 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(units, settings.budget);
     const own = await choosePrecision({ ...params, model: base.model }, base.engine);
     const precision = params.ranks ? params.ranks.first(own) : own;
-    const begun = checkpoint?.state.batching;
+    const begun = { batching: checkpoint?.state.batching, begunLabels: checkpoint?.adapter.description.labels };
     // A session of another model would leave memory that the session of this one reuses, so measure before it.
     const { compares, hasTeacher } = objectiveCatalog[recipe.task];
     const opened = compares?.usesReference || hasTeacher ? residentBytes() : undefined;
-    const setup = await setUpTask({ ...params, base, precision, batching: begun }, 'train');
+    const setup = await setUpTask({ ...params, base, precision, ...begun }, 'train');
     checkData(params, setup.digest);
     checkRanksAgree(params, base, setup.digest);
     const baselineBytes = opened ?? residentBytes();

@@ -111,6 +111,11 @@ export const dataDiagnostics = {
       '`data.labels` names labels that no training sample has, or tags that no word has. The head gets an output for each of them, which only learns to stay low. Files of up to 4 MB are counted, and images in one folder per class; a run counts the samples that it trains on, without those held out, and logs the same warning.',
     fix: 'Add samples of these labels, or remove the names. Where the data gives labels as numbers, a name in the middle of the list must stay, because the place of a name is its number.',
   },
+  'class-names': {
+    about:
+      "The data declares names for the numbers of its classes (`ClassLabel` of Hugging Face's datasets), and they contradict `data.labels` or those of another file, or they cannot be used. Without `data.labels`, the declared names become the labels of the model.",
+    fix: 'Put `data.labels` in the order of the numbers, or remove it to take the declared names.',
+  },
   'plain-prompts': {
     about:
       'The data has prompts with completions (`prompt_completion`), and the model has a chat template. Such samples are trained as plain text, as in TRL: the completion follows the prompt without the marks of a chat. Programs that chat with the model, such as Ollama, write these marks, so they show little of what was learned. This is right for a model that continues texts.',

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import type { Declared } from '../../data/class-names/declared-labels.ts';
 import { mayHoldImages } from '../../data/image/image-samples.ts';
 import { firstDataFile } from '../../data/read/list-files.ts';
 import type { DataFormat } from '../../data/types.ts';
@@ -67,6 +68,10 @@ export interface DataFact {
   readonly queries?: { readonly count: number; readonly single: number } | undefined;
   /** The trained roles that have a turn in a file that was read to its end. */
   readonly seenRoles?: readonly string[] | undefined;
+  /** The names of classes that the file declares for its labels. */
+  readonly declared?: Declared | undefined;
+  /** Remarks about names of classes: declared ones that are not used, or that differ from the recipe's labels. */
+  readonly nameWarnings?: readonly string[];
   /** Number of samples of each label, if the task or the measure uses labels and counting them is quick. */
   readonly labels?: LabelCounts;
 }

@@ -1,5 +1,6 @@
 /** Reads the beginning of a data file, or all of a short one, and finds its columns and unusable samples. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { type DeclaredLabels, declaredLabels, withDeclaredLabels } from '../../data/class-names/declared-labels.ts';
 import { withNames } from '../../data/columns-read.ts';
 import { DataError } from '../../data/data-error.ts';
 import { renameColumns } from '../../data/detect-format.ts';
@@ -32,8 +33,15 @@ const MAX_COLUMNS = 200;
 const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 
 /** Reads the beginning of a file. Never rejects; the result is plain data. */
-export const readDataFact = (params: DataFactParams): Promise<DataFact> =>
-  params.remote === undefined ? readFileFact(params) : readColumnsFact(params, params.remote);
+export const readDataFact = async (params: DataFactParams): Promise<DataFact> =>
+  params.remote === undefined ? readNamedFact(params, await declaredLabels([params.full], params)) : readColumnsFact(params, params.remote);
+
+/** Reads the facts about a file with the labels that it declares, unless the recipe names labels. */
+async function readNamedFact(params: DataFactParams, found: DeclaredLabels): Promise<DataFact> {
+  const { recipe, warnings } = withDeclaredLabels(params, found);
+  const fact = await readFileFact(recipe);
+  return { ...fact, declared: found.declared, ...(warnings.length > 0 && { nameWarnings: warnings }) };
+}
 
 /**
  * Reads facts about a data set that is not completely on this machine: all columns, and samples if the columns that the recipe reads are
@@ -51,7 +59,8 @@ async function readColumnsFact(params: DataFactParams, remote: NonNullable<DataF
     const bytes = kept === undefined ? undefined : await fileSize(kept);
     if (kept === undefined || bytes === undefined) return { ...base, state: 'ok', columns };
     const counts = params.counts && bytes <= MAX_COUNTED_BYTES;
-    return { ...(await readFileFact({ ...params, full: kept, counts, bytes })), columns };
+    const found = await declaredLabels([], params, files);
+    return { ...(await readNamedFact({ ...params, full: kept, counts, bytes }, found)), columns };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     const { problem, advice, place } = error;

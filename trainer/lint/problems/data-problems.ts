@@ -212,7 +212,7 @@ export function* labelProblems({ data, values }: RecipeView): Generator<Report> 
     };
   yield* strangeLabels(
     data.slice(values.data.train.length),
-    new Set(values.data.labels.length > 0 ? values.data.labels : Object.keys(counts)),
+    new Set(values.data.labels.length > 0 ? values.data.labels : [...Object.keys(counts), ...data.flatMap(declaredNames)]),
   );
   const { measure, scores } = values.importance;
   const isMeasured = methodCatalog[values.method].chooses === 'rows' && measureCatalog[measure].needsBalancedLabels && scores === undefined;
@@ -227,6 +227,8 @@ export function* labelProblems({ data, values }: RecipeView): Generator<Report> 
     };
 }
 
+const declaredNames = ({ declared }: DataFact): readonly string[] => declared?.names ?? [];
+
 /** Problems of labels that the recipe names and no sample has, although the head gets an output for each. */
 function* labelsWithoutSamples(
   { data: { labels }, task }: RecipeView['values'],
@@ -236,7 +238,7 @@ function* labelsWithoutSamples(
   const [first] = unseen;
   if (first === undefined) return;
   const path = ['data', 'labels', labels.indexOf(first)];
-  yield { code: 'label-without-samples', severity: 'warning', path, message: describeUnseen(unseen, task) };
+  yield { code: 'label-without-samples', severity: 'warning', path, message: describeUnseen(unseen, task, true) };
 }
 
 /** Problems of held-out labels without a training sample: a classifier has no output for them. */

@@ -8,6 +8,7 @@ import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
 import { follow, START } from '../../protocol/recipe/located.ts';
 import { byteSize, countedText } from '../../protocol/text/format.ts';
 import { memoryOwner, type RecipeView } from '../recipe-view.ts';
+import { classNameProblems } from './class-name-problems.ts';
 import {
   dataProblems,
   ignoredJudgmentProblems,
@@ -33,6 +34,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...dataProblems(view),
     ...missingFileProblems(view),
     ...labelProblems(view),
+    ...classNameProblems(view),
     ...plainPromptProblems(view),
     ...ignoredJudgmentProblems(view),
     ...sameTextProblems(view),

@@ -29,6 +29,7 @@ export const factCodes = [
   'one-label',
   'unknown-label',
   'label-without-samples',
+  'class-names',
   'plain-prompts',
   'ignored-judgments',
   'same-texts',

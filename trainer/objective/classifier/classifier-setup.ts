@@ -177,7 +177,7 @@ export async function readParts<Sample extends Labeled>(
   const found = needsTraining ? await read({ files: data.train, labels: given, maxSamples: data.max_samples }) : undefined;
   const held =
     data.eval.length > 0 ? await read({ files: data.eval, labels: found?.labels ?? given, maxSamples: data.eval_max_samples }) : undefined;
-  const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model);
+  const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model, known);
   const placed = (examples: readonly Sample[] = []) => examples.map(place(labels));
   if (needsTraining && !['number', 'labels'].includes(objectiveCatalog[recipe.task].target) && labels.length < 2)
     throw oneLabel(recipe, labels);
@@ -198,14 +198,18 @@ const noLabel = (): DataError =>
     advice: 'Give some samples a list of labels, or set data: labels to columns of 0 and 1',
   });
 
-/** Warns of labels that the recipe names but no training sample has. */
-function reportUnseen({ recipe: { data, task }, job }: SetUpParams, counts: readonly number[], labels: readonly string[]): void {
+/** Warns of labels that the recipe or the data names but no training sample has. */
+function reportUnseen(
+  { recipe: { data, task }, declaresLabels = false, job }: SetUpParams,
+  counts: readonly number[],
+  labels: readonly string[],
+): void {
   const unseen = unseenLabels(
     data.labels,
     task,
     labels.filter((_, i) => (counts[i] ?? 0) > 0),
   );
-  if (unseen.length > 0) job.log('warning', describeUnseen(unseen, task));
+  if (unseen.length > 0) job.log('warning', describeUnseen(unseen, task, !declaresLabels));
 }
 
 /** Returns label weights that compensate for imbalance, and logs them. @param samples number of samples with labels */
@@ -233,11 +237,10 @@ function filesOf({ task }: Recipe): string {
   return target === 'tags' ? 'a conll, json, jsonl, parquet or arrow file' : 'a json, jsonl, csv, tsv, parquet or arrow file';
 }
 
-/** Keeps the model's own label order, and its head, if its labels are exactly these. */
-function withModelOrder(labels: readonly string[], model: AnyModel): readonly string[] {
-  if (model.kind !== 'classifier') return labels;
-  const same = model.labels.length === labels.length && labels.every(name => model.labels.includes(name));
-  return same ? model.labels : labels;
+/** Keeps the label order of the adapter, or else of the model, and thus its head, if its labels are exactly these. */
+function withModelOrder(labels: readonly string[], model: AnyModel, ofAdapter: readonly string[] = []): readonly string[] {
+  const orders = [ofAdapter, ...(model.kind === 'classifier' ? [model.labels] : [])];
+  return orders.find(order => order.length === labels.length && labels.every(name => order.includes(name))) ?? labels;
 }
 
 /** Returns the model with a head for these labels; a new head is logged. */

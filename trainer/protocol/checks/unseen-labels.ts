@@ -11,11 +11,11 @@ export function unseenLabels(names: readonly string[], task: Recipe['task'], see
   return names.filter(name => !known.has(name));
 }
 
-/** Describes these labels. @param unseen at least one name */
-export function describeUnseen(unseen: readonly string[], task: Recipe['task']): string {
+/** Describes these labels. @param unseen at least one name @param isNamed whether the recipe names them, not the data */
+export function describeUnseen(unseen: readonly string[], task: Recipe['task'], isNamed: boolean): string {
   const noun = objectiveCatalog[task].target === 'tags' ? 'word' : 'sample';
   const [it, name] = unseen.length === 1 ? ['it', 'the name'] : ['them', 'the names'];
-  return `${noSampleHas(unseen, noun)}, so the model only learns not to predict ${it}: add such ${noun}s, or remove ${name} from data.labels`;
+  return `${noSampleHas(unseen, noun)}, so the model only learns not to predict ${it}: add such ${noun}s${isNamed ? `, or remove ${name} from data.labels` : ''}`;
 }
 
 /** A phrase that names at most six of these labels. */

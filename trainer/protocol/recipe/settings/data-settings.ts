@@ -75,7 +75,7 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
     { doc: 'Maps expected column names to the names in the data, for example {text: body, label: kind}.' },
   ),
   labels: defaulted(listOf(text({ noun: 'label name' }), 'a list of label names'), [], {
-    doc: 'The names of the labels in the order of their ids; if empty, the sorted labels of the data.',
+    doc: 'The names of the labels in the order of their ids; if empty, the names that the data declares, or its labels, sorted.',
   }),
   prompt: defaulted(text({ noun: 'template with {text}', maxLength: 100_000 }), 'Classify the text.\n\nText: {text}\n\nLabel:', {
     doc: 'The prompt for a text_label sample of a language model; {text} is replaced by the text and {labels} by the label names.',
