@@ -9,13 +9,13 @@ import { RECIPE_GLOB } from './recipe/recipe-names.ts';
 /** Files that the server checks, as globs of file names. */
 const DOCUMENTS = [
   RECIPE_GLOB,
-  '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index}.json',
+  '**/{config,generation_config,adapter_config,preprocessor_config,processor_config,model.safetensors.index,pytorch_model.bin.index}.json',
 ] as const;
 
 /** Files that the server reads in addition to open documents: models, weights, data. */
 const WATCHED = [
   RECIPE_GLOB,
-  '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
+  '**/{config,generation_config,adapter_config,preprocessor_config,processor_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
   `**/{*.{safetensors,gguf,${DATA_ENDINGS}},pytorch_model*.bin}`,
 ];
 
@@ -109,6 +109,6 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
 }
 
 const SERVED_NAME =
-  /(?:\.rowtune\.(?:ya?ml|json)|(?:^|\/)(?:config|generation_config|adapter_config|(?:model\.safetensors|pytorch_model\.bin)\.index)\.json)$/i;
+  /(?:\.rowtune\.(?:ya?ml|json)|(?:^|\/)(?:config|generation_config|adapter_config|preprocessor_config|processor_config|(?:model\.safetensors|pytorch_model\.bin)\.index)\.json)$/i;
 
 const isServed = ({ uri }: TextDocument): boolean => ['file', 'untitled'].includes(uri.scheme) && SERVED_NAME.test(uri.path);

@@ -1,13 +1,15 @@
 /** Recognizes the files that the linter reads, by their names. */
 
 /** The kinds of configs in a model folder. */
-export type ConfigKind = 'config' | 'generation' | 'adapter' | 'index';
+export type ConfigKind = 'config' | 'generation' | 'adapter' | 'index' | 'processor';
 export type DocumentKind = 'recipe' | ConfigKind;
 
 const configNames: Readonly<Record<string, ConfigKind>> = {
   'config.json': 'config',
   'generation_config.json': 'generation',
   'adapter_config.json': 'adapter',
+  'preprocessor_config.json': 'processor',
+  'processor_config.json': 'processor',
   'model.safetensors.index.json': 'index',
   'pytorch_model.bin.index.json': 'index',
 };

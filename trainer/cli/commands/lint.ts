@@ -32,7 +32,10 @@ export const addLint: AddCommand = (program, surroundings) => {
   const command = program
     .command('lint')
     .description('check recipes and model configs against their models and data; report every problem with its line and column')
-    .argument('<files...>', 'recipes; config.json, generation_config.json, adapter_config.json or an index of a model folder')
+    .argument(
+      '<files...>',
+      'recipes; config.json, generation_config.json, adapter_config.json, (pre)processor_config.json or an index of a model folder',
+    )
     .option('--fix', 'apply all safe fixes to the files; convert recipes of other tools', false)
     .addOption(new Option('--format <kind>', 'output format').choices(['text', 'json', 'sarif']).default('text'));
   withCommonOptions(command, [

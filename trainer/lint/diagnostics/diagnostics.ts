@@ -14,7 +14,7 @@ export const diagnosticSections: readonly DiagnosticSection[] = [
   {
     title: 'The configs of a model folder',
     about:
-      'These are reported in `config.json`, `generation_config.json`, `adapter_config.json` (PEFT) and the indices of weights, `model.safetensors.index.json` and `pytorch_model.bin.index.json`. The files are compared with their neighbors; Rowtune never changes them by itself.',
+      'These are reported in `config.json`, `generation_config.json`, `adapter_config.json` (PEFT), the settings of processors of images (`preprocessor_config.json`, `processor_config.json`) and the indices of weights, `model.safetensors.index.json` and `pytorch_model.bin.index.json`. The files are compared with their neighbors; Rowtune never changes them by itself.',
     diagnostics: configDiagnostics,
   },
 ];

@@ -5,9 +5,10 @@
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { asFilesHaveIt } from '../../hub/bare-model.ts';
-import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
+import { architectureOf, loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
 import { type AnyModel, type ConfigProblem, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';
+import { unknownProcessorKeys } from '../../model/vision/vision-encoders.ts';
 import { type Located, locate, START } from '../../protocol/recipe/located.ts';
 import type { ConfigKind } from '../document-kind.ts';
 import type { FolderFacts } from '../facts/folder-facts.ts';
@@ -55,12 +56,14 @@ function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: L
       return adapterProblems(config, facts, base);
     case 'index':
       return indexProblems(config, facts);
+    case 'processor':
+      return processorProblems(config, facts.config);
   }
 }
 
 function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
   const model = yield* readModel(asFilesHaveIt(config, facts.tensors), root);
-  yield* unknownKeyProblems(config);
+  yield* unknownKeyProblems(unknownConfigKeys(config));
   yield* folderProblems(facts);
   if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors, facts.unreadTensors);
   if (facts.hasOwnHead && config.tie_word_embeddings === true)
@@ -108,9 +111,15 @@ function keyReport({ kind, path, message }: ConfigProblem, root: Located | undef
   };
 }
 
+/** Problems of the settings of a processor of images, by the config.json next to them. */
+function processorProblems(settings: ModelConfig, config: ModelConfig | undefined): Iterable<ConfigReport> {
+  const architecture = config && architectureOf(config);
+  return architecture ? unknownKeyProblems(unknownProcessorKeys(architecture, settings)) : [];
+}
+
 /** Problems of keys that no family's table lists, so that their effect is unknown. */
-function* unknownKeyProblems(config: ModelConfig): Generator<ConfigReport> {
-  for (const path of unknownConfigKeys(config))
+function* unknownKeyProblems(paths: readonly string[][]): Generator<ConfigReport> {
+  for (const path of paths)
     yield {
       code: 'unknown-config-key',
       severity: 'warning',

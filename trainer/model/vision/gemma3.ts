@@ -19,7 +19,7 @@ import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 const side = z.number().int().positive().max(8192);
 
-const gemma3ProcessorKeys = {
+export const gemma3ProcessorKeys = {
   ...processorKeys({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], resample: 2 }),
   size: computed(z.object({ height: side, width: side }).default({ height: 224, width: 224 })),
   image_seq_length: computed(z.number().int().positive().optional()),

@@ -65,7 +65,7 @@ const towerKeys = {
 
 const tiles = size(64);
 
-const lfm2VlProcessorKeys = {
+export const lfm2VlProcessorKeys = {
   ...processorKeys({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], resample: 2 }),
   downsample_factor: computed(size(64).default(2)),
   do_image_splitting: computed(z.boolean().default(true)),
@@ -80,9 +80,9 @@ const lfm2VlProcessorKeys = {
   use_image_special_tokens: computed(z.boolean().default(true)),
   ...refusedUnless([true], 'do_pad'),
   ...refusedUnless(['Lfm2VlImageProcessor', 'Lfm2VlImageProcessorFast'], 'image_processor_type'),
-  ...withoutEffect('is ignored: images are always resized', 'do_resize', 'size', 'default_to_square'),
+  ...withoutEffect('is ignored: images are always resized', 'do_resize', 'size'),
   ...withoutEffect('follows from the other numbers of patches', 'max_num_patches'),
-  ...withoutEffect('says what the texts around images say, which follows from the sizes', 'return_row_col_info', 'image_seq_length'),
+  ...withoutEffect('says what the texts around images say, which follows from the sizes', 'return_row_col_info'),
 } as const satisfies KeyTable;
 
 /** Returns the unknown keys of `vision_config`. */

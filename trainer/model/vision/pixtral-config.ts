@@ -79,7 +79,7 @@ const side = size(16384);
 const sides = z.looseObject({ longest_edge: side.nullish(), height: side.nullish(), width: side.nullish() });
 const word = (usual: string) => computed(z.string().min(1).default(usual));
 
-const pixtralProcessorKeys = {
+export const pixtralProcessorKeys = {
   ...processorKeys({ ...CLIP, resample: 3 }),
   size: computed(sides.default({ longest_edge: 1024 })),
   patch_size: computed(z.union([size(256), z.object({ height: size(256), width: size(256) })]).default(16)),
@@ -89,8 +89,6 @@ const pixtralProcessorKeys = {
   image_end_token: word('[IMG_END]'),
   ...refusedUnless(['PixtralImageProcessor', 'PixtralImageProcessorFast', 'PixtralImageProcessorPil'], 'image_processor_type'),
   ...withoutEffect('is for batches of images in several sizes, which are read one by one here', 'do_pad', 'pad_size'),
-  ...withoutEffect('is of processors that crop', 'default_to_square'),
-  ...withoutEffect('is of processors whose images all have the same size', 'image_seq_length'),
 } as const satisfies KeyTable;
 
 /** Returns the unknown keys of `vision_config`. */

@@ -37,7 +37,9 @@ export const processorKeys = (usual: ProcessorDefaults) =>
     ...refusedUnless([true], 'do_resize', 'do_rescale', 'do_normalize', 'do_convert_rgb'),
     ...refusedUnless([false], 'do_center_crop', 'do_pad'),
     ...refused('crop_size', 'pad_size'),
+    ...withoutEffect('is of processors that crop, or whose images all have the same size', 'default_to_square', 'image_seq_length'),
     ...withoutEffect('names the class of the whole processor', 'processor_class', 'auto_map'),
+    ...withoutEffect('is an older name of image_processor_type', 'feature_extractor_type'),
     ...withoutEffect(
       'says how numbers are given to the code of Transformers',
       ...(['data_format', 'input_data_format', 'device', 'return_tensors', 'disable_grouping'] as const),

@@ -98,7 +98,7 @@ const limits = z.object({
   max_pixels: pixels.nullish(),
 });
 
-const qwenProcessorKeys = {
+export const qwenProcessorKeys = {
   ...processorKeys({ ...CLIP, resample: 3 }),
   size: computed(limits.nullish()),
   min_pixels: computed(pixels.nullish()),
@@ -116,7 +116,6 @@ const qwenProcessorKeys = {
     ],
     'image_processor_type',
   ),
-  ...withoutEffect('is of processors that crop', 'default_to_square'),
 } as const satisfies KeyTable;
 
 /** Returns the unknown keys of `vision_config`. */

@@ -23,7 +23,7 @@ export type SmolvlmArchitecture = 'SmolVLMForConditionalGeneration' | 'Idefics3F
 const side = z.number().int().positive().max(16384);
 const longestEdge = (usual: number) => computed(z.object({ longest_edge: side }).default({ longest_edge: usual }));
 
-const smolvlmProcessorKeys = {
+export const smolvlmProcessorKeys = {
   ...processorKeys({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], resample: 1 }),
   do_resize: computed(z.boolean().default(true)),
   do_image_splitting: computed(z.boolean().default(true)),

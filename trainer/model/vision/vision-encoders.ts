@@ -1,41 +1,48 @@
 /** The encoders of images, by the class of the whole model. */
+import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
+import { type KeyTable, unknownKeys } from '../config-keys.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
-import { gemma3, unknownGemma3TowerKeys } from './gemma3.ts';
+import { gemma3, gemma3ProcessorKeys, unknownGemma3TowerKeys } from './gemma3.ts';
 import { lfm2Vl } from './lfm2-vl.ts';
-import { unknownLfm2VlKeys } from './lfm2-vl-config.ts';
+import { lfm2VlProcessorKeys, unknownLfm2VlKeys } from './lfm2-vl-config.ts';
 import { pixtral } from './pixtral.ts';
-import { unknownPixtralKeys } from './pixtral-config.ts';
+import { pixtralProcessorKeys, unknownPixtralKeys } from './pixtral-config.ts';
 import { qwenVision } from './qwen-vision.ts';
-import { unknownQwenTowerKeys } from './qwen-vision-config.ts';
+import { qwenProcessorKeys, unknownQwenTowerKeys } from './qwen-vision-config.ts';
 import { qwenWindowVision, unknownWindowTowerKeys } from './qwen-window-vision.ts';
-import { type SmolvlmArchitecture, smolvlm, unknownSmolvlmTowerKeys } from './smolvlm.ts';
+import { type SmolvlmArchitecture, smolvlm, smolvlmProcessorKeys, unknownSmolvlmTowerKeys } from './smolvlm.ts';
 import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 interface EncoderEntry {
   readonly read: (files: VisionFiles) => VisionEncoder;
   /** Returns the keys of `vision_config` that the encoder does not know. */
   readonly unknownKeys: (config: ConfigJson) => readonly string[];
+  /** The keys of the processor's files that it knows. */
+  readonly processorKeys: KeyTable;
 }
 
 const qwen = (architecture: string, deepstack?: readonly number[]): EncoderEntry => ({
   read: files => qwenVision(architecture, files, deepstack),
   unknownKeys: unknownQwenTowerKeys,
+  processorKeys: qwenProcessorKeys,
 });
 
 const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
   read: files => smolvlm(architecture, files),
   unknownKeys: unknownSmolvlmTowerKeys,
+  processorKeys: smolvlmProcessorKeys,
 });
 
 const encoders: Readonly<Record<string, EncoderEntry>> = {
-  Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys },
+  Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys, processorKeys: gemma3ProcessorKeys },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
-  Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys },
-  Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys },
+  Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys, processorKeys: lfm2VlProcessorKeys },
+  Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys, processorKeys: pixtralProcessorKeys },
   Qwen2_5_VLForConditionalGeneration: {
     read: files => qwenWindowVision('Qwen2_5_VLForConditionalGeneration', files),
     unknownKeys: unknownWindowTowerKeys,
+    processorKeys: qwenProcessorKeys,
   },
   Qwen3VLForConditionalGeneration: qwen('Qwen3VLForConditionalGeneration', QWEN3_VL_DEEPSTACK),
   Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),
@@ -46,6 +53,23 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
 /** Returns the unknown keys of `vision_config`; none for a class whose images are not read. */
 export const unknownVisionKeys = (architecture: string, config: ConfigJson): string[][] =>
   (encoders[architecture]?.unknownKeys(config) ?? []).map(key => ['vision_config', key]);
+
+/** Settings of processors of other things than images, inside processor_config.json. */
+const OTHER_PROCESSORS = ['video_processor', 'feature_extractor', 'audio_tokenizer', 'chat_template'];
+
+/** Returns the unknown keys of preprocessor_config.json or processor_config.json; none for a class whose images are not read. */
+export function unknownProcessorKeys(architecture: string, settings: ConfigJson): string[][] {
+  const table = encoders[architecture]?.processorKeys;
+  if (!table) return [];
+  const { image_processor: inner, ...outer } = settings;
+  const ofInner = isRecord(inner) ? unknownKeys(table, inner).map(key => ['image_processor', key]) : [];
+  return [
+    ...unknownKeys(table, outer)
+      .filter(key => !OTHER_PROCESSORS.includes(key))
+      .map(key => [key]),
+    ...ofInner,
+  ];
+}
 
 /** True for classes whose images are read. */
 export const readsImages = (architecture: string): boolean => Object.hasOwn(encoders, architecture);
