@@ -90,6 +90,22 @@ const otherDefaults: [string, string, RegExp][] = [
     'model_name_or_path: m\nstage: kto\npref_beta: 0.2\nkto_rejected_weight: 1.5\npref_loss: sigmoid\n',
     /^task: kto\n[\s\S]*^preference:\n {2}beta: 0.2\n {2}undesirable_weight: 1.5$/m,
   ],
+  [
+    'LLaMA-Factory: images',
+    'model_name_or_path: m\nstage: sft\nimage_max_pixels: 262144\nimage_min_pixels: 1024\nfreeze_vision_tower: false\nfreeze_multi_modal_projector: true\n',
+    /^data:\n {2}image_max_pixels: 262144\n[\s\S]*^# image_min_pixels: 1024 {2}# small images[\s\S]*^# freeze_vision_tower: false {2}# not kept: .* frozen[^\n]*\n# freeze_multi_modal_projector: true {2}# the encoder of images is always frozen here$/m,
+  ],
+  [
+    'Axolotl: images',
+    'base_model: m\nmicro_batch_size: 1\nimage_size: 512\nimage_resize_algorithm: bilinear\nprocessor_type: AutoProcessor\n',
+    /^data:\n {2}image_max_pixels: 262144 # it resized images to 512 × 512; here they keep their shape\n[\s\S]*^# image_resize_algorithm: bilinear {2}# the processor/m,
+  ],
+  ['Axolotl: images of a width and a height', 'base_model: m\nmicro_batch_size: 1\nimage_size: [640, 480]\n', /image_max_pixels: 307200 #/],
+  [
+    'Unsloth: images',
+    'model: m\ntraining: {training_type: lora}\nlora: {lora_r: 8, finetune_vision_layers: true}\n',
+    /^# lora:.* # not kept: the encoder of images is always frozen here, so its weights are not trained/m,
+  ],
   ['LLaMA-Factory: a reward model', 'model_name_or_path: m\nstage: rm\n', /^task: reward$/m],
   ['Axolotl: a reward model', 'base_model: m\nreward_model: true\nadapter: lora\n', /^task: reward$/m],
   [

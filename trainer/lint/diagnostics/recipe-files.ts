@@ -111,6 +111,11 @@ export const dataDiagnostics = {
       '`data.labels` names labels that no training sample has, or tags that no word has. The head gets an output for each of them, which only learns to stay low. Files of up to 4 MB are counted, and images in one folder per class; a run counts the samples that it trains on, without those held out, and logs the same warning.',
     fix: 'Add samples of these labels, or remove the names. Where the data gives labels as numbers, a name in the middle of the list must stay, because the place of a name is its number.',
   },
+  'images-not-checked': {
+    about:
+      'The data has images, and the library that decodes them is not on this machine, so the linter did not open them. A run needs the library.',
+    fix: 'Run `rowtune engine install --with images`.',
+  },
   'class-names': {
     about:
       "The data declares names for the numbers of its classes (`ClassLabel` of Hugging Face's datasets), and they contradict `data.labels` or those of another file, or they cannot be used. Without `data.labels`, the declared names become the labels of the model.",

@@ -37,6 +37,8 @@ interface SampleFacts {
   readonly documents?: ReadonlyMap<string, number>;
   /** The trained roles that have a turn. */
   readonly seenRoles?: ReadonlySet<string>;
+  /** Whether images were not opened because the library that decodes them is missing. */
+  readonly lacksImageLibrary?: boolean;
 }
 
 /** The check of a file's samples. As in training, the columns or the format of the first sample apply to the whole file. */
@@ -87,28 +89,41 @@ function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undef
     const { notes = [] } = formatExample(sample, { ...settings, trainedRoles });
     for (const role of trainedRoles ?? []) if (!notes.includes(withoutRole(role))) seenRoles.add(role);
   });
-  const open = imageOpener(chats);
-  return { ...check, ...(open && { open }), facts: () => ({ ...check.facts(), seenRoles }) };
+  const opener = imageOpener(chats);
+  return {
+    ...check,
+    ...(opener && { open: opener.open }),
+    facts: () => ({ ...check.facts(), seenRoles, lacksImageLibrary: opener?.lacksLibrary() === true }),
+  };
 }
 
 /** Number of samples whose images are opened: enough to find a wrong path, and quick. */
 const OPENED_SAMPLES = 200;
 
+interface ImageOpener {
+  readonly open: NonNullable<SampleCheck['open']>;
+  /** True if images were to be opened without a library that decodes them. */
+  readonly lacksLibrary: () => boolean;
+}
+
 /** Opens the images of the first samples; undefined for a model that reads none. */
-function imageOpener({ data, maxLength, template }: ChatSettings): SampleCheck['open'] {
+function imageOpener({ data, maxLength, template }: ChatSettings): ImageOpener | undefined {
   const images = template ? template.images : anyImages;
   if (images === undefined) return undefined;
   let opened = 0;
-  return async sample => {
+  let lacksLibrary = false;
+  const open: ImageOpener['open'] = async sample => {
     if (!bringsImages(sample)) return sample;
     const format = data.format === 'auto' ? detectFormat(sample).format : data.format;
     const opens = opened++ < OPENED_SAMPLES && (await decodesImages());
+    lacksLibrary ||= opened === 1 && !opens;
     const found = await attachImages(sample, format, opens ? images : undefined);
     const tokens = found.images?.reduce((sum, { vectors }) => sum + vectors, 0) ?? 0;
     if (tokens < maxLength) return found;
     const problem = `images of ${tokens} tokens, and max_length is ${maxLength}: training would drop this sample`;
     throw fieldError(sample, 'images', problem, 'Raise max_length, or lower data.image_max_pixels');
   };
+  return { open, lacksLibrary: () => lacksLibrary };
 }
 
 function taggedCheck(data: DataSettings): CheckParts {

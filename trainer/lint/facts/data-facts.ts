@@ -68,6 +68,8 @@ export interface DataFact {
   readonly queries?: { readonly count: number; readonly single: number } | undefined;
   /** The trained roles that have a turn in a file that was read to its end. */
   readonly seenRoles?: readonly string[] | undefined;
+  /** Whether its images were not opened because the library that decodes them is missing. */
+  readonly lacksImageLibrary?: boolean;
   /** The names of classes that the file declares for its labels. */
   readonly declared?: Declared | undefined;
   /** Remarks about names of classes: declared ones that are not used, or that differ from the recipe's labels. */

@@ -1,6 +1,7 @@
 /** Recipes of Axolotl. */
 import { roleNamed } from '../../data/read/read-conversation.ts';
 import { type Convert, type Converted, count, type ForeignTool, isMap, none, ofTheTool, type Plain, set } from './foreign-tool.ts';
+import { imageSize } from './image-keys.ts';
 import { sharedKeys } from './shared-keys.ts';
 
 /** Axolotl's names of prompt styles. */
@@ -97,6 +98,8 @@ export const axolotl: ForeignTool = {
       return steps === undefined || steps === null ? set('gradient_accumulation_steps', Math.max(1, Math.floor(value / micro))) : [];
     },
     rl: rlTask,
+    image_size: imageSize,
+    image_resize_algorithm: () => none('the processor of the model decides how images are resized'),
     reward_model: value => (value === true ? set('task', 'reward') : none('off')),
     datasets: axolotlData('data.train'),
     test_datasets: axolotlData('data.eval'),
@@ -110,6 +113,9 @@ export const axolotl: ForeignTool = {
       'eval_sample_packing',
       'model_type',
       'tokenizer_type',
+      'processor_type',
+      'skip_prepare_dataset',
+      'remove_unused_columns',
       'special_tokens',
       'tokens',
       'resume_from_checkpoint',

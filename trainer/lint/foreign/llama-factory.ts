@@ -1,5 +1,6 @@
 /** Recipes of LLaMA-Factory. */
 import { type Convert, count, type ForeignTool, none, ofTheTool, set } from './foreign-tool.ts';
+import { llamaFactoryImages } from './image-keys.ts';
 import { sharedKeys } from './shared-keys.ts';
 
 const dataSets = (value: unknown): string[] => (Array.isArray(value) ? value : String(value).split(',')).map(name => String(name).trim());
@@ -75,6 +76,7 @@ export const llamaFactory: ForeignTool = {
   ],
   keys: {
     ...sharedKeys,
+    ...llamaFactoryImages,
     dataset: factoryData('data.train'),
     eval_dataset: factoryData('data.eval'),
     max_samples: maxSamples,

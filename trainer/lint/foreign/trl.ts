@@ -134,6 +134,8 @@ export const trl: ForeignTool = {
       'use_bnb_nested_quant',
       'use_liger_kernel',
       'packing_strategy',
+      'remove_unused_columns',
+      'dataset_kwargs',
       'eval_packing',
       'padding_free',
       'pad_to_multiple_of',

@@ -11,6 +11,7 @@ import {
   set,
   words,
 } from './foreign-tool.ts';
+import { freezesText, trainsEncoder } from './image-keys.ts';
 
 const SECTIONS = ['data', 'training', 'lora', 'logging'] as const;
 
@@ -77,6 +78,8 @@ const lora: Convert = (value, recipe) => {
     ...set('target_modules', value.target_modules === '' ? undefined : words(value.target_modules)),
     ...set('use_rslora', value.use_rslora),
     ...set('freeze', frozen.length > 0 ? frozen : undefined),
+    ...(value.finetune_vision_layers === true ? (trainsEncoder(true, recipe) ?? []) : []),
+    ...(value.finetune_language_layers === false ? (freezesText(true, recipe) ?? []) : []),
     ...(value.use_loftq === true ? none('use_loftq is not supported') : []),
   ];
 };

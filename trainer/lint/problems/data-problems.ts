@@ -5,6 +5,7 @@ import { namesWhere } from '../../catalog/entries.ts';
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { toolCommand } from '../../catalog/tools.ts';
 import { linesAlike } from '../../data/data-error.ts';
 import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
 import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
@@ -39,6 +40,15 @@ export function* dataProblems({ data, values }: RecipeView): Generator<Report> {
       yield* badSampleProblems(fact, path);
     }
   }
+}
+
+/** A remark, once for all files, that images were not checked. */
+export function* uncheckedImages({ data, values }: Pick<RecipeView, 'data' | 'values'>): Generator<Report> {
+  const i = data.findIndex(({ lacksImageLibrary }) => lacksImageLibrary);
+  if (i < 0) return;
+  const path = i < values.data.train.length ? ['data', 'train', i] : ['data', 'eval', i - values.data.train.length];
+  const message = `the images of the samples were not checked, because the library that decodes them is not installed: run "${toolCommand('images')}"`;
+  yield { code: 'images-not-checked', severity: 'info', path, message };
 }
 
 /** Problems of files that the recipe names in addition to its data. */

@@ -18,6 +18,7 @@ import {
   queryProblems,
   repeatedPromptProblems,
   sameTextProblems,
+  uncheckedImages,
   unseenRoleProblems,
 } from './data-problems.ts';
 import type { FactCode, Report } from './fact-report.ts';
@@ -32,6 +33,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...teacherProblems(view),
     ...judgeProblems(view),
     ...dataProblems(view),
+    ...uncheckedImages(view),
     ...missingFileProblems(view),
     ...labelProblems(view),
     ...classNameProblems(view),
@@ -52,7 +54,13 @@ export function factProblems(view: RecipeView): LintProblem[] {
 const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'no-reward-model', 'data-not-found', 'unreadable-data'];
 
 /** Problems that do not apply to another machine. */
-const OF_THIS_MACHINE: readonly FactCode[] = ['not-downloaded', 'output-not-empty', 'output-unusable', 'offload-without-gpu'];
+const OF_THIS_MACHINE: readonly FactCode[] = [
+  'not-downloaded',
+  'images-not-checked',
+  'output-not-empty',
+  'output-unusable',
+  'offload-without-gpu',
+];
 
 /** Adapts reports to a daemon on another machine: files here may not matter there, and the output folder here never does. */
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {

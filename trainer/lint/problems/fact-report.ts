@@ -26,6 +26,7 @@ export const factCodes = [
   'unreadable-data',
   'bad-sample',
   'unknown-column',
+  'images-not-checked',
   'one-label',
   'unknown-label',
   'label-without-samples',

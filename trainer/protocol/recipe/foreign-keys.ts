@@ -64,6 +64,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('data.format', 'dataset_format', 'data_format', 'dataset_type'),
   ...renamed('data.prompt', 'prompt_template'),
   ...renamed('data.labels', 'label_names', 'class_names'),
+  ...renamed('data.image_max_pixels', 'image_max_pixels'),
   ...renamed('data.max_samples', 'max_train_samples', 'n_train'),
   ...renamed('data.completion_only', 'mask_prompt', 'completion_only_loss', 'assistant_only_loss', 'train_on_responses_only'),
   ...changed('data.completion_only', 'its value is the opposite', 'train_on_inputs', 'train_on_prompt', 'train_on_input'),
