@@ -1,9 +1,9 @@
 /**
  * Models the products whose sums XLA splits over a GPU's multiprocessors: a product with few tiles and long sums is computed in parts, each
  * in a buffer of its own, which another kernel adds. The rule is that of XLA's pass `SplitkRewriter`, which depends on a card's number of
- * multiprocessors and its compute capability. It predicts the parts of all 140 kinds of products in seven steps compiled for an H100, and
- * of ten products compiled for each of nine cards, and for an H100 with other numbers of multiprocessors. Estimates count the parts, and
- * the PJRT engine pads products accordingly.
+ * multiprocessors and its compute capability. It predicts the parts of all 140 kinds of products in seven steps compiled for an H100, of
+ * ten products for an H100 with other numbers of multiprocessors, and of 96 to 318 random products in float32 for each of six cards, except
+ * one for an RTX 5090. Estimates count the parts, and the PJRT engine pads products accordingly.
  */
 import type { CardEntry, ComputeCapability } from '../catalog/cards.ts';
 import { elementAt } from '../narrow.ts';
@@ -13,16 +13,21 @@ import { byteSize, bytesPerElement, elementCount } from './types.ts';
 
 /** Number of rows and columns of a tile. */
 const TILE = 128;
-/** Cost of a floating-point operation on one multiprocessor, of a byte that a product moves, and of launching the addition. */
-const COSTS = { operation: 100, productByte: 0.194136, launch: 4.36e7 } as const;
-/** Cost of a byte that the addition moves: XLA's own value for 9.0, and for the others the middle of the range that predicts all parts. */
-const ADDITION_BYTE: Readonly<Record<ComputeCapability, number>> = {
-  '8.0': 467,
-  '8.6': 467,
-  '8.9': 467,
-  '9.0': 193.1384,
-  '10.0': 201,
-  '12.0': 193.1384,
+/** Cost of a floating-point operation on one multiprocessor, and of a byte that a product moves. */
+const COSTS = { operation: 100, productByte: 0.194136 } as const;
+/**
+ * Costs of the addition: of its launch, and of a byte that it moves. Those of Hopper are XLA's own; the others are from the range that
+ * predicts the parts.
+ */
+const AMPERE = { launch: 4.36e7, byte: 467 } as const;
+const HOPPER = { launch: 4.36e7, byte: 193.1384 } as const;
+const ADDITION: Readonly<Record<ComputeCapability, { readonly launch: number; readonly byte: number }>> = {
+  '8.0': AMPERE,
+  '8.6': AMPERE,
+  '8.9': AMPERE,
+  '9.0': HOPPER,
+  '10.0': { launch: 1.19e8, byte: 193.1384 },
+  '12.0': { launch: 1.18e8, byte: 184 },
 };
 const MAX_PARTS = 2048;
 /** Number of threads in a warp. */
@@ -168,5 +173,6 @@ function costOf(product: Product, parts: number, card: SplittingCard): number {
   const elements = batch * rows * columns;
   const written = parts * elements * (parts > 1 ? PART_BYTES : resultBytes);
   const cost = Math.max(COSTS.operation * operations, COSTS.productByte * (readBytes(product) + written));
-  return parts === 1 ? cost : cost + COSTS.launch + ADDITION_BYTE[card.capability] * elements * (parts * PART_BYTES + resultBytes);
+  const { launch, byte } = ADDITION[card.capability];
+  return parts === 1 ? cost : cost + launch + byte * elements * (parts * PART_BYTES + resultBytes);
 }

@@ -57,19 +57,21 @@ const products: readonly (readonly [number, number, number, number, DType])[] = 
   [1, 2048, 128, 4096, 'float32'],
   [1, 512, 16, 576, 'float32'],
   [1, 128, 576, 49152, 'float32'],
+  [1, 32, 68, 192, 'float32'],
+  [1, 33, 258, 256, 'float32'],
 ];
 
 /** By card, the number of parts of each of these products, compiled alone. */
 const onCards: Readonly<Partial<Record<CardName, readonly number[]>>> = {
-  'rtx-3060': [1, 4, 1, 1, 1, 1, 1, 2, 4, 8],
-  'rtx-3090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 16],
-  'rtx-4090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 32],
-  'rtx-5090': [4, 16, 4, 2, 8, 4, 2, 8, 8, 32],
-  l4: [2, 8, 2, 1, 2, 1, 1, 4, 4, 16],
-  l40s: [2, 8, 4, 1, 4, 4, 1, 4, 4, 32],
-  a100: [2, 8, 4, 1, 4, 2, 1, 4, 4, 32],
-  h100: [4, 16, 4, 2, 4, 4, 2, 8, 8, 32],
-  b200: [4, 16, 4, 2, 8, 4, 1, 8, 8, 32],
+  'rtx-3060': [1, 4, 1, 1, 1, 1, 1, 2, 4, 8, 1, 4],
+  'rtx-3090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 16, 1, 4],
+  'rtx-4090': [2, 8, 4, 1, 4, 2, 1, 4, 4, 32, 1, 4],
+  'rtx-5090': [4, 16, 4, 2, 8, 4, 2, 8, 8, 32, 1, 8],
+  l4: [2, 8, 2, 1, 2, 1, 1, 4, 4, 16, 1, 4],
+  l40s: [2, 8, 4, 1, 4, 4, 1, 4, 4, 32, 1, 4],
+  a100: [2, 8, 4, 1, 4, 2, 1, 4, 4, 32, 1, 4],
+  h100: [4, 16, 4, 2, 4, 4, 2, 8, 8, 32, 8, 8],
+  b200: [4, 16, 4, 2, 8, 4, 1, 8, 8, 32, 1, 8],
 };
 
 it.each(Object.entries(onCards))('each card has parts of its own: %s', (name, parts) => {
@@ -84,7 +86,7 @@ it.each([
   [108, [4, 16, 4, 2, 4, 2, 2, 8, 8, 32]],
   [170, [4, 16, 4, 2, 8, 4, 2, 8, 8, 32]],
 ])('an H100 with %i multiprocessors has others', (multiprocessors, parts) => {
-  expect(products.map(product => partsOf({ ...h100, multiprocessors }, product))).toEqual(parts);
+  expect(products.slice(0, parts.length).map(product => partsOf({ ...h100, multiprocessors }, product))).toEqual(parts);
 });
 
 it('the transposes of factors change nothing, and other operations have no parts', () => {

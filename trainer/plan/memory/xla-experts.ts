@@ -9,6 +9,10 @@ import { elementAt, lastOf } from '../../narrow.ts';
 /** Bytes per element of the sums of blocks, which are kept in float32. */
 const SUM_BYTES = 4;
 
+/** Returns true for an operation that is a loop. Gradients of chosen rows are not: their fourth input is the rows. */
+export const isExpertLoop = (node: Node): boolean =>
+  isOp(node, 'expertProduct') || (isOp(node, 'expertGradient') && node.inputs.length <= 3);
+
 /**
  * Returns the bytes that a product by experts takes while it runs: copies of the matrices that one loop iteration multiplies by, which XLA
  * slices out of the stack, plus the rows and products of that iteration. The gradients of all matrices take the running sum of one matrix
@@ -22,7 +26,7 @@ export function expertLoopBytes(node: Node): number {
     const { held } = blocksTogether({ n: elementCount(ids.shape), experts, width, out: stacked / experts });
     return (held * byteSize(w)) / elementCount(w.shape);
   }
-  if (!isOp(node, 'expertGradient') || node.inputs.length > 3) return 0;
+  if (!isOp(node, 'expertGradient') || !isExpertLoop(node)) return 0;
   const [a, b] = inputsOf(node, 3);
   return 2 * SUM_BYTES * dimensions(a.shape, 2)[1] * dimensions(b.shape, 2)[1];
 }

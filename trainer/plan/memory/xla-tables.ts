@@ -1,12 +1,13 @@
 /**
- * Models the GPU kernels with several results. For each, XLA keeps a table of the results' addresses, from the start of the program to its
- * end. Tables are small, but a small step has hundreds of kernels.
+ * Models the GPU kernels and loops with several results. For each, XLA keeps a table of the results' addresses, from the start of the program
+ * to its end. Tables are small, but a small step has hundreds of kernels.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { elementCount } from '../../graph/types.ts';
+import { isExpertLoop } from './xla-experts.ts';
 
 /** Operations of cuDNN, and the whole Adam update. */
 const OF_SEVERAL: ReadonlySet<OpName> = new Set<OpName>(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'adam']);
@@ -15,8 +16,8 @@ const OF_SEVERAL: ReadonlySet<OpName> = new Set<OpName>(['conv2d', 'conv2dInputG
 const ONE_KERNEL: ReadonlySet<OpName> = new Set<OpName>(['assignAdd', 'slice']);
 
 /**
- * Returns, for each kernel with several results, one step that it computes. A sum over a gradient is computed together with the gradient,
- * but not again with values that are recomputed for it.
+ * Returns, for each kernel or loop with several results, one step that it computes. A sum over a gradient is computed together with the
+ * gradient, but not again with values that are recomputed for it.
  */
 export function stepsOfTables(steps: readonly Step[]): Step[] {
   const together = new Set<string>();
@@ -24,7 +25,7 @@ export function stepsOfTables(steps: readonly Step[]): Step[] {
   const sums = sumsIn(steps);
   return steps.filter(({ nodes: [node], reads }) => {
     if (node === undefined || bufferOf(node) !== node) return false;
-    if (OF_SEVERAL.has(node.op)) return true;
+    if (OF_SEVERAL.has(node.op) || isExpertLoop(node)) return true;
     if (node.phase === 2) return ONE_KERNEL.has(node.op) && isFirst(`${node.op} ${reads[0]?.id}`);
     return node.phase === 1 && !node.recomputed && node.op !== 'matmul' && sums(node) > 0;
   });

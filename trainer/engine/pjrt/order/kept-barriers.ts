@@ -1,7 +1,8 @@
 /**
  * Makes the compiler keep the tensors that the graph keeps for the backward pass. XLA also keeps other forms of such a tensor if the
  * forward pass has a buffer for them: the halves of a key's rotation in addition to the whole key, or a value both before and after its
- * transpose. So a tensor that the graph marks as kept is read through a barrier in both passes.
+ * transpose. So a tensor that the graph marks as kept is read through a barrier in both passes. A gradient that is read whole and in part is
+ * read through a barrier as well, or XLA would compute the part from the inputs of the gradient.
  */
 
 import { keptTensors } from '../../../graph/kept-tensors.ts';
