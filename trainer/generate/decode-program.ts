@@ -184,7 +184,7 @@ function traceCached(
   const hidden = model.hidden(tracer, {
     ids,
     ...(seen && { images: seen }),
-    mask: { kind: 'bias', bias: seenUpTo(graph, seen?.ends ?? positions, keys), causal: false },
+    mask: { kind: 'bias', bias: seenUpTo(graph, positions, keys), causal: false },
     positions,
     ...(model.ropeRescaling && { length: graph.feed('length', [width, 1], 'int32') }),
     cache: (layer, k, v) => {

@@ -23,8 +23,7 @@ from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralF
                           Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config,
                           Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM, Phi3Config,
                           Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
-                          Mistral3Config, Mistral3ForConditionalGeneration, Gemma4Config, Gemma4ForCausalLM, Gemma4ForConditionalGeneration,
-                          Gemma4TextConfig, Gemma4UnifiedConfig, Gemma4UnifiedForConditionalGeneration)
+                          Mistral3Config, Mistral3ForConditionalGeneration, Gemma4ForCausalLM, Gemma4TextConfig)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_num_threads(1)
@@ -285,7 +284,7 @@ make('mistral3_images', Mistral3ForConditionalGeneration, Mistral3Config(text_co
      tie_word_embeddings=False), 391, 40)
 
 # Heads of two sizes, the last two blocks without keys and values, an input for each block, MLPs of two widths; then keys that are also
-# values, without inputs; both inside models that also take images and audio.
+# values, without inputs. `make_gemma4_vision.py` makes the models that also take images.
 both = ['sliding_attention', 'sliding_attention', 'full_attention', 'sliding_attention', 'full_attention']
 four = dict(**{**gemma, 'num_hidden_layers': 5, 'head_dim': 8, 'layer_types': both}, global_head_dim=16, sliding_window=5, num_kv_shared_layers=2,
             vocab_size_per_layer_input=64, hidden_size_per_layer_input=6, use_double_wide_mlp=True, final_logit_softcapping=2.0)
@@ -293,11 +292,6 @@ alike = dict(**{**four, 'hidden_size_per_layer_input': 0, 'num_kv_shared_layers'
              num_global_key_value_heads=1)
 make('gemma4', Gemma4ForCausalLM, Gemma4TextConfig(**four), 401, 16)
 make('gemma4_untied', Gemma4ForCausalLM, Gemma4TextConfig(**{**alike, 'tie_word_embeddings': False, 'sliding_window': 32}, attention_bias=True), 411, 12)
-eyes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=8, patch_size=4,
-            position_embedding_size=16)
-make('gemma4_images', Gemma4ForConditionalGeneration, Gemma4Config(text_config=four, vision_config=eyes, audio_config=None), 421, 16)
-make('gemma4_unified', Gemma4UnifiedForConditionalGeneration, Gemma4UnifiedConfig(text_config={k: v for k, v in {**alike, 'num_kv_shared_layers': 2}.items()
-     if 'per_layer' not in k}, vision_config=None, audio_config=None), 431, 16)
 
 
 def frequencies(rope_type, head_dim, **rope):

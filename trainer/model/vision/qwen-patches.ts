@@ -4,13 +4,15 @@ import type { HostArray } from '../../graph/types.ts';
 import type { QwenTower } from './qwen-vision-config.ts';
 import type { ViewPixels } from './vision-encoder.ts';
 
-/** The patches of each vector follow each other, row by row within it. */
 interface PatchPlace {
   readonly row: number;
   readonly column: number;
 }
 
-/** The places of an image's patches, in the order of the processor. */
+/**
+ * The places of an image's patches: those of each vector follow each other, row by row within it.
+ * @param merged the side of the square of patches that become a vector
+ */
 export function placesOf(rows: number, columns: number, merged: number): PatchPlace[] {
   const across = columns / merged;
   return Array.from({ length: rows * columns }, (_, at) => {

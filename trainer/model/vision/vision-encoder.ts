@@ -87,8 +87,8 @@ export interface VisionInput {
   readonly positions: 'counted' | 'grid';
   /** Number of further sets of vectors: set i is added to the hidden states of image tokens after block i. */
   readonly deepstack: number;
-  /** True if the tokens of an image attend to each other in both directions. */
-  readonly attendsWithin: boolean;
+  /** The blocks in which the tokens of an image attend to each other in both directions: all, those with a window, or none. */
+  readonly attendsWithin: 'all' | 'windowed' | false;
   /** Set if so: the number of tokens of each image, which have to be read at once. */
   readonly tokensPerImage?: number;
 }

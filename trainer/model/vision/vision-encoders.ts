@@ -3,7 +3,10 @@ import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type KeyTable, unknownKeys } from '../config-keys.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
-import { gemma3, gemma3ProcessorKeys, unknownGemma3TowerKeys } from './gemma3.ts';
+import { gemma3, gemma3ProcessorKeys, unknownGemma3TowerKeys } from './gemma/gemma3.ts';
+import { gemma4, unknownGemma4TowerKeys } from './gemma/gemma4.ts';
+import { gemma4ProcessorKeys } from './gemma/gemma4-processor.ts';
+import { gemma4Unified, unknownGemma4UnifiedKeys } from './gemma/gemma4-unified.ts';
 import { lfm2Vl } from './lfm2-vl.ts';
 import { lfm2VlProcessorKeys, unknownLfm2VlKeys } from './lfm2-vl-config.ts';
 import { pixtral } from './pixtral.ts';
@@ -36,6 +39,12 @@ const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
 
 const encoders: Readonly<Record<string, EncoderEntry>> = {
   Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys, processorKeys: gemma3ProcessorKeys },
+  Gemma4ForConditionalGeneration: { read: gemma4, unknownKeys: unknownGemma4TowerKeys, processorKeys: gemma4ProcessorKeys },
+  Gemma4UnifiedForConditionalGeneration: {
+    read: gemma4Unified,
+    unknownKeys: unknownGemma4UnifiedKeys,
+    processorKeys: gemma4ProcessorKeys,
+  },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
   Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys, processorKeys: lfm2VlProcessorKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys, processorKeys: pixtralProcessorKeys },

@@ -33,7 +33,7 @@ const encoder = (config: ConfigJson = {}, changes: ConfigJson = {}) =>
 describe('config.json and preprocessor_config.json', () => {
   test('published files are read', () => {
     expect(unknownConfigKeys(published)).toEqual([]);
-    const vision = { imageToken: 262144, positions: 'counted', deepstack: 0, attendsWithin: true, tokensPerImage: 256 };
+    const vision = { imageToken: 262144, positions: 'counted', deepstack: 0, attendsWithin: 'all', tokensPerImage: 256 };
     expect(causalModel(published)).toMatchObject({ vision, hiddenSize: 2560 });
     const { text: written, views } = encoder().layout({ width: 3000, height: 20 });
     expect(written).toBe(`\n\n<start_of_image>${'<image_soft_token>'.repeat(256)}<end_of_image>\n\n`);

@@ -17,9 +17,9 @@ import type { Tracer } from '../../tracer.ts';
 import type { KeyValues, RotaryInput } from './blocks/attention.ts';
 import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
 import { recentTokens } from './blocks/convolution.ts';
-import type { DecoderAttention, DecoderConfig } from './blocks/decoder-config.ts';
+import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
-import { withDeepstack, withImages, withinImages } from './blocks/images.ts';
+import { withDeepstack, withImages, withinImages, withoutImages } from './blocks/images.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
@@ -102,7 +102,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const { graph } = tracer;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const rotary = rotaryInputs(tracer, inputs, config.positions);
-  const masks = masksOf(tracer, inputs, config.attention);
+  const masks = masksOf(tracer, inputs, config);
   const ids = graph.reshape(inputs.ids, [batch * tokens]);
   const scaled = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
   const words = withImages(graph, scaled, inputs.images);
@@ -110,7 +110,8 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const placed = (table: ModuleSpec): Node =>
     at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
   const embedded = positions ? placed(positions) : words;
-  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
+  const named = (): Node => withoutImages(graph, ids, inputs.images, config.padId ?? 0);
+  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, named(), embedded);
   let x = tracer.dropout(embedded, config.embeddingDropout);
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
@@ -178,14 +179,17 @@ function rescalingOf(positions: DecoderConfig['positions']): CausalModel['ropeRe
 }
 
 /** The mask of each block; blocks with the same window share one. */
-function masksOf(tracer: Tracer, inputs: TokenInputs, { layers, isBidirectional }: DecoderAttention): AttentionMask[] {
+function masksOf(tracer: Tracer, inputs: TokenInputs, { attention, vision }: DecoderConfig): AttentionMask[] {
+  const { layers, isBidirectional } = attention;
   const tokens = inputs.ids.shape[1] as number;
   const windows = layers.map(({ window }) => window);
-  const mask = withinImages(tracer.graph, inputs.mask, inputs.images);
-  const maskOf = (window: number | undefined): AttentionMask =>
-    isBidirectional && mask.kind === 'bias' && window !== undefined
+  const within = withinImages(tracer.graph, inputs);
+  const maskOf = (window: number | undefined): AttentionMask => {
+    const mask = window === undefined && vision?.attendsWithin === 'windowed' ? inputs.mask : within;
+    return isBidirectional && mask.kind === 'bias' && window !== undefined
       ? withinDistance(tracer, mask, tokens, window - 1)
       : withWindow(tracer.graph, { ...inputs, mask }, tokens, window);
+  };
   const known = new Map([...new Set(windows)].map(window => [window, maskOf(window)]));
   return windows.map(window => valueFor(known, window));
 }

@@ -16,7 +16,7 @@ import {
   llamaTextNames,
 } from './blocks/names.ts';
 import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
-import { gemma4ImageKeys } from './families/gemma4-keys.ts';
+import { gemma4ImageKeys, gemma4Images, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
 import { gemma3ImageKeys, type imageTextKeys, lfm2VlImageKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
@@ -28,13 +28,12 @@ interface TextPart {
   readonly decoders: Readonly<Record<string, InnerArchitecture>>;
   /** True if older files have the keys of the text part next to the others. */
   readonly isFlat?: true;
-  /** The missing function of the parts that are not loaded, if there is one. */
-  readonly others?: string;
+  /** A sentence about the parts that are not loaded, by the values of the keys. */
+  readonly remark?: (values: ConfigJson) => string | undefined;
   /** How images enter the text, by the values of the keys; for classes with an encoder in `vision-encoders.ts`. */
-  readonly vision?: (values: ConfigJson) => VisionInput;
+  readonly vision?: (values: ConfigJson) => VisionInput | undefined;
 }
 
-const EYES_AND_EARS = 'reads no images and hears no sound';
 
 /** Number of the blocks of Qwen3-VL's tower whose states also enter the text. */
 const deepstackOf = ({ deepstack_visual_indexes: blocks = QWEN3_VL_DEEPSTACK }: ConfigJson): number =>
@@ -58,6 +57,8 @@ const SMOLVLM = {
   vision: countedImages,
 } as const satisfies TextPart;
 
+const GEMMA4 = { keys: gemma4ImageKeys, names: gemmaTextNames, vision: gemma4Images({ within: 'windowed' }), remark: gemma4Remark } as const;
+
 const qwen25VlImageKeys = {
   ...withoutEffect('is read from text_config, or as a key of the text part if there is none', ...namesOf(qwen25VlKeys)),
   ...qwenImageKeys(151655),
@@ -68,19 +69,16 @@ const textParts = {
     keys: gemma3ImageKeys,
     names: gemmaTextNames,
     decoders: { gemma3_text: 'Gemma3ForCausalLM' },
-    vision: values => ({ ...countedImages(values), attendsWithin: true, tokensPerImage: Number(values.mm_tokens_per_image) }),
+    vision: values => ({ ...countedImages(values), attendsWithin: 'all', tokensPerImage: Number(values.mm_tokens_per_image) }),
   },
   Gemma4ForConditionalGeneration: {
-    keys: gemma4ImageKeys,
-    names: gemmaTextNames,
+    ...GEMMA4,
     decoders: { gemma4_text: 'Gemma4ForCausalLM' },
-    others: EYES_AND_EARS,
   },
   Gemma4UnifiedForConditionalGeneration: {
-    keys: gemma4ImageKeys,
-    names: gemmaTextNames,
+    ...GEMMA4,
     decoders: { gemma4_unified_text: 'Gemma4UnifiedForCausalLM' },
-    others: EYES_AND_EARS,
+    vision: gemma4Images({ usual: 'vision', within: 'all' }),
   },
   Idefics3ForConditionalGeneration: SMOLVLM,
   SmolVLMForConditionalGeneration: SMOLVLM,
@@ -130,13 +128,14 @@ export interface InnerDecoder {
   readonly architecture: InnerArchitecture;
   /** How images enter the text. */
   readonly vision: VisionInput | undefined;
+  readonly remark: string | undefined;
   /** Its config as that of a standalone decoder. */
   readonly config: ConfigJson;
 }
 
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
-  const { keys, decoders, vision, isFlat }: TextPart = textParts[architecture];
+  const { keys, decoders, vision, remark, isFlat }: TextPart = textParts[architecture];
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
   // An older name of LFM2, which takes precedence.
@@ -150,18 +149,18 @@ export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJ
     architecture: required(decoder, 'the decoder of the text part'),
     config: { ...own, tie_word_embeddings: tied, ...(own.tie_embedding !== undefined && { tie_embedding: tied }) },
     vision: vision?.(values),
+    remark: remark?.(values),
   };
 }
 
 /** @throws ModelConfigError */
 export function textPart(architecture: TextPartArchitecture, config: ConfigJson): DecoderConfig {
   const inner = innerDecoder(architecture, config);
-  const { names, others }: TextPart = textParts[architecture];
-  const text = decoderConfig(inner.architecture, inner.config, names);
+  const text = decoderConfig(inner.architecture, inner.config, textParts[architecture].names);
   if (text.attention.isBidirectional) refuse([notSupported(['text_config', 'use_bidirectional_attention'], true, [false])], architecture);
   return {
     ...text,
     ...(inner.vision && { vision: inner.vision }),
-    ...(others !== undefined && { remark: `Only the text part of this model is loaded: it ${others}.` }),
+    ...(inner.remark !== undefined && { remark: inner.remark }),
   };
 }

@@ -2,9 +2,10 @@
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
+import { lastOf } from '../../../../narrow.ts';
 import type { AttentionMask } from '../../../layer/attention/attention.ts';
 import { seenUpTo } from '../../../layer/attention/seen-mask.ts';
-import type { ImageInputs } from '../../../model-spec.ts';
+import type { ImageInputs, TokenInputs } from '../../../model-spec.ts';
 
 /** The vectors of one set [rows, hidden], and for each row whether it has one [rows, 1]; undefined if there is no such set. */
 function setOf(graph: Graph, { vectors, isImage }: ImageInputs, set: number): { readonly own: Node; readonly has: Node } | undefined {
@@ -30,12 +31,24 @@ export function withDeepstack(graph: Graph, x: Node, images: ImageInputs | undef
   return found ? graph.add(x, graph.select(found.has, found.own, graph.scalar(0))) : x;
 }
 
-/**
- * The mask for models whose images are read in both directions: a token of an image also sees the rest of the image. A cache's mask has been
- * made so already.
- */
-export function withinImages(graph: Graph, mask: AttentionMask, { ends }: Pick<ImageInputs, 'ends'> = {}): AttentionMask {
-  if (!ends || mask.kind === 'all' || (mask.kind === 'bias' && !mask.causal)) return mask;
+/** The mask for models whose images are read in both directions: a token of an image also sees the rest of the image. */
+export function withinImages(
+  graph: Graph,
+  { mask, images, cache }: Pick<TokenInputs, 'mask' | 'images' | 'cache'>,
+): AttentionMask {
+  const ends = images?.ends;
+  if (!ends || mask.kind === 'all') return mask;
+  // The places of a cache are positions, up to which a token sees every key.
+  if (cache && mask.kind === 'bias') return { kind: 'bias', bias: seenUpTo(graph, ends, lastOf(mask.bias.shape)), causal: false };
   const bias = seenUpTo(graph, ends, ends.shape[1] as number);
   return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: false };
+}
+
+/**
+ * Tokens with that of padding in place of those of images, for models that have a second embedding of each token. int32 [rows]
+ * @param padding the token of padding
+ */
+export function withoutImages(graph: Graph, ids: Node, images: ImageInputs | undefined, padding: number): Node {
+  if (!images?.isImage) return ids;
+  return graph.select(graph.reshape(images.isImage, ids.shape), graph.constant(Int32Array.of(padding), [1], 'int32'), ids);
 }

@@ -1,7 +1,10 @@
 /** The keys of config.json of Gemma 4's decoders: see `config-keys.ts`. */
 
 import { z } from 'zod';
+import { isRecord } from '../../../../narrow.ts';
+import type { ConfigJson } from '../../../config-json.ts';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import type { VisionInput } from '../../../vision/vision-encoder.ts';
 import { activation, size } from '../../common-keys.ts';
 import { decoderKeys, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count } from '../keys/expert-keys.ts';
@@ -72,14 +75,45 @@ export const gemma4UnifiedKeys = {
 
 export type Gemma4Values = ConfigValues<typeof shared>;
 
-const eyesAndEars = 'is of the parts that see and hear, which are not loaded';
+/** Any part with a config of its own; null for a model without it. */
+const part = computed(z.record(z.string(), z.unknown()).nullish());
 
 export const gemma4ImageKeys = {
   ...imageTextKeys,
+  vision_config: part,
+  audio_config: part,
+  image_token_id: computed(z.number().int().nonnegative().default(258880)),
+  vision_soft_tokens_per_image: computed(size(4096).default(280)),
+  ...withoutEffect('is written around images, and read as any other token', 'boi_token_id', 'eoi_token_id'),
+  ...withoutEffect('is of videos, which are not read', 'video_token_id'),
   ...withoutEffect(
-    eyesAndEars,
-    ...(['vision_config', 'audio_config', 'image_token_id', 'video_token_id', 'audio_token_id', 'boi_token_id', 'eoi_token_id'] as const),
-    ...(['boa_token_id', 'eoa_token_id', 'eoa_token_index', 'vision_soft_tokens_per_image', 'audio_soft_tokens_per_image'] as const),
-    'audio_ms_per_token',
+    'is of sounds, which are not read',
+    ...(['audio_token_id', 'boa_token_id', 'eoa_token_id', 'eoa_token_index', 'audio_soft_tokens_per_image', 'audio_ms_per_token'] as const),
   ),
 } as const satisfies KeyTable;
+
+interface Gemma4Images {
+  /** The default of `use_bidirectional_attention`. */
+  readonly usual?: 'vision';
+  /** The blocks in which the tokens of an image attend to each other if that key asks for it. */
+  readonly within: 'all' | 'windowed';
+}
+
+/** How vectors of images enter the text. */
+export const gemma4Images =
+  ({ usual, within }: Gemma4Images) =>
+  ({ vision_config: eyes, image_token_id: imageToken, vision_soft_tokens_per_image: most, text_config: text }: ConfigJson):
+    | VisionInput
+    | undefined => {
+    if (!isRecord(eyes)) return undefined;
+    const { use_bidirectional_attention: attends = usual }: ConfigJson = isRecord(text) ? text : {};
+    const own = { imageToken: Number(imageToken), positions: 'counted', deepstack: 0 } as const;
+    return attends === 'vision'
+      ? { ...own, attendsWithin: within, tokensPerImage: Number(most) }
+      : { ...own, attendsWithin: false };
+  };
+
+export function gemma4Remark({ vision_config: eyes, audio_config: ears }: ConfigJson): string | undefined {
+  if (!isRecord(eyes)) return 'Only the text part of this model is loaded: it reads no images and hears no sound.';
+  return isRecord(ears) ? 'The part of this model that hears is not loaded: it reads texts and images.' : undefined;
+}

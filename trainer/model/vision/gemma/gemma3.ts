@@ -3,19 +3,19 @@
  * patches become vectors.
  */
 import { z } from 'zod';
-import type { Node } from '../../graph/graph.ts';
-import { isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
-import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, unknownKeys, withoutEffect } from '../config-keys.ts';
-import { gemma3ImageKeys } from '../family/decoder/keys/image-text-keys.ts';
-import { textPart } from '../family/decoder/text-part.ts';
-import { gemma3TowerKeys, siglipTower, squareProblems } from '../family/image/siglip-config.ts';
-import { lastNorm, type Tower, towerOf, towerStream } from '../family/image/tower.ts';
-import { siglipTowerNames } from '../family/image/vit-names.ts';
-import { type ModuleSpec, normSpec, parameterSpec, parametersOf, underOtherNames } from '../module-specs.ts';
-import type { Tracer } from '../tracer.ts';
-import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
-import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
+import type { Node } from '../../../graph/graph.ts';
+import { isRecord } from '../../../narrow.ts';
+import type { ConfigJson } from '../../config-json.ts';
+import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import { gemma3ImageKeys } from '../../family/decoder/keys/image-text-keys.ts';
+import { textPart } from '../../family/decoder/text-part.ts';
+import { gemma3TowerKeys, siglipTower, squareProblems } from '../../family/image/siglip-config.ts';
+import { lastNorm, type Tower, towerOf, towerStream } from '../../family/image/tower.ts';
+import { siglipTowerNames } from '../../family/image/vit-names.ts';
+import { type ModuleSpec, normSpec, parameterSpec, parametersOf, underOtherNames } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import { PROCESSOR_FILE, pixelScale, processorKeys } from '../processor-keys.ts';
+import type { VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 
 const side = z.number().int().positive().max(8192);
 
