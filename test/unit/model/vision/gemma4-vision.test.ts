@@ -42,7 +42,10 @@ test('published files are read, and sounds are not', () => {
 test('parts that a file lacks are not read', () => {
   const without = { ...published, audio_config: null };
   expect(causalModel(without).remark).toBeUndefined();
-  expect(causalModel({ ...without, vision_config: null })).toMatchObject({ vision: undefined, remark: expect.stringContaining('no images') });
+  expect(causalModel({ ...without, vision_config: null })).toMatchObject({
+    vision: undefined,
+    remark: expect.stringContaining('no images'),
+  });
 });
 
 test('the tokens of an image attend to each other if the config says so', () => {
@@ -84,12 +87,32 @@ test('image_max_pixels chooses the next of the numbers of tokens that the proces
 
 describe('refused', () => {
   test.each<[string, ConfigJson, ConfigJson, RegExp]>([
-    ['another number of tokens', {}, { max_soft_tokens: 100 }, /max_soft_tokens 100 is not supported; supported are 70, 140, 280, 560, 1120/],
+    [
+      'another number of tokens',
+      {},
+      { max_soft_tokens: 100 },
+      /max_soft_tokens 100 is not supported; supported are 70, 140, 280, 560, 1120/,
+    ],
     ['another patch', {}, { patch_size: 14 }, /patch_size is 14, and in vision_config of config.json 16/],
     ['images that stay as they are', {}, { do_resize: false }, /preprocessor_config.json: do_resize false is not supported/],
-    ['more tokens than are read at once', bidirectional, { max_soft_tokens: 560 }, /set vision_soft_tokens_per_image in config.json, now 280/],
-    ['a short table', { vision_config: { ...tower, position_embedding_size: 800 } }, {}, /position_embedding_size 800 is less than the 840 places/],
-    ['heads that share unevenly', { vision_config: { ...tower, num_key_value_heads: 5 } }, {}, /num_attention_heads 12 is not a multiple of/],
+    [
+      'more tokens than are read at once',
+      bidirectional,
+      { max_soft_tokens: 560 },
+      /set vision_soft_tokens_per_image in config.json, now 280/,
+    ],
+    [
+      'a short table',
+      { vision_config: { ...tower, position_embedding_size: 800 } },
+      {},
+      /position_embedding_size 800 is less than the 840 places/,
+    ],
+    [
+      'heads that share unevenly',
+      { vision_config: { ...tower, num_key_value_heads: 5 } },
+      {},
+      /num_attention_heads 12 is not a multiple of/,
+    ],
     ['other positions', { vision_config: { ...tower, rope_scaling: { factor: 2 } } }, {}, /rope_scaling/],
   ])('%s', (_, config, changes, message) => {
     expect(() => encoder(config, changes)).toThrow(message);

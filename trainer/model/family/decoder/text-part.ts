@@ -34,7 +34,6 @@ interface TextPart {
   readonly vision?: (values: ConfigJson) => VisionInput | undefined;
 }
 
-
 /** Number of the blocks of Qwen3-VL's tower whose states also enter the text. */
 const deepstackOf = ({ deepstack_visual_indexes: blocks = QWEN3_VL_DEEPSTACK }: ConfigJson): number =>
   Array.isArray(blocks) ? blocks.length : 0;
@@ -57,7 +56,12 @@ const SMOLVLM = {
   vision: countedImages,
 } as const satisfies TextPart;
 
-const GEMMA4 = { keys: gemma4ImageKeys, names: gemmaTextNames, vision: gemma4Images({ within: 'windowed' }), remark: gemma4Remark } as const;
+const GEMMA4 = {
+  keys: gemma4ImageKeys,
+  names: gemmaTextNames,
+  vision: gemma4Images({ within: 'windowed' }),
+  remark: gemma4Remark,
+} as const;
 
 const qwen25VlImageKeys = {
   ...withoutEffect('is read from text_config, or as a key of the text part if there is none', ...namesOf(qwen25VlKeys)),

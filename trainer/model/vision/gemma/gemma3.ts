@@ -6,7 +6,16 @@ import { z } from 'zod';
 import type { Node } from '../../../graph/graph.ts';
 import { isRecord } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import {
+  computed,
+  contradiction,
+  type KeyTable,
+  readConfig,
+  refuse,
+  refusedUnless,
+  unknownKeys,
+  withoutEffect,
+} from '../../config-keys.ts';
 import { gemma3ImageKeys } from '../../family/decoder/keys/image-text-keys.ts';
 import { textPart } from '../../family/decoder/text-part.ts';
 import { gemma3TowerKeys, siglipTower, squareProblems } from '../../family/image/siglip-config.ts';

@@ -6,17 +6,27 @@
 import type { Node } from '../../../graph/graph.ts';
 import { isRecord } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { type ConfigValues, computed, contradiction, type KeyTable, notSupported, readConfig, refuse, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  notSupported,
+  readConfig,
+  refuse,
+  unknownKeys,
+  withoutEffect,
+} from '../../config-keys.ts';
 import { causalKeys, epsilon, size } from '../../family/common-keys.ts';
 import { same } from '../../family/decoder/keys/decoder-keys.ts';
 import { textPart } from '../../family/decoder/text-part.ts';
 import { rmsNorm } from '../../layer/norm.ts';
 import { layerNormSpec, linearSpec, type ModuleSpec, parameterSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import { GEMMA4_IMAGE, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { PROCESSOR_FILE } from '../processor-keys.ts';
 import type { VisionEncoder, VisionFiles } from '../vision-encoder.ts';
+import { GEMMA4_IMAGE, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 
 const CLASS = 'Gemma4UnifiedForConditionalGeneration';
 const EYES = 'model.vision_embedder';
@@ -43,7 +53,10 @@ type Values = ConfigValues<typeof unifiedKeys>;
 export const unknownGemma4UnifiedKeys = ({ vision_config: eyes }: ConfigJson): string[] =>
   isRecord(eyes) ? unknownKeys(unifiedKeys, eyes) : [];
 
-function partsOf({ patch_size: patch, pooling_kernel_size: pooled, mm_embed_dim: width, mm_posemb_size: rows }: Values, outputSize: number) {
+function partsOf(
+  { patch_size: patch, pooling_kernel_size: pooled, mm_embed_dim: width, mm_posemb_size: rows }: Values,
+  outputSize: number,
+) {
   const pixels = 3 * (patch * pooled) ** 2;
   const place = { part: 'embedding', layer: -1 } as const;
   return {
@@ -74,7 +87,10 @@ export function gemma4Unified(files: VisionFiles): VisionEncoder {
       : [contradiction('output_proj_dims', `output_proj_dims ${c.output_proj_dims} is not mm_embed_dim ${c.mm_embed_dim}`)];
   const window = Math.min(...attention.layers.flatMap(layer => layer.window ?? []));
   // Transformers would let the tokens of an image see each other beyond the window.
-  const beyond = vision?.attendsWithin && grid.budget > window ? [notSupported(['max_soft_tokens'], grid.budget, `at most sliding_window ${window}`)] : [];
+  const beyond =
+    vision?.attendsWithin && grid.budget > window
+      ? [notSupported(['max_soft_tokens'], grid.budget, `at most sliding_window ${window}`)]
+      : [];
   refuse([...problems, ...unlike, ...tableProblems('mm_posemb_size', c.mm_posemb_size, grid.budget)], CLASS);
   refuse([...ofProcessor, ...beyond], CLASS, PROCESSOR_FILE);
   const parts = partsOf(c, hiddenSize);

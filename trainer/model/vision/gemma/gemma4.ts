@@ -27,11 +27,11 @@ import { rmsNorm } from '../../layer/norm.ts';
 import { type RotaryTables, rotate } from '../../layer/positions/rotary.ts';
 import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec, parameterSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import { GEMMA4_IMAGE, type Gemma4Grid, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 import { axialTables, queriesAtOnce } from '../gated-block.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { PROCESSOR_FILE } from '../processor-keys.ts';
 import type { ImageView, VisionEncoder, VisionFiles } from '../vision-encoder.ts';
+import { GEMMA4_IMAGE, type Gemma4Grid, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 
 const CLASS = 'Gemma4ForConditionalGeneration';
 const TOWER = 'model.vision_tower';

@@ -32,10 +32,7 @@ export function withDeepstack(graph: Graph, x: Node, images: ImageInputs | undef
 }
 
 /** The mask for models whose images are read in both directions: a token of an image also sees the rest of the image. */
-export function withinImages(
-  graph: Graph,
-  { mask, images, cache }: Pick<TokenInputs, 'mask' | 'images' | 'cache'>,
-): AttentionMask {
+export function withinImages(graph: Graph, { mask, images, cache }: Pick<TokenInputs, 'mask' | 'images' | 'cache'>): AttentionMask {
   const ends = images?.ends;
   if (!ends || mask.kind === 'all') return mask;
   // The places of a cache are positions, up to which a token sees every key.

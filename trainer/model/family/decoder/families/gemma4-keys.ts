@@ -88,7 +88,14 @@ export const gemma4ImageKeys = {
   ...withoutEffect('is of videos, which are not read', 'video_token_id'),
   ...withoutEffect(
     'is of sounds, which are not read',
-    ...(['audio_token_id', 'boa_token_id', 'eoa_token_id', 'eoa_token_index', 'audio_soft_tokens_per_image', 'audio_ms_per_token'] as const),
+    ...([
+      'audio_token_id',
+      'boa_token_id',
+      'eoa_token_id',
+      'eoa_token_index',
+      'audio_soft_tokens_per_image',
+      'audio_ms_per_token',
+    ] as const),
   ),
 } as const satisfies KeyTable;
 
@@ -102,15 +109,16 @@ interface Gemma4Images {
 /** How vectors of images enter the text. */
 export const gemma4Images =
   ({ usual, within }: Gemma4Images) =>
-  ({ vision_config: eyes, image_token_id: imageToken, vision_soft_tokens_per_image: most, text_config: text }: ConfigJson):
-    | VisionInput
-    | undefined => {
+  ({
+    vision_config: eyes,
+    image_token_id: imageToken,
+    vision_soft_tokens_per_image: most,
+    text_config: text,
+  }: ConfigJson): VisionInput | undefined => {
     if (!isRecord(eyes)) return undefined;
     const { use_bidirectional_attention: attends = usual }: ConfigJson = isRecord(text) ? text : {};
     const own = { imageToken: Number(imageToken), positions: 'counted', deepstack: 0 } as const;
-    return attends === 'vision'
-      ? { ...own, attendsWithin: within, tokensPerImage: Number(most) }
-      : { ...own, attendsWithin: false };
+    return attends === 'vision' ? { ...own, attendsWithin: within, tokensPerImage: Number(most) } : { ...own, attendsWithin: false };
   };
 
 export function gemma4Remark({ vision_config: eyes, audio_config: ears }: ConfigJson): string | undefined {
