@@ -1,7 +1,7 @@
 /** The errors of a run: a stable code, a sentence and a hint; and the conversion of any error for the parent process. */
 
 import { ReadRefusedError } from './files/regular-file.ts';
-import type { WorkerEvent } from './protocol/messages/job-messages.ts';
+import type { JobKind, WorkerEvent } from './protocol/messages/job-messages.ts';
 
 export type RunErrorCode =
   | 'output-not-empty'
@@ -106,7 +106,11 @@ const SYSTEM_ERRORS: Readonly<Record<string, SystemError>> = {
 /** Messages of TensorFlow and the C++ library about a lack of memory. */
 const OUT_OF_MEMORY = /OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted|bad_alloc|Array buffer allocation failed/;
 
-const OUT_OF_MEMORY_HINT = 'Take less: a smaller per_device_train_batch_size or max_length, or recompute: block';
+/** Returns how a job of this kind takes less memory. */
+export const memoryHint = (kind?: JobKind): string =>
+  kind === 'generate' || kind === 'serve'
+    ? 'Hold the weights in fewer bits: on the command line, with --quantize nf4 or --dtype bfloat16'
+    : 'Take less: a smaller per_device_train_batch_size or max_length, or recompute: block';
 
 export const systemErrorCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
@@ -123,8 +127,8 @@ export interface Failure {
   readonly unexpected: boolean;
 }
 
-/** Converts whatever was thrown to the last event of a job. */
-export function describeFailure(error: unknown): Failure {
+/** Converts whatever was thrown to the last event of a job, of this kind. */
+export function describeFailure(error: unknown, kind?: JobKind): Failure {
   const tell = (code: string, message: string, hint?: string, unexpected = false): Failure => ({
     event: { type: 'failed', code, message, hint },
     unexpected,
@@ -132,7 +136,7 @@ export function describeFailure(error: unknown): Failure {
   if (!(error instanceof Error)) return tell('internal', String(error), undefined, true);
   if (error instanceof RunError || error instanceof RankFailure || error instanceof ReadRefusedError)
     return tell(error.code, error.message, error.hint);
-  if (OUT_OF_MEMORY.test(error.message)) return tell('out-of-memory', firstLine(error.message), OUT_OF_MEMORY_HINT);
+  if (OUT_OF_MEMORY.test(error.message)) return tell('out-of-memory', firstLine(error.message), memoryHint(kind));
   const known = USER_ERRORS[error.name];
   if (known) return tell(known, error.message);
   const system = SYSTEM_ERRORS[systemErrorCode(error) ?? ''];

@@ -62,7 +62,7 @@ async function work(request: unknown): Promise<void> {
     await sendLast({ type: 'result', value });
     if (seconds > 0) return;
   } catch (error) {
-    const { event, unexpected } = describeFailure(job.explain(error));
+    const { event, unexpected } = describeFailure(job.explain(error), isJobRequest(request) ? request.kind : undefined);
     const details = unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message;
     job.note('error', details);
     // A job without a run folder only has its parent's log.

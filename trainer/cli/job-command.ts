@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { engineChoiceNames, hostingEngines } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
-import { basePlaces, type JobContext } from '../protocol/messages/job-messages.ts';
+import { baseForms, basePlaces, inferenceTypes, type JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
 import { requireBase } from '../run/require-base.ts';
@@ -25,6 +25,17 @@ export const baseOffloadOption = (): Option =>
     '--base-offload <place>',
     `keep the weights of the blocks in the memory of the host, on an engine that can (${orList(hostingEngines)}), for a model larger than the memory of the GPU; as in the run if left out`,
   ).choices(basePlaces);
+
+/** The options for how commands that train nothing hold weights. */
+export const precisionOptions = (): readonly Option[] => [
+  new Option('--dtype <type>', 'the element type of weights and products; as in the run if left out, otherwise float32').choices(
+    inferenceTypes,
+  ),
+  new Option(
+    '--quantize <form>',
+    'hold the linear layers of the blocks in fewer bits, in less memory; as in the run if left out, otherwise none',
+  ).choices(baseForms),
+];
 
 export interface EngineOptions {
   readonly engine: Recipe['engine'];

@@ -49,7 +49,7 @@ export interface DecodeProgramParams extends InferenceProgramParams {
 }
 
 export interface InferenceBytes {
-  /** Size of the weights in float32. */
+  /** Size of the weights as they are stored. */
   readonly weightBytes: number;
   /** Size of the weights that are in host memory. */
   readonly hostBytes: number;
@@ -57,17 +57,24 @@ export interface InferenceBytes {
   readonly cacheBytes: number;
 }
 
-/** @param hostFrom minimum size in bytes of the block weights kept in host memory; undefined if there are none */
+/**
+ * @param hostFrom minimum size in bytes of the block weights kept in host memory; undefined if there are none
+ * @param storage how weights are stored; float32 by default
+ */
 export function inferenceBytes(
   model: CausalModel,
-  { tokens, slots, hostFrom }: { readonly tokens: number; readonly slots: number; readonly hostFrom: number | undefined },
+  {
+    tokens,
+    slots,
+    hostFrom,
+    storage = FLOAT32_STORAGE,
+  }: Pick<InferenceProgramParams, 'storage'> & { readonly tokens: number; readonly slots: number; readonly hostFrom: number | undefined },
 ): InferenceBytes {
-  const hosted = hostedUntrained(model, FLOAT32_STORAGE, hostFrom);
-  const sum = (specs: readonly Pick<VariableSpec, 'shape'>[]): number =>
-    specs.reduce((bytes, { shape }) => bytes + byteSize({ shape, dtype: 'float32' }), 0);
+  const hosted = hostedUntrained(model, storage, hostFrom);
+  const sum = (specs: readonly VariableSpec[]): number => specs.reduce((bytes, spec) => bytes + byteSize(spec), 0);
   return {
-    weightBytes: sum(model.parameters),
-    hostBytes: hostedBytes(model, FLOAT32_STORAGE, hosted),
+    weightBytes: sum(model.parameters.flatMap(spec => storage.variables(spec))),
+    hostBytes: hostedBytes(model, storage, hosted),
     cacheBytes: sum(cacheVariables(model, tokens, slots)),
   };
 }

@@ -42,7 +42,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const tokens = contextBucket(params.tokens, model.maxPositions);
   const { texts: slots = 1 } = params;
   const session = await engine.compile({
-    ...decodeProgram({ model, linearHook: attachment.linearHook, tokens, slots, images }),
+    ...decodeProgram({ model, linearHook: attachment.linearHook, storage: attachment.storage, tokens, slots, images }),
     places: attachment.hosted,
   });
   try {

@@ -26,7 +26,7 @@ export interface GeneratedText extends Answer {
   readonly toolCalls?: readonly ToolCall[];
 }
 
-export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'withFolder' | 'adapterPath' | 'onLoad'> {
+export interface TextGeneratorParams extends Pick<HeldModelParams, 'engine' | 'withFolder' | 'adapterPath' | 'precision' | 'onLoad'> {
   /** Present if the model reads images. */
   readonly sight?: Sight | undefined;
 }
@@ -127,15 +127,16 @@ export async function generateText({
   folder,
   engine,
   adapterPath,
+  precision,
   onLoad,
   sight,
   ...params
 }: GenerateTextParams &
-  Pick<TextGeneratorParams, 'engine' | 'adapterPath' | 'onLoad' | 'sight'> & {
+  Pick<TextGeneratorParams, 'engine' | 'adapterPath' | 'precision' | 'onLoad' | 'sight'> & {
     /** A base model or a merged export. The caller closes it. */
     readonly folder: ModelFolder;
   }): Promise<GeneratedText> {
-  const generator = await TextGenerator.open(folder, { engine, adapterPath, onLoad, sight, withFolder: use => use(folder) });
+  const generator = await TextGenerator.open(folder, { engine, adapterPath, precision, onLoad, sight, withFolder: use => use(folder) });
   try {
     return await generator.generate(params);
   } finally {

@@ -6,6 +6,7 @@ import { withAdapter } from '../adapter/read-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
+import type { Precision, WeightStorage } from '../model/weight-storage.ts';
 import type { AnswerTokenizer } from './answer-text.ts';
 import { BatchedAnswers } from './batched-answers.ts';
 import { contextBucket, type InferenceBytes, inferenceBytes } from './decode-program.ts';
@@ -19,6 +20,8 @@ export interface HeldModelParams {
   readonly withFolder: <T>(use: (folder: ModelFolder) => Promise<T>) => Promise<T>;
   /** A run, a checkpoint or an exported adapter (ours or PEFT's) to apply to the base. */
   readonly adapterPath?: string | undefined;
+  /** How the base is stored; all float32 if left out. */
+  readonly precision?: Precision | undefined;
   /** Number of answers to write at the same time, if the model supports it. */
   readonly parallel: number;
   /** True if prompts may have images; only for models that read them. */
@@ -26,9 +29,16 @@ export interface HeldModelParams {
   readonly onLoad?: ((done: number, total: number) => void) | undefined;
 }
 
+interface Loaded {
+  readonly decoder: Decoder;
+  readonly answers: BatchedAnswers;
+  /** How the weights are stored; float32 if undefined. */
+  readonly storage: WeightStorage | undefined;
+}
+
 export class HeldModel {
   private readonly params: HeldModelParams;
-  private loaded: { readonly decoder: Decoder; readonly answers: BatchedAnswers } | undefined;
+  private loaded: Loaded | undefined;
   /** Resolves when the last request has started; a request that needs more room waits until the others are answered. */
   private begun: Promise<unknown> = Promise.resolve();
 
@@ -41,7 +51,8 @@ export class HeldModel {
   get memory(): InferenceBytes & { readonly tokens: number; readonly parallel: number } {
     const { capacity: tokens = 0, slots: parallel = 1 } = this.loaded?.decoder ?? {};
     const { model, engine } = this.params;
-    return { ...inferenceBytes(model, { tokens, slots: parallel, hostFrom: engine.hostFrom }), tokens, parallel };
+    const { storage } = this.loaded ?? {};
+    return { ...inferenceBytes(model, { tokens, slots: parallel, hostFrom: engine.hostFrom, storage }), tokens, parallel };
   }
 
   /**
@@ -63,11 +74,11 @@ export class HeldModel {
    * does not fit
    */
   async load({ weights }: ModelFolder, tokens: number): Promise<BatchedAnswers> {
-    const { engine, model, tokenizer, adapterPath, parallel, images, onLoad } = this.params;
+    const { engine, model, tokenizer, adapterPath, precision, parallel, images, onLoad } = this.params;
     return withAdapter(adapterPath, async adapter => {
-      const tuned = await adaptedModel({ model, weights, adapter, hostFrom: engine.hostFrom });
+      const tuned = await adaptedModel({ model, weights, adapter, hostFrom: engine.hostFrom, precision });
       const decoder = await openDecoder({ engine, model, ...tuned, tokens, texts: parallel, images, ...(onLoad && { onLoad }) });
-      this.loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer) };
+      this.loaded = { decoder, answers: new BatchedAnswers(decoder, tokenizer), storage: tuned.attachment.storage };
       return this.loaded.answers;
     });
   }

@@ -9,6 +9,7 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
 
 export interface TextLogitsParams {
@@ -18,6 +19,8 @@ export interface TextLogitsParams {
   /** The model of the folder, with the head of the adapter. */
   readonly model: ClassifierModel;
   readonly adapter: Adapter | undefined;
+  /** How the base is stored; all float32 if left out. */
+  readonly precision?: Precision | undefined;
   /** The number of tokens that the longest text has. */
   readonly tokens: number;
   readonly onLoad?: ((done: number, total: number) => void) | undefined;
@@ -31,10 +34,16 @@ const LABEL = 'label';
 
 /** Calls `use` while the model is loaded. @throws AdapterError if the adapter does not fit */
 export async function withTextLogits<T>(params: TextLogitsParams, use: (logitsOf: LogitsOf) => Promise<T>): Promise<T> {
-  const { engine, folder, model, adapter, tokens, onLoad } = params;
-  const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
+  const { engine, folder, model, adapter, precision, tokens, onLoad } = params;
+  const { weights, attachment, start } = await adaptedModel({
+    model,
+    weights: folder.weights,
+    adapter,
+    hostFrom: engine.hostFrom,
+    precision,
+  });
   const graph = new Graph();
-  const tracer = new Tracer({ graph, linearHook: attachment.linearHook });
+  const tracer = new Tracer({ graph, linearHook: attachment.linearHook, ...(attachment.storage && { storage: attachment.storage }) });
   const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch: 1, tokens }));
   const program = assemble({ [LABEL]: { graph, outputs: { logits }, effects: [] } });
   const session = await engine.compile({ ...program, places: attachment.hosted });

@@ -8,10 +8,12 @@ import { Graph } from '../graph/graph.ts';
 import { assemble, type Program } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
+import type { Attachment } from '../method/method.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
 import { loadModel } from '../model/load-model.ts';
 import { type ClassifierModel, vectorWidth } from '../model/model-spec.ts';
-import { type LinearHook, Tracer } from '../model/tracer.ts';
+import { Tracer } from '../model/tracer.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import { required } from '../narrow.ts';
 import type { TextPrompts } from '../protocol/pooling.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
@@ -23,6 +25,8 @@ export interface TextVectorsParams {
   readonly folder: ModelFolder;
   /** The adapter to apply to the base. */
   readonly adapter: Adapter | undefined;
+  /** How the base is stored; all float32 if left out. */
+  readonly precision?: Precision | undefined;
   readonly onLoad?: (done: number, total: number) => void;
 }
 
@@ -72,11 +76,17 @@ export class TextVectors {
   }
 
   /** Loads the weights. @throws AdapterError if the adapter does not fit */
-  static async open(model: ClassifierModel, { engine, folder, adapter, onLoad }: TextVectorsParams): Promise<TextVectors> {
-    const { weights, attachment, start } = await adaptedModel({ model, weights: folder.weights, adapter, hostFrom: engine.hostFrom });
+  static async open(model: ClassifierModel, { engine, folder, adapter, precision, onLoad }: TextVectorsParams): Promise<TextVectors> {
+    const { weights, attachment, start } = await adaptedModel({
+      model,
+      weights: folder.weights,
+      adapter,
+      hostFrom: engine.hostFrom,
+      precision,
+    });
     const encoder = createSegmentEncoder(await folder.loadTokenizer());
     const longest = Math.min((await sentenceLength(folder.dir)) ?? MAX_TOKENS, positionsOf(model), MAX_TOKENS);
-    const session = await engine.compile({ ...vectorProgram(model, attachment.linearHook, longest), places: attachment.hosted });
+    const session = await engine.compile({ ...vectorProgram(model, attachment, longest), places: attachment.hosted });
     try {
       await loadVariables(session, {
         model: storedWeights(model, weights, attachment, onLoad),
@@ -128,13 +138,13 @@ function lengthsUpTo(longest: number): number[] {
 }
 
 /** One signature per length, from the feeds of one text to `vectors` [1, width]. */
-const vectorProgram = (model: ClassifierModel, linearHook: LinearHook | undefined, longest: number): Program =>
+const vectorProgram = (model: ClassifierModel, { linearHook, storage }: Attachment, longest: number): Program =>
   assemble(
     Object.fromEntries(
       lengthsUpTo(longest).map(tokens => {
         const graph = new Graph();
         const batch = declareClassifierBatch(graph, model.input, { batch: 1, tokens });
-        const vectors = model.logits(new Tracer({ graph, linearHook }), batch);
+        const vectors = model.logits(new Tracer({ graph, linearHook, ...(storage && { storage }) }), batch);
         return [signatureOf(tokens), { graph, outputs: { vectors }, effects: [] }];
       }),
     ),

@@ -36,7 +36,8 @@ export async function compareAnswers(
   const { engine, baseOffload = 'none' } = await inferencePlace({ job, context }, options, [runDir]);
   const adapter = await readAdapter(runDir);
   try {
-    const recipe = await withChosenType({ ...ofRun, engine, base_offload: baseOffload }, adapter);
+    const { dtype = ofRun.dtype, quantize = ofRun.quantize } = options;
+    const recipe = await withChosenType({ ...ofRun, engine, base_offload: baseOffload, dtype, quantize }, adapter);
     const base = await openBase({ job, context, recipe });
     try {
       checkBase(adapter, base.fingerprint);

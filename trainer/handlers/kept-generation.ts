@@ -7,6 +7,7 @@ import { withModelFolder } from '../job/open-base.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
 import { byteSize, duration } from '../protocol/text/format.ts';
 import { openInferenceEngine } from './inference-engine.ts';
+import { inferencePrecision } from './inference-precision.ts';
 import { loadProgress } from './load-progress.ts';
 import { promptStyleOf } from './prompt-style.ts';
 import { sightOf } from './sight.ts';
@@ -53,14 +54,17 @@ async function firstAnswer(
 ): Promise<Held & { readonly generated: GeneratedText }> {
   await held?.generator.dispose();
   held = undefined;
-  const engine = await openInferenceEngine(scope, request.options, [request.adapter, request.promptOf]);
+  const runs = [request.adapter, request.promptOf];
+  const engine = await openInferenceEngine(scope, request.options, runs);
+  const precision = await inferencePrecision(scope, request.options, runs);
   const withFolder: TextGeneratorParams['withFolder'] = use => withModelFolder(scope, request, use);
   return withFolder(async folder => {
     const generator = await TextGenerator.open(folder, {
       engine,
       adapterPath: request.adapter,
+      precision,
       withFolder,
-      sight: await sightOf(scope, { engine, folder, withFolder, runs: [request.adapter, request.promptOf] }),
+      sight: await sightOf(scope, { engine, folder, withFolder, runs }),
       onLoad: loadProgress(scope.job),
     });
     held = { key, generator, engine: engine.description.summary };
@@ -77,6 +81,8 @@ async function keyOf({ model, revision, adapter: path, options }: Request): Prom
     revision,
     options.engine,
     options.baseOffload,
+    options.dtype,
+    options.quantize,
     adapter && [adapter.dir, (await stat(adapter.dir)).mtimeMs],
   ]);
 }

@@ -17,6 +17,7 @@ import { compareAnswers, comparedLines } from './compared-answers.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
 import { openInferenceEngine } from './inference-engine.ts';
+import { inferencePrecision } from './inference-precision.ts';
 import { keptAnswer } from './kept-generation.ts';
 import { loadProgress } from './load-progress.ts';
 import { embedderFor, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
@@ -33,11 +34,12 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const engine = await openInferenceEngine(scope, options, [adapterPath, promptOf]);
+  const precision = await inferencePrecision(scope, options, [adapterPath, promptOf]);
   const folder = await openModelFolder(scope, request);
   try {
     const onLoad = loadProgress(job);
     const found = await withAdapter(adapterPath, async adapter => {
-      const opening = { engine, folder, adapter, onLoad };
+      const opening = { engine, folder, adapter, precision, onLoad };
       const embedder = await embedderFor(folder, { adapter, promptOf });
       if (embedder) return nearestAnswer(embedder, opening, request, job);
       const model = modelOfAdapter(folder.config, adapter?.description ?? {});
@@ -48,6 +50,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       engine,
       folder,
       adapterPath,
+      precision,
       prompt,
       conversation,
       images,

@@ -9,6 +9,7 @@ import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { requireFreePort, startServer } from '../serve/http-server.ts';
 import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';
 import { openInferenceEngine } from './inference-engine.ts';
+import { inferencePrecision } from './inference-precision.ts';
 import { loadProgress } from './load-progress.ts';
 import { sightOf } from './sight.ts';
 
@@ -28,16 +29,20 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
     for (const { name, model, revision, adapter: adapterPath } of wanted) {
       job.phase('load', `loading ${name}`);
       const onLoad = loadProgress(job);
+      // The base of a run is compared with it, so it is held like the run.
+      const ofSameBase = wanted.filter(other => other.model === model && other.revision === revision);
+      const runs = [adapterPath, ...ofSameBase.map(({ adapter }) => adapter)];
+      const precision = await inferencePrecision(scope, request, runs);
       const withFolder: ServedModelParams['withFolder'] = use => withModelFolder(scope, { model, revision }, use);
       await withFolder(async folder => {
         const vectors = await withAdapter(adapterPath, async adapter => {
           const embedder = embedderOf({ folder, adapter });
-          return embedder && TextVectors.open(embedder, { engine, folder, adapter, onLoad });
+          return embedder && TextVectors.open(embedder, { engine, folder, adapter, precision, onLoad });
         });
         if (vectors) embedders.push({ name, vectors });
         else {
-          const sight = await sightOf(scope, { engine, folder, withFolder, runs: [adapterPath] });
-          const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, parallel, sight, onLoad });
+          const sight = await sightOf(scope, { engine, folder, withFolder, runs });
+          const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, precision, parallel, sight, onLoad });
           models.push(opened);
           job.log('info', memoryOf(opened));
           if (opened.hasUnreadCalls)

@@ -6,7 +6,7 @@ import { exportFormats, exportTypes } from '../catalog/artifacts.ts';
 import { engineChoiceNames } from '../catalog/engines.ts';
 import { methodNames } from '../catalog/methods.ts';
 import { objectiveNames } from '../catalog/objectives.ts';
-import { basePlaces } from '../protocol/messages/job-messages.ts';
+import { baseForms, basePlaces, inferenceTypes } from '../protocol/messages/job-messages.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/messages/rpc-messages.ts';
 import { imageBytes, imagesProblem, isImageUrl } from '../protocol/prompt-images.ts';
 import { MAX_SAMPLES } from '../protocol/view/compared-sample.ts';
@@ -72,6 +72,8 @@ const MAX_KEEP_SECONDS = 86_400;
 const generateOptions = z.strictObject({
   engine,
   baseOffload: z.enum(basePlaces).optional(),
+  dtype: z.enum(inferenceTypes).optional(),
+  quantize: z.enum(baseForms).optional(),
   chat: z.boolean(),
   maxNewTokens: z.int().min(1).max(1_000_000),
   temperature: z.number().min(0).max(100),

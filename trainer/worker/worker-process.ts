@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { isLauncherVariable } from '../engine/mpi/world.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
-import { type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/messages/job-messages.ts';
+import { type JobKind, type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/messages/job-messages.ts';
+import { memoryHint } from '../run-error.ts';
 import { onLines } from './bounded-lines.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
@@ -35,6 +36,7 @@ export interface WorkerProcessParams extends WorkerJob {
 }
 
 export interface WorkerOutcome {
+  readonly kind?: JobKind;
   readonly last?: WorkerEnd;
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -141,7 +143,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   // 'close' instead of 'exit': by then, all messages and lines of the worker have arrived.
   child.on('close', (status, signal) => {
     memory?.stop();
-    current?.resolve({ last: current.last, status, signal, lines: current.lines, memory: memory?.evidence() });
+    current?.resolve({ kind: current.request.kind, last: current.last, status, signal, lines: current.lines, memory: memory?.evidence() });
   });
   const assign = (given: WorkerJob): WorkerProcess => {
     const stop = workerStop(child, stopTimes);
@@ -199,8 +201,8 @@ export interface Death {
 }
 
 /** Returns the reason why a worker ended without a result or a failure. */
-export function explainDeath({ status, signal, lines, memory }: WorkerOutcome): Death {
-  const hint = 'Reduce the memory of the run: use a smaller per_device_train_batch_size or max_length, or recompute: block.';
+export function explainDeath({ kind, status, signal, lines, memory }: WorkerOutcome): Death {
+  const hint = `${memoryHint(kind)}.`;
   const heapFull = lines.some(line => /heap out of memory|std::bad_alloc|RESOURCE_EXHAUSTED/i.test(line));
   if (heapFull) return { code: 'out-of-memory', message: 'the worker ran out of memory', hint };
   if (signal === 'SIGKILL' && memory !== undefined && isOutOfMemory(memory))

@@ -5,7 +5,7 @@ import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { baseOffloadOption, engineOption, numberOption } from '../job-command.ts';
+import { baseOffloadOption, engineOption, numberOption, precisionOptions } from '../job-command.ts';
 import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
@@ -36,6 +36,7 @@ export const addGenerate: AddCommand = (program, surroundings) => {
     .option('--no-chat', 'use the prompt unchanged; without either option, a run formats it as in training')
     .addOption(engineOption())
     .addOption(baseOffloadOption());
+  for (const option of precisionOptions()) command.addOption(option);
   const examples = [
     'rowtune generate runs/spam --prompt "Is this e-mail spam or ham? …"',
     'rowtune generate HuggingFaceTB/SmolLM2-135M-Instruct --temperature 0.7 --top-p 0.9 < prompt.txt',
@@ -47,7 +48,22 @@ export const addGenerate: AddCommand = (program, surroundings) => {
 
 async function generate(context: CommandContext, model: string, options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { prompt: given, image = [], adapter, revision, engine, baseOffload, chat, maxNewTokens, temperature, topP, topK, seed } = options;
+  const {
+    prompt: given,
+    image = [],
+    adapter,
+    revision,
+    engine,
+    baseOffload,
+    dtype,
+    quantize,
+    chat,
+    maxNewTokens,
+    temperature,
+    topP,
+    topK,
+    seed,
+  } = options;
   const source = await modelAndAdapter(model, { adapter, revision, cwd });
   const prompt = given ?? (await promptFromStdin());
   const request = {
@@ -57,7 +73,7 @@ async function generate(context: CommandContext, model: string, options: Options
     prompt,
     ...(image.length > 0 && { images: image.map(file => path.resolve(cwd, file)) }),
     promptOf: chat === undefined ? source.adapter : undefined,
-    options: { engine, baseOffload, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
+    options: { engine, baseOffload, dtype, quantize, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
   } as const;
   const value = await runWorker({ request, terminal, threads: 0 });
   terminal.stream('\n');

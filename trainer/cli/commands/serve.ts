@@ -4,12 +4,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Option } from 'commander';
 import { readRegularText } from '../../files/regular-file.ts';
-import type { ServedModelRequest } from '../../protocol/messages/job-messages.ts';
+import type { InferenceType, ServedModelRequest } from '../../protocol/messages/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { baseOffloadOption, engineOption, numberOption } from '../job-command.ts';
+import { baseOffloadOption, engineOption, numberOption, precisionOptions } from '../job-command.ts';
 import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
 
@@ -25,6 +25,8 @@ interface Options {
   readonly revision: string;
   readonly engine: Recipe['engine'];
   readonly baseOffload?: Recipe['base_offload'];
+  readonly dtype?: InferenceType;
+  readonly quantize?: Recipe['quantize'];
 }
 
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '::1']);
@@ -47,6 +49,7 @@ export const addServe: AddCommand = (program, surroundings) => {
     .option('--revision <name>', 'branch, tag or commit of models on the hub', 'main')
     .addOption(engineOption())
     .addOption(baseOffloadOption());
+  for (const option of precisionOptions()) command.addOption(option);
   const examples = ['rowtune serve runs/spam --base', 'rowtune serve tuned=runs/spam HuggingFaceTB/SmolLM2-135M-Instruct --port 9000'];
   withCommonOptions(command, examples).action((models: string[]) =>
     runCommandWork(command, surroundings, context => serve(context, models, command.opts<Options>())),
@@ -55,7 +58,7 @@ export const addServe: AddCommand = (program, surroundings) => {
 
 async function serve(context: CommandContext, named: readonly string[], options: Options): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { host, port, engine, baseOffload, maxTokens, parallel, base, revision } = options;
+  const { host, port, engine, baseOffload, dtype, quantize, maxTokens, parallel, base, revision } = options;
   if (!options.token && !LOOPBACK.has(host)) throw usage('--no-token is only for this machine', 'Leave out --host, or keep the token.');
   const models = (await Promise.all(named.map(text => modelsOf(text, { cwd, base, revision })))).flat();
   const unique = models.filter(({ name, adapter }, i) => models.findIndex(other => other.name === name && other.adapter === adapter) === i);
@@ -68,6 +71,8 @@ async function serve(context: CommandContext, named: readonly string[], options:
     models: unique,
     engine,
     baseOffload,
+    dtype,
+    quantize,
     host,
     port,
     token,

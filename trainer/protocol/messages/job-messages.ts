@@ -127,6 +127,10 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly engine: Recipe['engine'];
       /** The place of the block weights of all models; if left out, as in the runs, on engines that support it. */
       readonly baseOffload?: Recipe['base_offload'] | undefined;
+      /** The element type of the weights of all models; if left out, as in the runs, and float32 for others. */
+      readonly dtype?: InferenceType | undefined;
+      /** The form of the linear layers of all models; if left out, as in the runs, and `none` for others. */
+      readonly quantize?: Recipe['quantize'] | undefined;
       readonly host: string;
       /** The port; 0 for a free one. */
       readonly port: number;
@@ -258,11 +262,22 @@ export interface ConversationMessage {
 /** The places for the weights of a base, with their names in recipes. */
 export const basePlaces = ['none', 'host'] as const satisfies readonly Recipe['base_offload'][];
 
+/** The element types in which a job that trains nothing can hold weights, with their names in recipes. */
+export const inferenceTypes = ['float32', 'bfloat16'] as const satisfies readonly Recipe['dtype'][];
+export type InferenceType = (typeof inferenceTypes)[number];
+
+/** The forms of the linear layers of a base, with their names in recipes. */
+export const baseForms = ['none', 'int8', 'nf4'] as const satisfies readonly Recipe['quantize'][];
+
 export interface GenerateOptions {
   /** The engine; `auto` means that of the run, if its base is in host memory. */
   readonly engine: Recipe['engine'];
   /** The place of the block weights; if left out, as in the run, on engines that support it. */
   readonly baseOffload?: Recipe['base_offload'] | undefined;
+  /** The element type of the weights; if left out, as in the run, and float32 for others. */
+  readonly dtype?: InferenceType | undefined;
+  /** The form of the linear layers; if left out, as in the run, and `none` for others. */
+  readonly quantize?: Recipe['quantize'] | undefined;
   /** Whether to wrap the prompt as a user turn with the model's chat template, if there is one. */
   readonly chat: boolean;
   readonly maxNewTokens: number;
