@@ -7,7 +7,7 @@ import { seenUpTo } from '../model/layer/attention/seen-mask.ts';
 import { headLogits } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel, ImageInputs, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
-import { FLOAT32_STORAGE, type WeightStorage } from '../model/weight-storage.ts';
+import { FLOAT32_STORAGE, type WeightStorage, weightBytes } from '../model/weight-storage.ts';
 import { elementAt, valueFor } from '../narrow.ts';
 import { declareGrid, declareImages } from '../vision/image-feeds.ts';
 import { stateVariables, traceStates } from './state-cache.ts';
@@ -71,11 +71,10 @@ export function inferenceBytes(
   }: Pick<InferenceProgramParams, 'storage'> & { readonly tokens: number; readonly slots: number; readonly hostFrom: number | undefined },
 ): InferenceBytes {
   const hosted = hostedUntrained(model, storage, hostFrom);
-  const sum = (specs: readonly VariableSpec[]): number => specs.reduce((bytes, spec) => bytes + byteSize(spec), 0);
   return {
-    weightBytes: sum(model.parameters.flatMap(spec => storage.variables(spec))),
+    weightBytes: weightBytes(model, storage),
     hostBytes: hostedBytes(model, storage, hosted),
-    cacheBytes: sum(cacheVariables(model, tokens, slots)),
+    cacheBytes: cacheVariables(model, tokens, slots).reduce((bytes, spec) => bytes + byteSize(spec), 0),
   };
 }
 

@@ -1,23 +1,35 @@
 /** How a job that trains nothing holds the base: as the request says; what it leaves out is as in the run. */
+import { untouched } from '../adapter/apply-adapter.ts';
 import { withAdapter } from '../adapter/read-adapter.ts';
-import type { JobScope } from '../job/job-scope.ts';
-import { FLOAT32, type Precision } from '../model/weight-storage.ts';
+import { engineCatalog } from '../catalog/engines.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import type { Job } from '../job/job.ts';
+import { availableMemoryBytes } from '../machine/machine.ts';
+import { placeTuned } from '../method/placement.ts';
+import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
+import { loadModel } from '../model/load-model.ts';
+import { FLOAT32, FLOAT32_STORAGE, type Precision, weightBytes } from '../model/weight-storage.ts';
+import { warnIfHeldWide } from '../plan/choices/choose-precision.ts';
 import type { GenerateOptions } from '../protocol/messages/job-messages.ts';
+import { byteSize } from '../protocol/text/format.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { precisionOf } from '../train/recipe-settings.ts';
 import { withChosenType } from './chosen-type.ts';
 
-export type AskedPrecision = Pick<GenerateOptions, 'dtype' | 'quantize'>;
+export interface InferencePrecisionParams {
+  readonly engine: Pick<Engine, 'description' | 'hostFrom'>;
+  /** The folder of the base. */
+  readonly folder: Pick<ModelFolder, 'config'>;
+  /** What the request says. */
+  readonly asked: Pick<GenerateOptions, 'dtype' | 'quantize'>;
+  /** Folders that may be runs, or other adapters; the first run counts. */
+  readonly runs: readonly (string | undefined)[];
+}
 
-/**
- * The types of the base. A base without a run, and an exported adapter, are held in float32.
- * @param runs folders that may be runs, or other adapters; the first run counts
- */
-export async function inferencePrecision(
-  { job }: Pick<JobScope, 'job'>,
-  { dtype, quantize }: AskedPrecision,
-  runs: readonly (string | undefined)[],
-): Promise<Precision> {
+/** The types of the base. A base without a run, and an exported adapter, are held in float32. Logs what follows from the choice. */
+export async function inferencePrecision(job: Job, { engine, folder, asked, runs }: InferencePrecisionParams): Promise<Precision> {
+  const { dtype, quantize } = asked;
   const ofRun = dtype !== undefined && quantize !== undefined ? FLOAT32 : await precisionOfRun(runs);
   const found: Precision = { dtype: dtype ?? ofRun.dtype, quantize: quantize ?? ofRun.quantize };
   const kept = [
@@ -25,6 +37,8 @@ export async function inferencePrecision(
     ...(quantize === undefined && found.quantize !== FLOAT32.quantize ? [`quantize: ${found.quantize}`] : []),
   ];
   if (kept.length > 0) job.log('info', `${kept.join(' and ')}, as in the run`);
+  warnIfHeldWide(job, engine, found);
+  warnIfTooLarge(job, engine, folder, found);
   return found;
 }
 
@@ -35,4 +49,32 @@ async function precisionOfRun(runs: readonly (string | undefined)[]): Promise<Pr
     return precisionOf(await withAdapter(folder, adapter => withChosenType(recipe, adapter)));
   }
   return FLOAT32;
+}
+
+/** The types that take less memory, the most exact first. */
+const SMALLER: readonly Precision[] = [
+  { dtype: 'bfloat16', quantize: 'none' },
+  { dtype: 'bfloat16', quantize: 'int8' },
+  { dtype: 'bfloat16', quantize: 'nf4' },
+];
+
+/** Logs that the weights take more than the free memory, and in which types they take less. */
+function warnIfTooLarge(
+  job: Job,
+  { description: { name, gpu }, hostFrom }: InferencePrecisionParams['engine'],
+  { config }: Pick<ModelFolder, 'config'>,
+  precision: Precision,
+): void {
+  const model = loadModel(config);
+  const bytesIn = (types: Precision): number => {
+    const { storage = FLOAT32_STORAGE } = engineCatalog[name].holdsFewerBits ? placeTuned(untouched, model, types, new Map()) : {};
+    return weightBytes(model, storage) - hostedBytes(model, storage, hostedUntrained(model, storage, hostFrom));
+  };
+  const free = gpu?.memoryBytes ?? availableMemoryBytes();
+  const bytes = bytesIn(precision);
+  if (bytes <= free) return;
+  const less = SMALLER.map(types => ({ ...types, bytes: bytesIn(types) })).filter(types => types.bytes < bytes);
+  const best = less.find(types => types.bytes <= free) ?? less.at(-1);
+  const advice = best ? `; with --dtype ${best.dtype} --quantize ${best.quantize}, they take ${byteSize(best.bytes)}` : '';
+  job.log('warning', `the weights take ${byteSize(bytes)}, and ${byteSize(free)} of memory is free${advice}`);
 }

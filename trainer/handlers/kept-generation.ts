@@ -56,9 +56,9 @@ async function firstAnswer(
   held = undefined;
   const runs = [request.adapter, request.promptOf];
   const engine = await openInferenceEngine(scope, request.options, runs);
-  const precision = await inferencePrecision(scope, request.options, runs);
   const withFolder: TextGeneratorParams['withFolder'] = use => withModelFolder(scope, request, use);
   return withFolder(async folder => {
+    const precision = await inferencePrecision(scope.job, { engine, folder, asked: request.options, runs });
     const generator = await TextGenerator.open(folder, {
       engine,
       adapterPath: request.adapter,

@@ -34,9 +34,9 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const { job } = scope;
   const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const engine = await openInferenceEngine(scope, options, [adapterPath, promptOf]);
-  const precision = await inferencePrecision(scope, options, [adapterPath, promptOf]);
   const folder = await openModelFolder(scope, request);
   try {
+    const precision = await inferencePrecision(job, { engine, folder, asked: options, runs: [adapterPath, promptOf] });
     const onLoad = loadProgress(job);
     const found = await withAdapter(adapterPath, async adapter => {
       const opening = { engine, folder, adapter, precision, onLoad };

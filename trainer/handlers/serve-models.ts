@@ -32,9 +32,9 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
       // The base of a run is compared with it, so it is held like the run.
       const ofSameBase = wanted.filter(other => other.model === model && other.revision === revision);
       const runs = [adapterPath, ...ofSameBase.map(({ adapter }) => adapter)];
-      const precision = await inferencePrecision(scope, request, runs);
       const withFolder: ServedModelParams['withFolder'] = use => withModelFolder(scope, { model, revision }, use);
       await withFolder(async folder => {
+        const precision = await inferencePrecision(job, { engine, folder, asked: request, runs });
         const vectors = await withAdapter(adapterPath, async adapter => {
           const embedder = embedderOf({ folder, adapter });
           return embedder && TextVectors.open(embedder, { engine, folder, adapter, precision, onLoad });

@@ -196,6 +196,10 @@ function spread(graph: Graph, own: Node, { from, to }: { readonly from: Variable
 /** Stores and computes everything in float32. */
 export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), floatParts: new Map() });
 
+/** Size in bytes of all parameters in their stored forms. */
+export const weightBytes = ({ parameters }: { readonly parameters: readonly ParameterSpec[] }, storage = FLOAT32_STORAGE): number =>
+  parameters.flatMap(spec => storage.variables(spec)).reduce((sum, variable) => sum + byteSize(variable), 0);
+
 /** The weights of linear layers except heads and routers: the ones that are quantized unless they are trained whole. */
 export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec[] }): string[] =>
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);

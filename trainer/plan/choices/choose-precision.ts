@@ -23,12 +23,17 @@ export async function choosePrecision({ recipe, job, model, checkpoint }: Choose
   const wanted = recipe.dtype === 'auto' ? checkpoint?.state.dtype : recipe.dtype;
   const dtype = wanted ?? (await fasterType(engine, job));
   const { name, narrowConvolutions } = engine.description;
-  if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || recipe.quantize !== 'none'))
-    job.log('warning', 'the portable engine stores bfloat16 and 8-bit values in 32 bits: the results are the same, but no memory is saved');
+  warnIfHeldWide(job, engine, { dtype, quantize: recipe.quantize });
   const convolves = model.modules.some(({ kind }) => kind === 'conv');
   if (engineCatalog[name].holdsFewerBits && dtype === 'bfloat16' && convolves && !narrowConvolutions)
     job.log('info', 'dtype: bfloat16; convolutions are computed in float32, since this processor has no AVX512-BF16 instructions');
   return { ...precisionOf(recipe), dtype };
+}
+
+/** Logs that an engine holds values of fewer bits in 32. */
+export function warnIfHeldWide(job: Job, { description: { name } }: Pick<Engine, 'description'>, { dtype, quantize }: Precision): void {
+  if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || quantize !== 'none'))
+    job.log('warning', 'the portable engine stores bfloat16 and 8-bit values in 32 bits: the results are the same, but no memory is saved');
 }
 
 async function fasterType(engine: Engine, job: Job): Promise<ComputeType> {

@@ -3,7 +3,6 @@
 import path from 'node:path';
 import { type MeasureName, measureCatalog, movesWeights, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { selectCoupled } from '../../coupling/coupling.ts';
-import { byteSize } from '../../graph/types.ts';
 import { MOVEMENT_STEP } from '../../importance/movement.ts';
 import { partialScores } from '../../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../../importance/score-cache.ts';
@@ -17,10 +16,9 @@ import { availableMemoryBytes } from '../../machine/machine.ts';
 import type { Attachment, MethodSettings } from '../../method/method.ts';
 import { placeTrained } from '../../method/placement.ts';
 import { groupsToTrain, isCoupled } from '../../method/spsft/coupled-rows.ts';
-import type { Model } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
-import { FLOAT32, FLOAT32_STORAGE, type Precision, type WeightStorage } from '../../model/weight-storage.ts';
+import { FLOAT32, type Precision, weightBytes } from '../../model/weight-storage.ts';
 import { withoutInitial } from '../../model/weight-stream.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
@@ -266,9 +264,6 @@ const UNTRAINED: Attachment = { method: 'full', trainables: [], initial: () => [
 /** Returns the precision for a measure on a model that is trained with the given one: quantized weights have no gradient. */
 const scoringPrecision = (precision: Precision, measure: MeasureName): Precision =>
   movesWeights(measure) ? FLOAT32 : needsWeightGradients(measure) ? { ...precision, quantize: 'none' } : precision;
-
-const weightBytes = ({ parameters }: Model, storage: WeightStorage = FLOAT32_STORAGE): number =>
-  parameters.flatMap(spec => storage.variables(spec)).reduce((sum, variable) => sum + byteSize(variable), 0);
 
 function classesOf({ labels, labelOf }: TaskSetup, samples: readonly number[]): ClassesOfSamples | undefined {
   if (labels.length === 0) return undefined;
