@@ -21,7 +21,7 @@ export interface InferencePrecisionParams {
   readonly engine: Pick<Engine, 'description' | 'hostFrom'>;
   /** The folder of the base. */
   readonly folder: Pick<ModelFolder, 'config'>;
-  /** What the request says. */
+  /** Types that the request names. */
   readonly asked: Pick<GenerateOptions, 'dtype' | 'quantize'>;
   /** Folders that may be runs, or other adapters; the first run counts. */
   readonly runs: readonly (string | undefined)[];

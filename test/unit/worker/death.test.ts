@@ -15,7 +15,7 @@ it.each([
   ['a crash', { status: null, signal: 'SIGSEGV', lines: ['last words'], memory }, 'worker-died'],
 ] as const)('%s', (_, outcome, code) => expect(explainDeath(outcome).code).toBe(code));
 
-it('a job that writes text is told how to hold its weights in fewer bits, and a training to take smaller batches', () => {
+it('the hint for a job that writes text is to hold its weights in fewer bits, and that for a training to take smaller batches', () => {
   const heapFull = { ...killed, lines: ['JavaScript heap out of memory'] };
   expect(explainDeath({ ...heapFull, kind: 'generate' }).hint).toMatch(/--quantize nf4/);
   expect(explainDeath({ ...heapFull, kind: 'train' }).hint).toMatch(/per_device_train_batch_size/);
