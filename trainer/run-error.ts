@@ -2,6 +2,7 @@
 
 import { ReadRefusedError } from './files/regular-file.ts';
 import type { JobKind, WorkerEvent } from './protocol/messages/job-messages.ts';
+import { memoryHint } from './protocol/messages/memory-hint.ts';
 
 export type RunErrorCode =
   | 'output-not-empty'
@@ -105,12 +106,6 @@ const SYSTEM_ERRORS: Readonly<Record<string, SystemError>> = {
 
 /** Messages of TensorFlow and the C++ library about a lack of memory. */
 const OUT_OF_MEMORY = /OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted|bad_alloc|Array buffer allocation failed/;
-
-/** Returns how a job of this kind takes less memory. */
-export const memoryHint = (kind?: JobKind): string =>
-  kind === 'generate' || kind === 'serve'
-    ? 'Hold the weights in fewer bits: on the command line, with --quantize nf4 or --dtype bfloat16'
-    : 'Take less: a smaller per_device_train_batch_size or max_length, or recompute: block';
 
 export const systemErrorCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;

@@ -3,7 +3,7 @@ import type { TextLabel } from '../generate/classify-text.ts';
 import type { GeneratedText } from '../generate/generate-text.ts';
 import type { TextEntity } from '../generate/label-text.ts';
 import type { ComparedSample } from '../protocol/view/compared-sample.ts';
-import type { NearText } from './nearest-texts.ts';
+import type { NearText } from './inference/nearest-texts.ts';
 
 export interface GenerateResult extends GeneratedText {
   readonly engine: string;

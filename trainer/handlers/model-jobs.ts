@@ -13,16 +13,16 @@ import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import { type ClassifierModel, classifiesTexts, labelsWords } from '../model/model-spec.ts';
 import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
 import { requireBase } from '../run/require-base.ts';
-import { compareAnswers, comparedLines } from './compared-answers.ts';
 import { cardFacts } from './export-card.ts';
 import type { GenerateResult } from './generate-result.ts';
-import { openInferenceEngine } from './inference-engine.ts';
-import { inferencePrecision } from './inference-precision.ts';
-import { keptAnswer } from './kept-generation.ts';
+import { compareAnswers, comparedLines } from './inference/compared-answers.ts';
+import { openInferenceEngine } from './inference/inference-engine.ts';
+import { inferencePrecision } from './inference/inference-precision.ts';
+import { keptAnswer } from './inference/kept-generation.ts';
+import { embedderFor, nearestLines, nearestTexts, textsOfRun } from './inference/nearest-texts.ts';
+import { promptStyleOf } from './inference/prompt-style.ts';
+import { sightOf } from './inference/sight.ts';
 import { loadProgress } from './load-progress.ts';
-import { embedderFor, nearestLines, nearestTexts, textsOfRun } from './nearest-texts.ts';
-import { promptStyleOf } from './prompt-style.ts';
-import { sightOf } from './sight.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 

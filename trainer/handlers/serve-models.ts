@@ -8,10 +8,10 @@ import { byteSize } from '../protocol/text/format.ts';
 import type { ServedEmbedder } from '../serve/embeddings.ts';
 import { requireFreePort, startServer } from '../serve/http-server.ts';
 import { ServedModel, type ServedModelParams } from '../serve/served-model.ts';
-import { openInferenceEngine } from './inference-engine.ts';
-import { inferencePrecision } from './inference-precision.ts';
+import { openInferenceEngine } from './inference/inference-engine.ts';
+import { inferencePrecision } from './inference/inference-precision.ts';
+import { sightOf } from './inference/sight.ts';
 import { loadProgress } from './load-progress.ts';
-import { sightOf } from './sight.ts';
 
 export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, scope: JobScope): Promise<{ readonly requests: number }> {
   const { models: wanted, host, port, token, origins, maxTokens, parallel } = request;

@@ -6,7 +6,7 @@ import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { isLauncherVariable } from '../engine/mpi/world.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
 import { type JobKind, type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/messages/job-messages.ts';
-import { memoryHint } from '../run-error.ts';
+import { memoryHint } from '../protocol/messages/memory-hint.ts';
 import { onLines } from './bounded-lines.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';

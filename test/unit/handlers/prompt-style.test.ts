@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { promptStyleOf } from '../../../trainer/handlers/prompt-style.ts';
+import { promptStyleOf } from '../../../trainer/handlers/inference/prompt-style.ts';
 import { runInProcess } from '../../support/runs/run-in-process.ts';
 import { makeTinyTask } from '../../support/runs/tiny-task.ts';
 

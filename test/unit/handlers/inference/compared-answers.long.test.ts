@@ -2,12 +2,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { required } from '../../../trainer/narrow.ts';
-import type { ComparedSample } from '../../../trainer/protocol/view/compared-sample.ts';
-import { measureOf } from '../../support/runs/evaluated.ts';
-import { pairRuns } from '../../support/runs/pair-runs.ts';
-import { runInProcess } from '../../support/runs/run-in-process.ts';
-import { makeTinyTask } from '../../support/runs/tiny-task.ts';
+import { required } from '../../../../trainer/narrow.ts';
+import type { ComparedSample } from '../../../../trainer/protocol/view/compared-sample.ts';
+import { measureOf } from '../../../support/runs/evaluated.ts';
+import { pairRuns } from '../../../support/runs/pair-runs.ts';
+import { runInProcess } from '../../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

@@ -1,14 +1,14 @@
 /** Determines the prompt format of a run from the files in its folder. */
 import path from 'node:path';
-import { readAdapter } from '../adapter/read-adapter.ts';
-import { detectFormat, renameColumns } from '../data/detect-format.ts';
-import { isChat, promptFormatOf } from '../data/example/format-pair.ts';
-import { listDataFiles } from '../data/read/list-files.ts';
-import { readRecords } from '../data/read/read-records.ts';
-import type { PromptFormat } from '../data/types.ts';
-import type { TrainedStyle } from '../generate/trained-prompt.ts';
-import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
-import { readRunRecipe } from '../run/run-folder.ts';
+import { readAdapter } from '../../adapter/read-adapter.ts';
+import { detectFormat, renameColumns } from '../../data/detect-format.ts';
+import { isChat, promptFormatOf } from '../../data/example/format-pair.ts';
+import { listDataFiles } from '../../data/read/list-files.ts';
+import { readRecords } from '../../data/read/read-records.ts';
+import type { PromptFormat } from '../../data/types.ts';
+import type { TrainedStyle } from '../../generate/trained-prompt.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { readRunRecipe } from '../../run/run-folder.ts';
 
 /** The prompt format; undefined for a folder that is not a run, or if the data is gone and the recipe does not name the format. */
 export async function promptStyleOf(runDir: string): Promise<TrainedStyle | undefined> {

@@ -1,16 +1,16 @@
 /** Tests that weights that do not fit into memory are announced before they are loaded. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { deviceCard } from '../../../trainer/catalog/device-card.ts';
-import { inferencePrecision } from '../../../trainer/handlers/inference-precision.ts';
-import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
-import { Job } from '../../../trainer/job/job.ts';
-import { causalModel } from '../../../trainer/model/load-model.ts';
-import { weightBytes } from '../../../trainer/model/weight-storage.ts';
-import type { GenerateOptions, WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';
-import { openFast } from '../../support/engines.ts';
+import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
+import { inferencePrecision } from '../../../../trainer/handlers/inference/inference-precision.ts';
+import { readModelHeaders } from '../../../../trainer/hub/open-model.ts';
+import { Job } from '../../../../trainer/job/job.ts';
+import { causalModel } from '../../../../trainer/model/load-model.ts';
+import { weightBytes } from '../../../../trainer/model/weight-storage.ts';
+import type { GenerateOptions, WorkerEvent } from '../../../../trainer/protocol/messages/job-messages.ts';
+import { openFast } from '../../../support/engines.ts';
 
-const folder = await readModelHeaders(join(import.meta.dirname, '..', '..', 'golden', 'llama'));
+const folder = await readModelHeaders(join(import.meta.dirname, '..', '..', '..', 'golden', 'llama'));
 const all = weightBytes(causalModel(folder.config));
 const { description } = await openFast();
 

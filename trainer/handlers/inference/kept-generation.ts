@@ -1,14 +1,14 @@
 /** Answers requests with a model that stays loaded in this process, for further requests to the same model. */
 import { stat } from 'node:fs/promises';
-import { readAdapter } from '../adapter/read-adapter.ts';
-import { type GeneratedText, type GenerateTextParams, TextGenerator, type TextGeneratorParams } from '../generate/generate-text.ts';
-import type { JobScope } from '../job/job-scope.ts';
-import { withModelFolder } from '../job/open-base.ts';
-import { type JobRequest, keptSeconds } from '../protocol/messages/job-messages.ts';
-import { byteSize, duration } from '../protocol/text/format.ts';
+import { readAdapter } from '../../adapter/read-adapter.ts';
+import { type GeneratedText, type GenerateTextParams, TextGenerator, type TextGeneratorParams } from '../../generate/generate-text.ts';
+import type { JobScope } from '../../job/job-scope.ts';
+import { withModelFolder } from '../../job/open-base.ts';
+import { type JobRequest, keptSeconds } from '../../protocol/messages/job-messages.ts';
+import { byteSize, duration } from '../../protocol/text/format.ts';
+import { loadProgress } from '../load-progress.ts';
 import { openInferenceEngine } from './inference-engine.ts';
 import { inferencePrecision } from './inference-precision.ts';
-import { loadProgress } from './load-progress.ts';
 import { promptStyleOf } from './prompt-style.ts';
 import { sightOf } from './sight.ts';
 

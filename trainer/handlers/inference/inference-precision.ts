@@ -1,21 +1,21 @@
 /** How a job that trains nothing holds the base: as the request says; what it leaves out is as in the run. */
-import { untouched } from '../adapter/apply-adapter.ts';
-import { withAdapter } from '../adapter/read-adapter.ts';
-import { engineCatalog } from '../catalog/engines.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { ModelFolder } from '../hub/open-model.ts';
-import type { Job } from '../job/job.ts';
-import { availableMemoryBytes } from '../machine/machine.ts';
-import { placeTuned } from '../method/placement.ts';
-import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
-import { loadModel } from '../model/load-model.ts';
-import { FLOAT32, FLOAT32_STORAGE, type Precision, weightBytes } from '../model/weight-storage.ts';
-import { warnIfHeldWide } from '../plan/choices/choose-precision.ts';
-import type { GenerateOptions } from '../protocol/messages/job-messages.ts';
-import { byteSize } from '../protocol/text/format.ts';
-import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
-import { precisionOf } from '../train/recipe-settings.ts';
-import { withChosenType } from './chosen-type.ts';
+import { untouched } from '../../adapter/apply-adapter.ts';
+import { withAdapter } from '../../adapter/read-adapter.ts';
+import { engineCatalog } from '../../catalog/engines.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { ModelFolder } from '../../hub/open-model.ts';
+import type { Job } from '../../job/job.ts';
+import { availableMemoryBytes } from '../../machine/machine.ts';
+import { placeTuned } from '../../method/placement.ts';
+import { hostedBytes, hostedUntrained } from '../../model/hosted-weights.ts';
+import { loadModel } from '../../model/load-model.ts';
+import { FLOAT32, FLOAT32_STORAGE, type Precision, weightBytes } from '../../model/weight-storage.ts';
+import { warnIfHeldWide } from '../../plan/choices/choose-precision.ts';
+import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
+import { byteSize } from '../../protocol/text/format.ts';
+import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
+import { precisionOf } from '../../train/recipe-settings.ts';
+import { withChosenType } from '../chosen-type.ts';
 
 export interface InferencePrecisionParams {
   readonly engine: Pick<Engine, 'description' | 'hostFrom'>;

@@ -1,21 +1,21 @@
 /** Finds the texts of a run's data that are nearest to a given text, for trying out an embedding model. */
 import path from 'node:path';
-import type { Adapter } from '../adapter/adapter.ts';
-import { withAdapter } from '../adapter/read-adapter.ts';
-import { comparesTexts } from '../catalog/objectives.ts';
-import { DataProblems } from '../data/data-error.ts';
-import { listDataFiles } from '../data/read/list-files.ts';
-import { groupForm } from '../data/text-groups/group-form.ts';
-import { groupSamples } from '../data/text-groups/load-groups.ts';
-import { GenerateError } from '../generate/decoder.ts';
-import { embedderOf, type TextVectors } from '../generate/text-vectors.ts';
-import type { ModelFolder } from '../hub/open-model.ts';
-import type { Job } from '../job/job.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
-import { elementAt } from '../narrow.ts';
-import { dot, nearest, unit } from '../objective/embedding/retrieval.ts';
-import { compact } from '../protocol/text/format.ts';
-import { readRunRecipe } from '../run/run-folder.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { withAdapter } from '../../adapter/read-adapter.ts';
+import { comparesTexts } from '../../catalog/objectives.ts';
+import { DataProblems } from '../../data/data-error.ts';
+import { listDataFiles } from '../../data/read/list-files.ts';
+import { groupForm } from '../../data/text-groups/group-form.ts';
+import { groupSamples } from '../../data/text-groups/load-groups.ts';
+import { GenerateError } from '../../generate/decoder.ts';
+import { embedderOf, type TextVectors } from '../../generate/text-vectors.ts';
+import type { ModelFolder } from '../../hub/open-model.ts';
+import type { Job } from '../../job/job.ts';
+import type { ClassifierModel } from '../../model/model-spec.ts';
+import { elementAt } from '../../narrow.ts';
+import { dot, nearest, unit } from '../../objective/embedding/retrieval.ts';
+import { compact } from '../../protocol/text/format.ts';
+import { readRunRecipe } from '../../run/run-folder.ts';
 
 export interface NearText {
   readonly text: string;

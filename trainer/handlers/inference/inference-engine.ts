@@ -1,13 +1,13 @@
 /** Opens the engine of a job that trains nothing: the engine of the request, or that of the run if its base is in host memory. */
-import { engineCatalog, engineNames, plannedEngine } from '../catalog/engines.ts';
-import { isOneOf } from '../catalog/entries.ts';
-import { isThere } from '../engine/choose-engine.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { JobScope } from '../job/job-scope.ts';
-import { openJobEngine } from '../job/open-base.ts';
-import type { GenerateOptions } from '../protocol/messages/job-messages.ts';
-import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
-import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
+import { engineCatalog, engineNames, plannedEngine } from '../../catalog/engines.ts';
+import { isOneOf } from '../../catalog/entries.ts';
+import { isThere } from '../../engine/choose-engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { JobScope } from '../../job/job-scope.ts';
+import { openJobEngine } from '../../job/open-base.ts';
+import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
 
 export type InferencePlace = Pick<GenerateOptions, 'engine' | 'baseOffload'>;
 

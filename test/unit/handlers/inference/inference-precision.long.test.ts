@@ -2,9 +2,9 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { GenerateOptions } from '../../../trainer/protocol/messages/job-messages.ts';
-import { runInProcess, trainRunsIn } from '../../support/runs/run-in-process.ts';
-import { makeTinyTask } from '../../support/runs/tiny-task.ts';
+import type { GenerateOptions } from '../../../../trainer/protocol/messages/job-messages.ts';
+import { runInProcess, trainRunsIn } from '../../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../../support/runs/tiny-task.ts';
 
 const task = makeTinyTask();
 afterAll(() => rmSync(task.folder, { recursive: true, force: true }));

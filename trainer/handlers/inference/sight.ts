@@ -1,14 +1,14 @@
 /** Lets a model that reads images see those of prompts. */
-import type { SampleImage } from '../data/vision/sample-image.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { Sight } from '../generate/seen-prompt.ts';
-import type { ModelFolder } from '../hub/open-model.ts';
-import type { JobScope } from '../job/job-scope.ts';
-import { openVision } from '../job/open-vision.ts';
-import { loadModel } from '../model/load-model.ts';
-import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
-import { encodeImages, type ImageVectors, VisionSession } from '../vision/encode-images.ts';
-import { imageReadingOf } from '../vision/image-reading.ts';
+import type { SampleImage } from '../../data/vision/sample-image.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { Sight } from '../../generate/seen-prompt.ts';
+import type { ModelFolder } from '../../hub/open-model.ts';
+import type { JobScope } from '../../job/job-scope.ts';
+import { openVision } from '../../job/open-vision.ts';
+import { loadModel } from '../../model/load-model.ts';
+import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
+import { encodeImages, type ImageVectors, VisionSession } from '../../vision/encode-images.ts';
+import { imageReadingOf } from '../../vision/image-reading.ts';
 
 interface SightParams {
   readonly engine: Engine;

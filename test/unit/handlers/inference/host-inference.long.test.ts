@@ -5,12 +5,12 @@
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { GenerateOptions } from '../../../trainer/protocol/messages/job-messages.ts';
-import { describeWith } from '../../support/describe-with.ts';
-import { engineNamed, openAllOthers } from '../../support/engines.ts';
-import { pairRuns } from '../../support/runs/pair-runs.ts';
-import { runInProcess, trainRunsIn } from '../../support/runs/run-in-process.ts';
-import { makeTinyTask } from '../../support/runs/tiny-task.ts';
+import type { GenerateOptions } from '../../../../trainer/protocol/messages/job-messages.ts';
+import { describeWith } from '../../../support/describe-with.ts';
+import { engineNamed, openAllOthers } from '../../../support/engines.ts';
+import { pairRuns } from '../../../support/runs/pair-runs.ts';
+import { runInProcess, trainRunsIn } from '../../../support/runs/run-in-process.ts';
+import { makeTinyTask } from '../../../support/runs/tiny-task.ts';
 
 const { engine: pjrt, missing } = engineNamed(await openAllOthers(), 'pjrt');
 const task = makeTinyTask();
