@@ -51,7 +51,8 @@ describe('problems stand under the bad value', () => {
     const shown = new Set(
       fixtures.flatMap(({ body }) => [...body.matchAll(/\^ (?:error|warning|info) ([\w-]+)/g)].map(([, code]) => code)),
     );
-    expect([...factCodes, ...configCodes].filter(code => !shown.has(code))).toEqual([]);
+    // The library that decodes images is installed here; no-image-library.test.ts takes it away.
+    expect([...factCodes, ...configCodes].filter(code => !shown.has(code))).toEqual(['images-not-checked']);
   });
 });
 
