@@ -46,7 +46,9 @@ async function precisionOfRun(runs: readonly (string | undefined)[]): Promise<Pr
   for (const folder of runs) {
     if (folder === undefined || !(await isRunFolder(folder))) continue;
     const recipe = await readRunRecipe(folder);
-    return precisionOf(await withAdapter(folder, adapter => withChosenType(recipe, adapter)));
+    if (recipe.dtype !== 'auto') return precisionOf(recipe);
+    // A run without a checkpoint has not chosen yet. A checkpoint that cannot be read is reported where it is applied.
+    return precisionOf(await withAdapter(folder, adapter => withChosenType(recipe, adapter)).catch(() => recipe));
   }
   return FLOAT32;
 }
