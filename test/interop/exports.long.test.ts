@@ -118,6 +118,7 @@ const cases: readonly Case[] = [
     [
       'qwen3_5_moe',
       'qwen3_5_moe_images',
+      'qwen3_vl_moe',
       'qwen3_next',
       'lfm2_moe',
       'glm4_moe',
@@ -161,6 +162,7 @@ const cases: readonly Case[] = [
       'qwen3_moe',
       'qwen3_5_moe',
       'qwen3_5_moe_images',
+      'qwen3_vl_moe',
       'qwen3_next',
       'mixtral',
       'gpt_oss',

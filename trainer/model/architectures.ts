@@ -157,6 +157,7 @@ export const architectures = {
   Qwen3Model: bareDecoderOf('Qwen3ForCausalLM', llamaBareNames),
   Qwen2_5_VLForConditionalGeneration: textPartOf('Qwen2_5_VLForConditionalGeneration'),
   Qwen3VLForConditionalGeneration: textPartOf('Qwen3VLForConditionalGeneration'),
+  Qwen3VLMoeForConditionalGeneration: textPartOf('Qwen3VLMoeForConditionalGeneration'),
   Qwen3_5ForConditionalGeneration: textPartOf('Qwen3_5ForConditionalGeneration'),
   Qwen3_5MoeForConditionalGeneration: textPartOf('Qwen3_5MoeForConditionalGeneration'),
   Gemma2Model: bareDecoderOf('Gemma2ForCausalLM', gemmaBareNames),

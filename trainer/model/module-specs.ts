@@ -114,7 +114,7 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
  * The forms that a file may use for a parameter [experts · rows, width], or for a bias [experts · rows].
  * - separate: one tensor per expert
  * - rows: one tensor [experts, every, width], of which each expert takes the rows from `begin` on
- * - transposed: one tensor [experts, width, rows]
+ * - transposed: one tensor [experts, width, every], of which each expert takes the columns from `begin` on; all of them by default
  * - matrix: one tensor [width, rows], even if both are equal, for a parameter that is not a stack
  * - interleaved: two tensors [experts, rows / 2, width] whose rows alternate
  * - runs: each matrix consists of rows from several tensors, one run after the other
@@ -124,7 +124,8 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 export type StoredForm =
   | { readonly kind: 'separate'; readonly names: readonly string[] }
   | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
-  | { readonly kind: 'transposed' | 'matrix'; readonly name: string }
+  | { readonly kind: 'transposed'; readonly name: string; readonly every?: number; readonly begin?: number }
+  | { readonly kind: 'matrix'; readonly name: string }
   | { readonly kind: 'interleaved'; readonly names: readonly [string, string] }
   | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
   | { readonly kind: 'slice'; readonly name: string; readonly every: number; readonly begin: number }

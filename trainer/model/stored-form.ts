@@ -42,7 +42,7 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
     case 'slice':
       return [{ name: form.name, shape: [form.every, ...rest] }];
     case 'transposed':
-      return [{ name: form.name, shape: [experts, width, rows] }];
+      return [{ name: form.name, shape: [experts, width, form.every ?? rows] }];
     case 'matrix':
       return [{ name: form.name, shape: [width, rows] }];
     case 'interleaved':
@@ -157,7 +157,11 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
     case 'rows':
     case 'slice':
       return part(form.name, (expert * form.every + form.begin) * width);
-    case 'transposed':
+    case 'transposed': {
+      const { every = rows, begin = 0 } = form;
+      const all = transpose(await part(form.name, expert * every * width, every), every);
+      return all.length === rows * width ? all : all.slice(begin * width, (begin + rows) * width);
+    }
     case 'matrix':
       return transpose(await part(form.name, expert * rows * width), rows);
     case 'interleaved': {
@@ -296,13 +300,25 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
   }
   for (let e = 0; e < experts; e++) {
     const own = values.subarray(e * size, (e + 1) * size);
-    if (form.kind === 'transposed' || form.kind === 'matrix') out.set(transpose(own, width), e * size);
+    if (form.kind === 'transposed') putColumns(out, own, { expert: e, rows, width, ...form });
+    else if (form.kind === 'matrix') out.set(transpose(own, width), e * size);
     else if (form.kind === 'rows' || form.kind === 'slice') out.set(own, (e * form.every + form.begin) * width);
     else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
     else if (form.kind === 'interleaved')
       for (let row = expert; row < rows; row += 2)
         out.set(own.subarray(row * width, (row + 1) * width), (e * rows + row - expert) * (width / 2));
   }
+}
+
+/** Copies the rows of one matrix [rows, width] to columns of its part [width, every] of a tensor. */
+function putColumns(
+  out: Float32Array,
+  own: Float32Array,
+  { expert, rows, width, every = rows, begin = 0 }: { expert: number; rows: number; width: number; every?: number; begin?: number },
+): void {
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < width; column++)
+      out[(expert * width + column) * every + begin + row] = own[row * width + column] as number;
 }
 
 interface Matrix {

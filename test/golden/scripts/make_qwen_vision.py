@@ -6,10 +6,13 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
 from file_names import file_names
+from make_expert_families import parts_of
 from pictures import NOTE, picture
+from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 torch.set_num_threads(1)
@@ -24,6 +27,16 @@ IMAGE, START, END = 60, 62, 63
 SIZES = [(20, 28), (24, 16), (64, 48), (8, 12)]
 
 
+def as_published(model_class, folder, model):
+    """Rewrites the file as Qwen publishes Qwen3-VL's experts, [experts, in, out], and returns the model that Transformers makes of it."""
+    path = os.path.join(folder, 'model.safetensors')
+    turned = {n: v.transpose(1, 2).contiguous() if '.mlp.experts.' in n else v for n, v in load_file(path).items()}
+    save_file(turned, path, metadata=dict(format='pt'))
+    found = model_class.from_pretrained(folder, dtype=torch.float32).eval()
+    own = model.state_dict()
+    assert all(torch.equal(own[n], v) for n, v in found.state_dict().items())
+    return found
+
 
 def make_text(folder, model, names, seed):
     """Writes the results for a padded batch of two texts without images."""
@@ -36,7 +49,8 @@ def make_text(folder, model, names, seed):
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
     golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels), loss=norm(out.loss),
-                  logits=tensor(out.logits), grads={names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
+                  logits=tensor(out.logits), grads={ours: summary(g) for n, p in model.named_parameters() if p.grad is not None
+                                                    for ours, g in (parts_of(model, n, p.grad) if '.mlp.experts.' in n else [(names[n], p.grad)])})
     with open(os.path.join(folder, 'golden.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
 
@@ -57,6 +71,8 @@ def make(name, model_class, config, processing, seed, with_text=False):
             p.add_(0.1 * torch.randn(p.shape, generator=generator))
     folder = os.path.join(OUT, name)
     model.save_pretrained(folder)
+    if model_class is Qwen3VLMoeForConditionalGeneration:
+        model = as_published(model_class, folder, model)
     processor = Qwen2VLImageProcessorPil(**processing)
     written = {key: value for key, value in processing.items()}
     with open(os.path.join(folder, 'preprocessor_config.json'), 'w') as file:
@@ -139,3 +155,7 @@ make('qwen3_5_moe_vision', Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeConfig(
      linear_num_key_heads=2, linear_num_value_heads=2, linear_key_head_dim=8, linear_value_head_dim=6, moe_intermediate_size=16, shared_expert_intermediate_size=20,
      num_experts=4, num_experts_per_tok=2, rope_parameters=dict(rope_type='default', rope_theta=100.0, partial_rotary_factor=0.5, mrope_section=[2, 1, 1],
      mrope_interleaved=True)), vision_config=dict(**{**eyes, 'depth': 1, 'hidden_size': 16, 'num_heads': 2}), **ids), processing, 831)
+# Qwen3-VL's with experts, whose file has one tensor [experts, in, out] for gate and up, and one for down; the first block has an MLP.
+make('qwen3_vl_moe', Qwen3VLMoeForConditionalGeneration, Qwen3VLMoeConfig(text_config=dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16}, moe_intermediate_size=20,
+     num_experts=4, num_experts_per_tok=2, mlp_only_layers=[0], rope_parameters=dict(rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2], mrope_interleaved=True)),
+     vision_config=dict(**{**eyes, 'hidden_size': 16, 'num_heads': 2}, deepstack_visual_indexes=[0, 1]), tie_word_embeddings=False, **ids), processing, 841, with_text=True)

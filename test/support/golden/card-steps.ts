@@ -40,6 +40,7 @@ const SAME_LAYERS = [
   'stablelm_parallel',
   'arcee',
   'lfm2_vl',
+  'qwen3_vl_moe',
 ];
 
 interface FamilyFolder {

@@ -61,6 +61,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Exaone4/, 'exaone4'],
   [/^SeedOss/, 'seed_oss'],
   [/^HunYuanDenseV1/, 'hunyuan'],
+  [/^Qwen3VLMoe/, 'qwen3_vl_moe'],
   [/^Qwen3VL/, 'qwen3_vl'],
   [/^Qwen2_5_VL/, 'qwen2_5_vl'],
   [/^Qwen3_5ForConditional/, 'qwen3_5_images'],

@@ -34,6 +34,11 @@ const amongOthers = Float32Array.from({ length: 2 * whole.length }, (_, i) => {
   const [expert, rest] = [Math.floor(i / (2 * ROWS * WIDTH)), i % (2 * ROWS * WIDTH)];
   return rest < ROWS * WIDTH ? -1 : (whole[expert * ROWS * WIDTH + rest - ROWS * WIDTH] as number);
 });
+/** Two unrelated columns before those of each expert. */
+const columnsAmongOthers = Float32Array.from({ length: 2 * whole.length }, (_, i) => {
+  const [place, column] = [Math.floor(i / (2 * ROWS)), i % (2 * ROWS)];
+  return column < ROWS ? -1 : (transposed[place * ROWS + column - ROWS] as number);
+});
 /** Returns every second row. */
 const rowsFrom = (begin: number): Float32Array => whole.filter((_, i) => Math.floor(i / WIDTH) % 2 === begin);
 const names = ['x.0.w', 'x.1.w', 'x.2.w'];
@@ -50,6 +55,11 @@ const cases: readonly (readonly [string, StoredForm, Parameters<typeof sourceOf>
     { even: { shape: [EXPERTS, 1, WIDTH], data: rowsFrom(0) }, odd: { shape: [EXPERTS, 1, WIDTH], data: rowsFrom(1) } },
   ],
   ['transposed', { kind: 'transposed', name: 'all' }, { all: { shape: [EXPERTS, WIDTH, ROWS], data: transposed } }],
+  [
+    'transposed, next to others',
+    { kind: 'transposed', name: 'all', every: 2 * ROWS, begin: ROWS },
+    { all: { shape: [EXPERTS, WIDTH, 2 * ROWS], data: columnsAmongOthers } },
+  ],
 ];
 
 describe.each(cases)('%s', (_, form, tensors) => {

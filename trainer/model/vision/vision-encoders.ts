@@ -54,6 +54,7 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
     processorKeys: qwenProcessorKeys,
   },
   Qwen3VLForConditionalGeneration: qwen('Qwen3VLForConditionalGeneration', QWEN3_VL_DEEPSTACK),
+  Qwen3VLMoeForConditionalGeneration: qwen('Qwen3VLMoeForConditionalGeneration', QWEN3_VL_DEEPSTACK),
   Qwen3_5ForConditionalGeneration: qwen('Qwen3_5ForConditionalGeneration'),
   Qwen3_5MoeForConditionalGeneration: qwen('Qwen3_5MoeForConditionalGeneration'),
   SmolVLMForConditionalGeneration: smolvlmOf('SmolVLMForConditionalGeneration'),

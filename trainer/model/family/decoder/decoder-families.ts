@@ -44,7 +44,7 @@ import { olmoHybrid } from './families/olmo-hybrid.ts';
 import { olmoe } from './families/olmoe.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3, qwen3Vl, qwen25Vl } from './families/qwen.ts';
-import { qwen3Moe } from './families/qwen3-moe.ts';
+import { qwen3Moe, qwen3VlMoe } from './families/qwen3-moe.ts';
 import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
 import { seedOss } from './families/seed-oss.ts';
@@ -118,6 +118,7 @@ export type DecoderArchitecture = keyof typeof families;
 const innerFamilies = {
   Qwen2_5_VLTextModel: qwen25Vl,
   Qwen3VLTextModel: qwen3Vl,
+  Qwen3VLMoeTextModel: qwen3VlMoe,
 } as const;
 
 /** A decoder, or one inside a model that also takes images. */

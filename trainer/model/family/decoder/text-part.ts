@@ -111,6 +111,12 @@ const textParts = {
     decoders: { qwen3_vl_text: 'Qwen3VLTextModel' },
     vision: qwenImages(deepstackOf),
   },
+  Qwen3VLMoeForConditionalGeneration: {
+    keys: qwenImageKeys(151655),
+    names: llamaTextNames,
+    decoders: { qwen3_vl_moe_text: 'Qwen3VLMoeTextModel' },
+    vision: qwenImages(deepstackOf),
+  },
   Qwen3_5ForConditionalGeneration: {
     ...QWEN35_IMAGES,
     decoders: { qwen3_5_text: 'Qwen3_5ForCausalLM' },

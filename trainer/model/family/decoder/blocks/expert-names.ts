@@ -38,6 +38,23 @@ export const qwenExperts: ExpertNames = {
   down: named('mlp', 'down_proj', downOf),
 };
 
+/** One tensor [experts, width, rows] for gate and up, and one for down; in memory, and in some files, [experts, rows, width]. */
+const ofQwenVl = (name: string, fused: Fused): ExpertName => ({
+  name: `mlp.experts.${name}`,
+  fused,
+  forms: (at, { rows }) => {
+    const { module, parameter, every, begin } = fused(at, rows);
+    return (['rows', 'transposed'] as const).map(kind => ({ kind, name: `${module}.${parameter}`, every, begin }));
+  },
+});
+
+/** Qwen3-VL's. */
+export const qwenVlExperts: ExpertNames = {
+  router: 'mlp.gate',
+  inner: [ofQwenVl('gate_proj', gateOf), ofQwenVl('up_proj', upOf)],
+  down: ofQwenVl('down_proj', downOf),
+};
+
 /** AFMoE's, with the router in a module of its own. */
 export const afmoeExperts: ExpertNames = { ...qwenExperts, router: 'mlp.router.gate' };
 

@@ -58,9 +58,12 @@ const qwen3VlKeys = {
   attention_bias: biased,
 } as const satisfies KeyTable;
 
+/** How heads of Qwen3-VL rotate. */
+export const QWEN3_VL_ROPE = { theta: 500_000, grid: { sections: [24, 20, 20], isInterleaved: true } } as const;
+
 export const qwen3Vl = familyOf({
   family: 'qwen3_vl',
   keys: qwen3VlKeys,
-  rope: { theta: 500_000, grid: { sections: [24, 20, 20], isInterleaved: true } },
+  rope: QWEN3_VL_ROPE,
   own: c => ({ biases: alike(c.attention_bias), innerNorms: 'heads', windows: everywhere(c, undefined) }),
 });

@@ -1,15 +1,16 @@
 /** Qwen 3 with mixtures of experts in place of some MLPs. */
 
 import { z } from 'zod';
-import { type ConfigValues, computed, contradiction, type KeyTable, withoutEffect } from '../../../config-keys.ts';
+import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { size } from '../../common-keys.ts';
-import { qwenExperts } from '../blocks/expert-names.ts';
+import { qwenExperts, qwenVlExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { biased, headCount } from '../keys/decoder-keys.ts';
+import { biased, headCount, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
+import { QWEN3_VL_ROPE } from './qwen.ts';
 
 const qwen3MoeKeys = {
   ...expertKeys,
@@ -54,6 +55,34 @@ export const qwenMixture = (c: Mixture, usual: number, layers: readonly boolean[
   layers,
   names: qwenExperts,
   gated: gatedBy(c.hidden_act),
+});
+
+const qwen3VlMoeKeys = {
+  ...expertKeys,
+  ...sizeKeys({ intermediate_size: 5632 }),
+  num_key_value_heads: headCount(16),
+  attention_bias: biased,
+  moe_intermediate_size: computed(size(262144).default(1408)),
+  ...expertCounts,
+  num_experts_per_tok: computed(chosenCount.default(4)),
+  decoder_sparse_step: computed(z.number().int().positive().default(1)),
+  mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+  ...refusedUnless([true], 'norm_topk_prob'),
+  ...withoutEffect('is not read by Transformers, which attends to the whole text', 'sliding_window'),
+} as const satisfies KeyTable;
+
+/** The text part of Qwen3-VL with experts. */
+export const qwen3VlMoe = familyOf({
+  family: 'qwen3_vl_moe',
+  keys: qwen3VlMoeKeys,
+  rope: QWEN3_VL_ROPE,
+  own: c => ({
+    biases: alike(c.attention_bias),
+    innerNorms: 'heads',
+    windows: everywhere(c, undefined),
+    experts: { ...qwenMixture({ ...c, norm_topk_prob: true }, 60, mixtureLayers(c)), names: qwenVlExperts },
+    problems: mixtureLayerProblems(c),
+  }),
 });
 
 export const qwen3Moe = familyOf({
