@@ -19,7 +19,7 @@ import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from '
 import { recentTokens } from './blocks/convolution.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { stateShape } from './blocks/delta.ts';
-import { withDeepstack, withImages, withinImages, withoutImages } from './blocks/images.ts';
+import { withDeepstack, withImages, withinImages, withoutPlaceholders } from './blocks/images.ts';
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
@@ -103,15 +103,14 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config);
-  const ids = graph.reshape(inputs.ids, [batch * tokens]);
+  const ids = withoutPlaceholders(graph, graph.reshape(inputs.ids, [batch * tokens]), config);
   const scaled = graph.mul(tracer.embedding(embedding, ids), multiplierFor(tracer, config.embeddingMultiplier));
   const words = withImages(graph, scaled, inputs.images);
   const at = inputs.positions;
   const placed = (table: ModuleSpec): Node =>
     at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
   const embedded = positions ? placed(positions) : words;
-  const named = (): Node => withoutImages(graph, ids, inputs.images, config.padId ?? 0);
-  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, named(), embedded);
+  const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
   let x = tracer.dropout(embedded, config.embeddingDropout);
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {

@@ -16,7 +16,7 @@ import {
   llamaTextNames,
 } from './blocks/names.ts';
 import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
-import { gemma4ImageKeys, gemma4Images, gemma4Remark } from './families/gemma4-keys.ts';
+import { gemma4ImageKeys, gemma4Images, gemma4Placeholders, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
 import { gemma3ImageKeys, type imageTextKeys, lfm2VlImageKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
@@ -30,6 +30,8 @@ interface TextPart {
   readonly isFlat?: true;
   /** A sentence about the parts that are not loaded, by the values of the keys. */
   readonly remark?: (values: ConfigJson) => string | undefined;
+  /** Tokens that count as padding in a text, by the values of the keys. */
+  readonly placeholders?: (values: ConfigJson) => readonly number[];
   /** How images enter the text, by the values of the keys; for classes with an encoder in `vision-encoders.ts`. */
   readonly vision?: (values: ConfigJson) => VisionInput | undefined;
 }
@@ -61,6 +63,7 @@ const GEMMA4 = {
   names: gemmaTextNames,
   vision: gemma4Images({ within: 'windowed' }),
   remark: gemma4Remark,
+  placeholders: gemma4Placeholders,
 } as const;
 
 const qwen25VlImageKeys = {
@@ -139,13 +142,14 @@ export interface InnerDecoder {
   /** How images enter the text. */
   readonly vision: VisionInput | undefined;
   readonly remark: string | undefined;
+  readonly placeholders: readonly number[] | undefined;
   /** Its config as that of a standalone decoder. */
   readonly config: ConfigJson;
 }
 
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
-  const { keys, decoders, vision, remark, isFlat }: TextPart = textParts[architecture];
+  const { keys, decoders, vision, remark, placeholders, isFlat }: TextPart = textParts[architecture];
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
   // An older name of LFM2, which takes precedence.
@@ -160,6 +164,7 @@ export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJ
     config: { ...own, tie_word_embeddings: tied, ...(own.tie_embedding !== undefined && { tie_embedding: tied }) },
     vision: vision?.(values),
     remark: remark?.(values),
+    placeholders: placeholders?.(values),
   };
 }
 
@@ -172,5 +177,6 @@ export function textPart(architecture: TextPartArchitecture, config: ConfigJson)
     ...text,
     ...(inner.vision && { vision: inner.vision }),
     ...(inner.remark !== undefined && { remark: inner.remark }),
+    ...(inner.placeholders && { placeholders: inner.placeholders }),
   };
 }

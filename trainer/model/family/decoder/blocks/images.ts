@@ -6,6 +6,7 @@ import { lastOf } from '../../../../narrow.ts';
 import type { AttentionMask } from '../../../layer/attention/attention.ts';
 import { seenUpTo } from '../../../layer/attention/seen-mask.ts';
 import type { ImageInputs, TokenInputs } from '../../../model-spec.ts';
+import type { DecoderConfig } from './decoder-config.ts';
 
 /** The vectors of one set [rows, hidden], and for each row whether it has one [rows, 1]; undefined if there is no such set. */
 function setOf(graph: Graph, { vectors, isImage }: ImageInputs, set: number): { readonly own: Node; readonly has: Node } | undefined {
@@ -41,11 +42,8 @@ export function withinImages(graph: Graph, { mask, images, cache }: Pick<TokenIn
   return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: false };
 }
 
-/**
- * Tokens with that of padding in place of those of images, for models that have a second embedding of each token. int32 [rows]
- * @param padding the token of padding
- */
-export function withoutImages(graph: Graph, ids: Node, images: ImageInputs | undefined, padding: number): Node {
-  if (!images?.isImage) return ids;
-  return graph.select(graph.reshape(images.isImage, ids.shape), graph.constant(Int32Array.of(padding), [1], 'int32'), ids);
+/** Tokens int32 [rows] with that of padding in place of those that stand for images, sounds and videos. */
+export function withoutPlaceholders(graph: Graph, ids: Node, { placeholders = [], padId = 0 }: DecoderConfig): Node {
+  const token = (id: number): Node => graph.constant(Int32Array.of(id), [1], 'int32');
+  return placeholders.reduce((kept, each) => graph.select(graph.equal(ids, token(each)), token(padId), kept), ids);
 }

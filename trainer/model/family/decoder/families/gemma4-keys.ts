@@ -78,24 +78,21 @@ export type Gemma4Values = ConfigValues<typeof shared>;
 /** Any part with a config of its own; null for a model without it. */
 const part = computed(z.record(z.string(), z.unknown()).nullish());
 
+/** A token that stands for something other than text. */
+const placeholder = (usual: number) => computed(z.number().int().nonnegative().nullish().default(usual));
+
 export const gemma4ImageKeys = {
   ...imageTextKeys,
   vision_config: part,
   audio_config: part,
   image_token_id: computed(z.number().int().nonnegative().default(258880)),
+  audio_token_id: placeholder(258881),
+  video_token_id: placeholder(258884),
   vision_soft_tokens_per_image: computed(size(4096).default(280)),
   ...withoutEffect('is written around images, and read as any other token', 'boi_token_id', 'eoi_token_id'),
-  ...withoutEffect('is of videos, which are not read', 'video_token_id'),
   ...withoutEffect(
     'is of sounds, which are not read',
-    ...([
-      'audio_token_id',
-      'boa_token_id',
-      'eoa_token_id',
-      'eoa_token_index',
-      'audio_soft_tokens_per_image',
-      'audio_ms_per_token',
-    ] as const),
+    ...(['boa_token_id', 'eoa_token_id', 'eoa_token_index', 'audio_soft_tokens_per_image', 'audio_ms_per_token'] as const),
   ),
 } as const satisfies KeyTable;
 
@@ -120,6 +117,10 @@ export const gemma4Images =
     const own = { imageToken: Number(imageToken), positions: 'counted', deepstack: 0 } as const;
     return attends === 'vision' ? { ...own, attendsWithin: within, tokensPerImage: Number(most) } : { ...own, attendsWithin: false };
   };
+
+/** Tokens that Transformers replaces by padding wherever they are. */
+export const gemma4Placeholders = ({ image_token_id: image, audio_token_id: audio, video_token_id: video }: ConfigJson): number[] =>
+  [image, audio, video].filter(id => typeof id === 'number');
 
 export function gemma4Remark({ vision_config: eyes, audio_config: ears }: ConfigJson): string | undefined {
   if (!isRecord(eyes)) return 'Only the text part of this model is loaded: it reads no images and hears no sound.';
