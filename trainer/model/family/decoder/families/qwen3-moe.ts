@@ -12,6 +12,12 @@ import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 import { QWEN3_VL_ROPE } from './qwen.ts';
 
+/** Keys that say which blocks have experts. */
+export const mixtureLayerKeys = {
+  decoder_sparse_step: computed(z.number().int().positive().default(1)),
+  mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+} as const satisfies KeyTable;
+
 const qwen3MoeKeys = {
   ...expertKeys,
   num_key_value_heads: headCount(4),
@@ -22,8 +28,7 @@ const qwen3MoeKeys = {
   ...expertCounts,
   num_experts_per_tok: computed(chosenCount.default(8)),
   norm_topk_prob: computed(z.boolean().default(false)),
-  decoder_sparse_step: computed(z.number().int().positive().default(1)),
-  mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+  ...mixtureLayerKeys,
   ...withoutEffect('is of older files; use_sliding_window counts', 'max_window_layers', 'layer_types'),
 } as const satisfies KeyTable;
 
@@ -65,8 +70,7 @@ const qwen3VlMoeKeys = {
   moe_intermediate_size: computed(size(262144).default(1408)),
   ...expertCounts,
   num_experts_per_tok: computed(chosenCount.default(4)),
-  decoder_sparse_step: computed(z.number().int().positive().default(1)),
-  mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+  ...mixtureLayerKeys,
   ...refusedUnless([true], 'norm_topk_prob'),
   ...withoutEffect('is not read by Transformers, which attends to the whole text', 'sliding_window'),
 } as const satisfies KeyTable;

@@ -9,7 +9,7 @@ import { headCount, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { familyOf } from './family.ts';
-import { mixtureLayerProblems, mixtureLayers } from './qwen3-moe.ts';
+import { mixtureLayerKeys, mixtureLayerProblems, mixtureLayers } from './qwen3-moe.ts';
 import { QWEN35_GRID, QWEN35_PART, qwen35Blocks, qwen35Keys } from './qwen35.ts';
 
 const width = computed(size(262144).default(512));
@@ -38,8 +38,7 @@ const qwen3NextKeys = {
   num_experts: computed(count.default(512)),
   num_experts_per_tok: computed(chosenCount.default(10)),
   norm_topk_prob: computed(z.boolean().default(true)),
-  decoder_sparse_step: computed(z.number().int().positive().default(1)),
-  mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
+  ...mixtureLayerKeys,
   ...refusedUnless([false], 'use_sliding_window'),
 } as const satisfies KeyTable;
 
