@@ -7,7 +7,7 @@ import type { JobScope } from '../../job/job-scope.ts';
 import { openJobEngine } from '../../job/open-base.ts';
 import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
-import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
+import { runRecipes } from './run-recipes.ts';
 
 export type InferencePlace = Pick<GenerateOptions, 'engine' | 'baseOffload'>;
 
@@ -52,10 +52,6 @@ const placeFor = (engine: Recipe['engine'], { base_offload }: Pick<Recipe, 'base
 
 /** The recipe of the first run whose base is in host memory. */
 async function offloadedRecipe(runs: readonly (string | undefined)[]): Promise<Recipe | undefined> {
-  for (const folder of runs) {
-    if (folder === undefined || !(await isRunFolder(folder))) continue;
-    const recipe = await readRunRecipe(folder);
-    if (recipe.base_offload !== 'none') return recipe;
-  }
+  for await (const { recipe } of runRecipes(runs)) if (recipe.base_offload !== 'none') return recipe;
   return undefined;
 }

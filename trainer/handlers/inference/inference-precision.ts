@@ -13,9 +13,9 @@ import { FLOAT32, FLOAT32_STORAGE, type Precision, weightBytes } from '../../mod
 import { warnIfHeldWide } from '../../plan/choices/choose-precision.ts';
 import type { GenerateOptions } from '../../protocol/messages/job-messages.ts';
 import { byteSize } from '../../protocol/text/format.ts';
-import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
 import { precisionOf } from '../../train/recipe-settings.ts';
 import { withChosenType } from '../chosen-type.ts';
+import { runRecipes } from './run-recipes.ts';
 
 export interface InferencePrecisionParams {
   readonly engine: Pick<Engine, 'description' | 'hostFrom'>;
@@ -43,12 +43,10 @@ export async function inferencePrecision(job: Job, { engine, folder, asked, runs
 }
 
 async function precisionOfRun(runs: readonly (string | undefined)[]): Promise<Precision> {
-  for (const folder of runs) {
-    if (folder === undefined || !(await isRunFolder(folder))) continue;
-    const recipe = await readRunRecipe(folder);
+  for await (const { run, recipe } of runRecipes(runs)) {
     if (recipe.dtype !== 'auto') return precisionOf(recipe);
     // A run without a checkpoint has not chosen yet. A checkpoint that cannot be read is reported where it is applied.
-    return precisionOf(await withAdapter(folder, adapter => withChosenType(recipe, adapter)).catch(() => recipe));
+    return precisionOf(await withAdapter(run, adapter => withChosenType(recipe, adapter)).catch(() => recipe));
   }
   return FLOAT32;
 }

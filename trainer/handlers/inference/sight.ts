@@ -6,9 +6,9 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { openVision } from '../../job/open-vision.ts';
 import { loadModel } from '../../model/load-model.ts';
-import { isRunFolder, readRunRecipe } from '../../run/run-folder.ts';
 import { encodeImages, type ImageVectors, VisionSession } from '../../vision/encode-images.ts';
 import { imageReadingOf } from '../../vision/image-reading.ts';
+import { runRecipes } from './run-recipes.ts';
 
 interface SightParams {
   readonly engine: Engine;
@@ -46,6 +46,6 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder, run
 }
 
 async function trainedPixels(runs: SightParams['runs']): Promise<number | undefined> {
-  for (const run of runs) if (run !== undefined && (await isRunFolder(run))) return (await readRunRecipe(run)).data.image_max_pixels;
+  for await (const { recipe } of runRecipes(runs)) return recipe.data.image_max_pixels;
   return undefined;
 }
