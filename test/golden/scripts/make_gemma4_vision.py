@@ -7,6 +7,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
 from pictures import NOTE, picture
+from text_golden import text_golden
 from transformers import Gemma4Config, Gemma4ForConditionalGeneration, Gemma4UnifiedConfig, Gemma4UnifiedForConditionalGeneration
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.gemma4_unified.image_processing_gemma4_unified import Gemma4UnifiedImageProcessor
@@ -22,21 +23,6 @@ SOUND, IMAGE, START, END = 59, 60, 61, 62
 # Width and height: one with rows and columns of vectors, one with a single row and one with a single column. The texts have about the same length:
 # padding beyond the window would see nothing.
 SIZES = [(30, 20), (54, 3), (3, 54)]
-
-
-def text_golden(model, folder, seed):
-    """The results for a padded batch of texts without images."""
-    ids = torch.randint(3, SOUND, (2, 12), generator=seeded(seed + 2))
-    mask = torch.ones_like(ids)
-    mask[1, 9:] = 0
-    labels = ids.masked_fill(mask == 0, -100)
-    out = model(input_ids=ids, attention_mask=mask, labels=labels)
-    out.loss.backward()
-    golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)), labels=tensor(labels), loss=norm(out.loss),
-                  logits=tensor(out.logits), grads={n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
-    with open(os.path.join(folder, 'golden.json'), 'w') as file:
-        json.dump(golden, file, separators=(',', ':'))
-    model.zero_grad()
 
 
 class LargePatches:
@@ -74,7 +60,7 @@ def make(name, model_class, config, processing, settings, seed):
     with open(os.path.join(folder, 'preprocessor_config.json'), 'w') as file:
         json.dump(dict(image_processor_type=processing.__name__.replace('Pil', '').replace('LargePatches', 'Gemma4UnifiedImageProcessor'), **settings), file, indent=2)
     processor = processing(**settings)
-    text_golden(model, folder, seed)
+    text_golden(model, folder, META, seed, SOUND)
     images = [processor(images=[picture(*size)], return_tensors='pt') for size in SIZES]
     counts = [int(image.pop('num_soft_tokens_per_image')[0]) for image in images]
     seen = []

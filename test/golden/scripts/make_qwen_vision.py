@@ -8,6 +8,7 @@ from as_json import norm, numbers, seeded, summary, tensor
 from file_names import file_names
 from make_expert_families import parts_of
 from pictures import NOTE, picture
+from text_golden import text_golden
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
@@ -36,23 +37,6 @@ def as_published(model_class, folder, model):
     own = model.state_dict()
     assert all(torch.equal(own[n], v) for n, v in found.state_dict().items())
     return found
-
-
-def make_text(folder, model, names, seed):
-    """Writes the results for a padded batch of two texts without images."""
-    tokens = 12
-    ids = torch.randint(3, IMAGE, (2, tokens), generator=seeded(seed + 2))
-    seen = torch.ones_like(ids)
-    seen[1, tokens - 3:] = 0
-    labels = ids.masked_fill(seen == 0, -100)
-    model.zero_grad()
-    out = model(input_ids=ids, attention_mask=seen, labels=labels)
-    out.loss.backward()
-    golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels), loss=norm(out.loss),
-                  logits=tensor(out.logits), grads={ours: summary(g) for n, p in model.named_parameters() if p.grad is not None
-                                                    for ours, g in (parts_of(model, n, p.grad) if '.mlp.experts.' in n else [(names[n], p.grad)])})
-    with open(os.path.join(folder, 'golden.json'), 'w') as file:
-        json.dump(golden, file, separators=(',', ':'))
 
 
 def make(name, model_class, config, processing, seed, with_text=False):
@@ -125,7 +109,7 @@ def make(name, model_class, config, processing, seed, with_text=False):
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
         json.dump(golden, file, separators=(',', ':'))
     if with_text:
-        make_text(folder, model, names, seed)
+        text_golden(model, folder, META, seed, IMAGE, lambda n, g: parts_of(model, n, g) if '.mlp.experts.' in n else [(names[n], g)])
     print(name, golden['batch']['loss'], sum(p.numel() for p in model.parameters()), counts, [text['greedy'] for text in texts])
 
 

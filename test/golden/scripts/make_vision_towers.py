@@ -8,6 +8,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
 from pictures import NOTE, picture
+from text_golden import text_golden
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
 from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
@@ -159,21 +160,6 @@ class Rows:
         return dict(pixel_values=torch.cat(padded), image_sizes=torch.cat([image['image_sizes'] for image in images]))
 
 
-def text_golden(model, folder, seed):
-    """The results for a padded batch of texts without images."""
-    ids = torch.randint(3, LINE, (2, 12), generator=seeded(seed + 2))
-    mask = torch.ones_like(ids)
-    mask[1, 9:] = 0
-    labels = ids.masked_fill(mask == 0, -100)
-    out = model(input_ids=ids, attention_mask=mask, labels=labels)
-    out.loss.backward()
-    golden = dict(meta=META, model=type(model).__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)), labels=tensor(labels), loss=norm(out.loss),
-                  logits=tensor(out.logits), grads={n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None})
-    with open(os.path.join(folder, 'golden.json'), 'w') as file:
-        json.dump(golden, file, separators=(',', ':'))
-    model.zero_grad()
-
-
 def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True):
     """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two.
     with_text: whether texts without images get results too, which another folder of the family may have"""
@@ -193,7 +179,7 @@ def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True
         with open(os.path.join(folder, 'processor_config.json'), 'w') as file:
             json.dump(whole, file, indent=2)
     if with_text:
-        text_golden(model, folder, seed)
+        text_golden(model, folder, META, seed, LINE)
     read = [reader.read(size) for size in sizes]
     images = [image for image, _, _ in read]
     seen, texts_of = [], []
