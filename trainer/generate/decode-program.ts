@@ -7,7 +7,7 @@ import { seenUpTo } from '../model/layer/attention/seen-mask.ts';
 import { headLogits } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel, ImageInputs, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
-import { FLOAT32_STORAGE, type WeightStorage, weightBytes } from '../model/weight-storage.ts';
+import { type ComputeType, FLOAT32_STORAGE, type WeightStorage, weightBytes } from '../model/weight-storage.ts';
 import { elementAt, valueFor } from '../narrow.ts';
 import { declareGrid, declareImages } from '../vision/image-feeds.ts';
 import { stateVariables, traceStates } from './state-cache.ts';
@@ -74,15 +74,30 @@ export function inferenceBytes(
   return {
     weightBytes: weightBytes(model, storage),
     hostBytes: hostedBytes(model, storage, hosted),
-    cacheBytes: cacheVariables(model, tokens, slots).reduce((bytes, spec) => bytes + byteSize(spec), 0),
+    cacheBytes: cacheVariables(model, { tokens, slots, storage }).reduce((bytes, spec) => bytes + byteSize(spec), 0),
   };
 }
 
+export interface CacheParams {
+  /** Number of tokens per text. */
+  readonly tokens: number;
+  /** Number of texts, 1 by default. */
+  readonly slots?: number;
+  /** How weights are stored; float32 by default. */
+  readonly storage?: WeightStorage | undefined;
+}
+
 /** Everything that is kept between steps: keys and values of blocks with attention, states of blocks with a state. */
-export const cacheVariables = (model: Pick<CausalModel, 'keyValues' | 'states'>, tokens: number, slots = 1): VariableSpec[] => [
-  ...keyValueVariables(model, tokens, slots).flatMap(({ k, v }) => [k, v]),
-  ...[...stateVariables(model, slots).values()].flatMap(({ recent, memory }) => (memory ? [recent, memory] : [recent])),
-];
+export function cacheVariables(
+  model: Pick<CausalModel, 'keyValues' | 'states'>,
+  { tokens, slots = 1, storage = FLOAT32_STORAGE }: CacheParams,
+): VariableSpec[] {
+  const { compute } = storage;
+  return [
+    ...keyValueVariables(model, { tokens, slots, compute }).flatMap(({ k, v }) => [k, v]),
+    ...[...stateVariables(model, { slots, compute }).values()].flatMap(({ recent, memory }) => (memory ? [recent, memory] : [recent])),
+  ];
+}
 
 /** The cached keys and values of one block. */
 interface CachedBlock extends Pick<KeyValueShape, 'kvHeads'> {
@@ -93,9 +108,13 @@ interface CachedBlock extends Pick<KeyValueShape, 'kvHeads'> {
 
 /**
  * The cached keys and values of each block that has them, [slots · kvHeads · tokens, headDim] and [slots · kvHeads · tokens, valueDim].
- * They are head-major: attention reads them without a copy, and a new token is one row per head.
+ * They are head-major: attention reads them without a copy, and a new token is one row per head. They have the type of products, to which
+ * attention would round them.
  */
-function keyValueVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens: number, slots: number): CachedBlock[] {
+function keyValueVariables(
+  { keyValues }: Pick<CausalModel, 'keyValues'>,
+  { tokens, slots, compute }: { readonly tokens: number; readonly slots: number; readonly compute: ComputeType },
+): CachedBlock[] {
   return keyValues.flatMap((own, layer) => {
     if (!own) return [];
     const { kvHeads, headDim, valueDim = headDim } = own;
@@ -103,7 +122,7 @@ function keyValueVariables({ keyValues }: Pick<CausalModel, 'keyValues'>, tokens
     const variable = (part: string, width: number): VariableSpec => ({
       name: `cache/${layer}/${part}`,
       shape: [rows, width],
-      dtype: 'float32',
+      dtype: compute,
     });
     return [{ kvHeads, layer, k: variable('k', headDim), v: variable('v', valueDim) }];
   });
@@ -148,19 +167,20 @@ export const decodeTraces = (params: DecodeProgramParams): Readonly<Record<strin
 
 /** The initial values of the cache. */
 export const emptyCache = (model: CausalModel, tokens: number, slots = 1): VariableData[] =>
-  cacheVariables(model, tokens, slots).map(({ name }) => ({ name, data: 'zeros' as const }));
+  cacheVariables(model, { tokens, slots }).map(({ name }) => ({ name, data: 'zeros' as const }));
 
 /** @param width number of texts that continue, with `tokens` tokens each */
 function traceCached(
-  { model, linearHook, storage, tokens: keys, slots = 1, images = false }: DecodeProgramParams,
+  { model, linearHook, storage = FLOAT32_STORAGE, tokens: keys, slots = 1, images = false }: DecodeProgramParams,
   width: number,
   tokens: number,
 ): Traced {
   const graph = new Graph();
+  const { compute } = storage;
   const positions = graph.feed('positions', [width, tokens], 'int32');
   // A prompt stretch can belong to any slot; a decode step continues the first slots.
   const slot = tokens > 1 && slots > 1 ? graph.feed('slot', [1], 'int32') : undefined;
-  const cached = new Map(keyValueVariables(model, keys, slots).map(block => [block.layer, block]));
+  const cached = new Map(keyValueVariables(model, { tokens: keys, slots, compute }).map(block => [block.layer, block]));
   const rowsOf = (kvHeads: number): Node => {
     const firsts = Int32Array.from({ length: (slot ? slots : width) * kvHeads }, (_, head) => head * keys);
     const ownFirsts = graph.constant(firsts, [firsts.length / kvHeads, kvHeads, 1], 'int32');
@@ -172,15 +192,16 @@ function traceCached(
   const remember = (variable: VariableSpec, { kvHeads }: CachedBlock, fresh: Node): Node => {
     const features = elementAt(variable.shape, 1);
     graph.declare(variable);
-    effects.push(graph.updateRows(variable.name, valueFor(rows, kvHeads), graph.reshape(fresh, [width * kvHeads * tokens, features])));
+    const flat = graph.reshape(graph.cast(fresh, variable.dtype), [width * kvHeads * tokens, features]);
+    effects.push(graph.updateRows(variable.name, valueFor(rows, kvHeads), flat));
     const all = graph.read(variable, 1);
     const ofSlot = () => (width < slots ? graph.sliceAxis(all, 0, 0, width * kvHeads * keys) : all);
     const seen = slot ? graph.gather(graph.reshape(all, [slots, kvHeads * keys * features]), slot) : ofSlot();
-    return graph.reshape(seen, [width, kvHeads, keys, features]);
+    return graph.cast(graph.reshape(seen, [width, kvHeads, keys, features]), 'float32');
   };
   const lastPlace = tokens > 1 ? graph.feed('last', [1], 'int32') : undefined;
   const counts = () => (lastPlace ? graph.add(lastPlace, 1) : graph.feed('continues', [width], 'int32'));
-  const tracer = new Tracer({ graph, linearHook, ...(storage && { storage }) });
+  const tracer = new Tracer({ graph, linearHook, storage });
   const ids = graph.feed('ids', [width, tokens], 'int32');
   const seen: ImageInputs | undefined = images
     ? tokens > 1
@@ -197,7 +218,7 @@ function traceCached(
       const block = valueFor(cached, layer);
       return { k: remember(block.k, block, k), v: remember(block.v, block, v) };
     },
-    ...(model.states && { states: traceStates(graph, { model, slots, positions, counts: counts(), slot, effects }) }),
+    ...(model.states && { states: traceStates(graph, { model, slots, compute, positions, counts: counts(), slot, effects }) }),
   });
   const last = lastPlace ? graph.gather(hidden, lastPlace) : hidden;
   const head = tracer.factor(model.head.weight);
@@ -205,12 +226,10 @@ function traceCached(
 }
 
 /** Signature `logits`: ids int32 [1, tokens] → logits [tokens, vocabulary]. */
-export function logitsProgram({ model, linearHook, tokens }: InferenceProgramParams): Program {
+export function logitsProgram({ model, linearHook, storage = FLOAT32_STORAGE, tokens }: InferenceProgramParams): Program {
   const graph = new Graph();
-  const hidden = model.hidden(new Tracer({ graph, linearHook }), {
-    ids: graph.feed('ids', [1, tokens], 'int32'),
-    mask: { kind: 'causal' },
-  });
-  const head = graph.read({ ...model.head.weight, dtype: 'float32' });
+  const tracer = new Tracer({ graph, linearHook, storage });
+  const hidden = model.hidden(tracer, { ids: graph.feed('ids', [1, tokens], 'int32'), mask: { kind: 'causal' } });
+  const head = tracer.factor(model.head.weight);
   return assemble({ [LOGITS]: { graph, outputs: { logits: headLogits(graph, model, hidden, head) }, effects: [] } });
 }

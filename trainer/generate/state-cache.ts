@@ -2,6 +2,7 @@
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { CausalModel, LayerState, StateCache, StateShape } from '../model/model-spec.ts';
+import type { ComputeType } from '../model/weight-storage.ts';
 import { valueFor } from '../narrow.ts';
 
 interface CachedState {
@@ -10,22 +11,30 @@ interface CachedState {
   readonly memory: VariableSpec | undefined;
 }
 
-/** The variables for the state of each block that has one, with one row per slot. */
-export const stateVariables = ({ states }: Pick<CausalModel, 'states'>, slots: number): ReadonlyMap<number, CachedState> =>
+/**
+ * The variables for the state of each block that has one, with one row per slot. As in Transformers, the last tokens have the type of
+ * products; the memory adds up over the whole text and is float32.
+ */
+export const stateVariables = (
+  { states }: Pick<CausalModel, 'states'>,
+  { slots, compute }: { readonly slots: number; readonly compute: ComputeType },
+): ReadonlyMap<number, CachedState> =>
   new Map(
     [...(states ?? [])].map(([layer, shape]) => {
-      const variable = (part: keyof StateShape, own: readonly number[]): VariableSpec => ({
+      const variable = (part: keyof StateShape, own: readonly number[], dtype: ComputeType): VariableSpec => ({
         name: `cache/${layer}/${part}`,
         shape: [slots, elementCount(own)],
-        dtype: 'float32',
+        dtype,
       });
-      return [layer, { shape, recent: variable('recent', shape.recent), memory: shape.memory && variable('memory', shape.memory) }];
+      const memory = shape.memory && variable('memory', shape.memory, 'float32');
+      return [layer, { shape, recent: variable('recent', shape.recent, compute), memory }];
     }),
   );
 
 export interface TraceStatesParams {
   readonly model: Pick<CausalModel, 'states'>;
   readonly slots: number;
+  readonly compute: ComputeType;
   /** int32 [width, tokens]: positions of the tokens read of each text. A text starts at position 0. */
   readonly positions: Node;
   /** int32 [width]: see `StateCache`. */
@@ -36,18 +45,19 @@ export interface TraceStatesParams {
   readonly effects: Node[];
 }
 
-export function traceStates(graph: Graph, { model, slots, positions, counts, slot, effects }: TraceStatesParams): StateCache {
-  const variables = stateVariables(model, slots);
+export function traceStates(graph: Graph, { model, slots, compute, positions, counts, slot, effects }: TraceStatesParams): StateCache {
+  const variables = stateVariables(model, { slots, compute });
   const width = positions.shape[0] as number;
   const rows = slot ?? graph.counting([width]);
   const begins = graph.equal(graph.sliceAxis(positions, 1, 0, 1), 0);
   const read = (variable: VariableSpec, shape: readonly number[]): Node => {
     const all = graph.read(variable);
     const own = slot ? graph.gather(all, slot) : graph.sliceAxis(all, 0, 0, width);
-    return graph.reshape(graph.select(begins, graph.scalar(0), own), [width, ...shape]);
+    return graph.reshape(graph.select(begins, graph.scalar(0), graph.cast(own, 'float32')), [width, ...shape]);
   };
   const write = (variable: VariableSpec, value: Node): void => {
-    effects.push(graph.updateRows(variable.name, rows, graph.reshape(value, [width, variable.shape[1] as number])));
+    const flat = graph.reshape(value, [width, variable.shape[1] as number]);
+    effects.push(graph.updateRows(variable.name, rows, graph.cast(flat, variable.dtype)));
   };
   return {
     counts,

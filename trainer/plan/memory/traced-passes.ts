@@ -113,9 +113,9 @@ export class PassTracer {
 
   /** Returns the signatures with which an evaluation writes answers, and the bytes of the cache, which exists throughout the run. */
   answers(): { readonly passes: readonly MeasuredPass[]; readonly cacheBytes: number } {
-    const { on, model, answerCache, answerTraces } = this.plan;
+    const { on, model, attachment, answerCache, answerTraces } = this.plan;
     const rules = bufferRules(on.engine, { variables: [] });
-    const cache = answerCache && model.kind === 'causal' ? cacheVariables(model, answerCache.tokens, answerCache.slots) : [];
+    const cache = answerCache && model.kind === 'causal' ? cacheVariables(model, { ...attachment, ...answerCache }) : [];
     return {
       passes: Object.values(answerTraces()).map(traced => this.measure(undefined, false, () => passOf(traced))),
       cacheBytes: cache.reduce((sum, variable) => sum + rules.bytes(variable), 0),

@@ -81,7 +81,7 @@ test('layers that read the keys and values of others have no weights for them an
   const layersOf = (part: string) => model.modules.filter(({ name }) => name.endsWith(part)).map(({ layer }) => layer);
   expect(layersOf('.q_proj')).toEqual([0, 1, 2, 3, 4]);
   for (const part of ['.k_proj', '.v_proj', '.k_norm']) expect(layersOf(part)).toEqual([0, 1, 2]);
-  expect(cacheVariables(model, 64).length).toBeGreaterThan(0);
+  expect(cacheVariables(model, { tokens: 64 }).length).toBeGreaterThan(0);
   expect(model.keyValues.map(own => own?.headDim)).toEqual([8, 8, 16, undefined, undefined]);
 });
 

@@ -153,7 +153,7 @@ test.each([
 
 test('the cache holds the keys and values of each head, in their own widths', () => {
   const model = causalModel(saved('deepseek_v3'));
-  expect(cacheVariables(model, 64, 2).map(({ name, shape }) => [name, shape])).toEqual([
+  expect(cacheVariables(model, { tokens: 64, slots: 2 }).map(({ name, shape }) => [name, shape])).toEqual([
     ['cache/0/k', [512, 12]],
     ['cache/0/v', [512, 6]],
     ['cache/1/k', [512, 12]],

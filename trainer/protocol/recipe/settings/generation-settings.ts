@@ -13,7 +13,7 @@ export const generationGroup = group('Answers to held-out prompts that the model
     fixedInSweep: FAIR_SWEEP,
     doc: 'Each evaluation also has the model answer held-out prompts, greedily, and reports how its answers do: as `eval_exact_match`, `eval_json` and so on, before, during and after training.',
     memory:
-      'A cache of keys and values for the longest prompt with its answer, for as many as are answered at the same time (`per_device_eval_batch_size`).',
+      'A cache of keys and values for the longest prompt with its answer, for as many as are answered at the same time (`per_device_eval_batch_size`), in the type of `dtype`.',
   }),
   reward_model: optional(modelName('run folder, model folder or hub name'), {
     fixedInSweep: FAIR_SWEEP,
