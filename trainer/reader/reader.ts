@@ -9,6 +9,8 @@ import type { ReaderAnswerOf, ReaderParamsOf, ReaderRequestName } from './reader
 const BUDGET: ReaderBudget = { timeoutMs: 20_000, heapBytes: 1024 * 2 ** 20, memoryBytes: 1536 * 2 ** 20 };
 /** Maximum number of processes: if one is stuck until its time is up, the other still answers. */
 const MAX_CHILDREN = 2;
+/** Milliseconds that a request waits for a busy process before the next one starts, which takes about a second of processor time. */
+const BUSY_MS = 2000;
 /** Maximum number of waiting requests. An editor requests a few files at once, the daemon one after the other. */
 const MAX_WAITING = 1000;
 /** Milliseconds after which an idle process ends, which frees about 70 MB. */
@@ -37,6 +39,8 @@ export class Reader {
   private readonly queue: Waiting[] = [];
   private readonly busy = new Set<ReaderChild>();
   private readonly free = new Map<ReaderChild, NodeJS.Timeout>();
+  /** The timer that starts another process; undefined if no request waits for one. */
+  private waiting: NodeJS.Timeout | undefined;
 
   constructor({ script = fileURLToPath(new URL('./reader.js', import.meta.url)), budget, maxWaiting = MAX_WAITING }: ReaderOptions = {}) {
     this.script = script;
@@ -78,14 +82,32 @@ export class Reader {
     for (const child of [...this.busy, ...this.free.keys()]) child.end();
     for (const timer of this.free.values()) clearTimeout(timer);
     this.free.clear();
+    this.stopWaiting();
   }
 
+  /** Gives the next request to a free process, or to a new one if all have been busy for a while. */
   private next(): void {
     for (const [child, timer] of this.free) if (child.hasEnded) this.forget(child, timer);
-    if (this.queue.length === 0 || this.busy.size >= MAX_CHILDREN) return;
     const [free] = this.free;
-    if (free !== undefined) this.forget(...free);
-    const child = free?.[0] ?? new ReaderChild(this.script, this.budget);
+    if (this.queue.length === 0 || this.busy.size >= MAX_CHILDREN) this.stopWaiting();
+    else if (free !== undefined) {
+      this.forget(...free);
+      this.give(free[0]);
+    } else if (this.busy.size === 0) this.start();
+    else this.waiting ??= setTimeout(() => this.start(), BUSY_MS);
+  }
+
+  private start(): void {
+    this.give(new ReaderChild(this.script, this.budget));
+  }
+
+  private stopWaiting(): void {
+    clearTimeout(this.waiting);
+    this.waiting = undefined;
+  }
+
+  private give(child: ReaderChild): void {
+    this.stopWaiting();
     const task = required(this.queue.shift(), 'the next element');
     this.busy.add(child);
     const release = (): void => {
@@ -104,6 +126,7 @@ export class Reader {
         task.reject(error);
       },
     );
+    this.next();
   }
 
   private retire(child: ReaderChild): void {

@@ -4,8 +4,16 @@ import { type ConfigValues, computed, multipleProblems, type RefusedKey, refused
 import { activations } from '../layer/activation.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
+const newSize = (most: number) => z.number().int().positive().max(most);
+/** The schemas of sizes by bound: families have hundreds of sizes with a few bounds, and every process builds their tables when it starts. */
+const sizes = new Map<number, ReturnType<typeof newSize>>();
+
 /** An integer up to a bound. A size beyond the bounds of its family means a broken file, not a model. */
-export const size = (most: number) => z.number().int().positive().max(most);
+export function size(most: number): ReturnType<typeof newSize> {
+  const schema = sizes.get(most) ?? newSize(most);
+  sizes.set(most, schema);
+  return schema;
+}
 
 /** A dropout probability. */
 export const rate = z.number().min(0).max(0.99);

@@ -32,7 +32,9 @@ export function flopCount(flops: number): string {
 /** The text with a capital first letter; the rest is unchanged. */
 export const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
-export const grouped = (value: number): string => value.toLocaleString('en-US');
+/** A number with separators of thousands. Integers do without `toLocaleString`, whose first call in a process takes 20 ms. */
+export const grouped = (value: number): string =>
+  Number.isSafeInteger(value) ? String(value).replace(/\B(?=(\d{3})+$)/g, ',') : value.toLocaleString('en-US');
 
 /** '1 step', '1,200 steps'. */
 export const counted = (count: number, what: string): string => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
