@@ -211,9 +211,12 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/plan': [
     'trainer/adapter',
     'trainer/coupling',
+    'trainer/data',
+    'trainer/files',
     'trainer/format',
     'trainer/generate',
     'trainer/graph',
+    'trainer/hub',
     'trainer/importance',
     'trainer/machine',
     'trainer/method',
@@ -221,6 +224,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/objective',
     'trainer/selection.ts',
     'trainer/train',
+    'trainer/vision',
   ],
   'trainer/sweep': [
     'trainer/engine',

@@ -32,6 +32,8 @@ export interface ObjectiveEntry {
    */
   readonly startsFrom?: 'causal';
   readonly reads: 'texts' | 'images';
+  /** Present if the images in its texts are read, for models that see them. */
+  readonly seesImages?: true;
   /**
    * The target of a sample: the next tokens, one of several labels, any number of labels, a number, a label for each word, the better of
    * two answers, whether an answer is good, or which texts are similar.
@@ -73,6 +75,7 @@ const entries = {
     summary: 'Predict the next token, as language models do.',
     model: 'causal',
     reads: 'texts',
+    seesImages: true,
     target: 'tokens',
     unit: 'tokens',
     metrics: ['loss', 'accuracy', ...answerMetrics],

@@ -6,6 +6,7 @@ import type { CardResult } from '../handlers/card-memory.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isMisfit } from '../lint/facts/estimates.ts';
 import { onHostText } from '../lint/problems/fact-problems.ts';
+import { mostBefore } from '../plan/memory/passes-before.ts';
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import type { MemoryPlanning, PlanOption } from '../plan/memory/propose-settings.ts';
 import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
@@ -17,7 +18,7 @@ import type { ReaderParamsOf } from '../reader/reader-requests.ts';
 import { jobContext } from '../settings.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from './model-headers.ts';
+import { ENCODER_ROW, judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from './model-headers.ts';
 import { type ReadRecipe, readRecipe } from './read-recipe.ts';
 import { runWorker } from './run-worker.ts';
 import { withReader } from './with-reader.ts';
@@ -58,11 +59,13 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
   const usableBytes = usableCardBytes(card);
   const teacher = await teacherHeaders(context, recipe, source.baseDir);
   const judge = await judgeHeaders(context, recipe, source.baseDir);
+  const dataIn = { baseDir: source.baseDir, cacheDir: context.settings.cacheDir };
   const asked = {
     recipe,
     ...headers,
     teacher,
     judge,
+    dataIn,
     ...ON_CARDS,
     card,
     usableBytes,
@@ -74,11 +77,11 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
     const found = await reader.ask('estimate', asked, `Estimating the memory of ${params.file}`);
     const compiled = params.compile ? await compileFor(context, { recipe, headers, card, found }) : undefined;
     // Planned after the compilation, whose measurements then count.
-    const planned = { ...headers, teacher, judge, card, usableBytes, ...compiledFor(context, params) };
+    const planned = { ...headers, teacher, judge, dataIn, card, usableBytes, ...compiledFor(context, params) };
     return { found, compiled, options: await fittingOptions(reader, source, planned) };
   });
   const totalBytes = compiled ? totalOf(compiled, recipe, found) : found.totalBytes;
-  const mostBytes = Math.max(totalBytes, found.teacherBytes ?? 0);
+  const mostBytes = Math.max(totalBytes, mostBefore(found));
   const fits = mostBytes <= usableBytes;
   context.terminal.print(describe({ card, recipe, found, compiled, totalBytes, options }));
   if (!fits)
@@ -115,7 +118,15 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
   const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
   // Sums over processes happen outside of a program; those over devices are compiled with it.
   const own = { ...recipe, processes: 1 };
-  const request = { kind: 'card', context: jobContext(settings, cwd), recipe: own, model, card, recompute: found.recompute } as const;
+  const request = {
+    kind: 'card',
+    context: jobContext(settings, cwd),
+    recipe: own,
+    model,
+    card,
+    recompute: found.recompute,
+    seesImages: found.encoderBytes !== undefined,
+  } as const;
   return runWorker({ request, terminal, threads: 0 });
 }
 
@@ -205,6 +216,7 @@ function describe({ card, recipe, found, compiled, totalBytes, options }: Descri
       ...(compiled && totalBytes > compiled.totalBytes ? [['gradients before their sum', byteSize(totalBytes - compiled.totalBytes)]] : []),
       [partsOfBatch(recipe) > 1 ? 'total on each card' : 'total', `${byteSize(totalBytes)} of ${usable}`],
       ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} of ${usable}`]]),
+      ...(found.encoderBytes === undefined ? [] : [[ENCODER_ROW, `${byteSize(found.encoderBytes)} of ${usable}`]]),
     ]),
     compiled ? compilerText(compiled) : "By a model of the compiler's buffers.",
     options.length === 0 ? `no batch, recompute level, precision or rank of this recipe fits ${label}` : table([heads, ...fitting]),

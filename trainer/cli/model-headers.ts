@@ -47,6 +47,9 @@ export const JUDGE_ROW = 'the reward model, while no batch trains';
 /** The title of a table row next to the memory of the teacher's pass. */
 export const TEACHER_ROW = 'the teacher, before the model is loaded';
 
+/** The title of a table row next to the memory of the encoder of images. */
+export const ENCODER_ROW = 'the encoder of images, before the model is loaded';
+
 /** The headers of the reward model that scores a recipe's answers, or of the base if it is a run; undefined if there is none. */
 export async function judgeHeaders(context: CommandContext, recipe: Recipe, baseDir: string): Promise<HeadersSource | undefined> {
   const name = rewardModelOf(recipe);

@@ -69,8 +69,9 @@ export class TextGenerator {
     return new TextGenerator(model, tokenizer, held, sight);
   }
 
-  get memory(): HeldModel['memory'] {
-    return this.held.memory;
+  /** See `HeldModel`; and the bytes of the encoder of images, once it is loaded. */
+  get memory(): HeldModel['memory'] & { readonly encoderBytes: number } {
+    return { ...this.held.memory, encoderBytes: this.sight?.isLoaded() ? this.sight.encoderBytes : 0 };
   }
 
   /**

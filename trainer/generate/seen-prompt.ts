@@ -14,6 +14,10 @@ import { encodeTrainedPrompt, type TrainedStyle, trainedRecord } from './trained
 /** How a model reads the images of prompts. */
 export interface Sight {
   readonly reading: ImageReading;
+  /** Bytes of the encoder, which the first image loads and which then stays: its weights, and its temporaries for the largest view. */
+  readonly encoderBytes: number;
+  /** True once it is loaded. */
+  readonly isLoaded: () => boolean;
   readonly encode: (images: readonly SampleImage[]) => Promise<ImageVectors>;
   /** Releases the encoder. */
   readonly dispose: () => Promise<void>;

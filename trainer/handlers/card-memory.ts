@@ -34,10 +34,10 @@ export interface CardResult extends CompiledPass {
 const REPORT_MS = 10_000;
 
 /** Runs the job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
-export async function cardJob({ recipe, model, card, recompute }: Request, { job, context }: JobScope): Promise<CardResult> {
+export async function cardJob({ recipe, model, card, recompute, seesImages }: Request, { job, context }: JobScope): Promise<CardResult> {
   const compiler = openCardCompiler(context.cacheDir, { log: line => job.log('info', `  ${line}`) });
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
-  const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute });
+  const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute, seesImages });
   job.phase('compile', `compiling the training step for ${cardCatalog[card].label} with ${compiler.plugin}`);
   const started = Date.now();
   const report = setInterval(() => job.log('info', `  compiling: ${duration((Date.now() - started) / 1000)} so far`), REPORT_MS);

@@ -36,7 +36,10 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
   const engine = await openInferenceEngine(scope, options, [adapterPath, promptOf]);
   const folder = await openModelFolder(scope, request);
   try {
-    const precision = await inferencePrecision(job, { engine, folder, asked: options, runs: [adapterPath, promptOf] });
+    const runs = [adapterPath, promptOf];
+    const sight = await sightOf(scope, { engine, folder, withFolder: use => use(folder), runs });
+    const encoderBytes = images && images.length > 0 ? sight?.encoderBytes : 0;
+    const precision = await inferencePrecision(job, { engine, folder, asked: options, runs, encoderBytes });
     const onLoad = loadProgress(job);
     const found = await withAdapter(adapterPath, async adapter => {
       const opening = { engine, folder, adapter, precision, onLoad };
@@ -54,7 +57,7 @@ export async function generateJob(request: Request<'generate'>, scope: JobScope)
       prompt,
       conversation,
       images,
-      sight: await sightOf(scope, { engine, folder, withFolder: use => use(folder), runs: [adapterPath, promptOf] }),
+      sight,
       style,
       options,
       isCanceled: () => job.stop !== undefined,

@@ -34,14 +34,15 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
       const runs = [adapterPath, ...ofSameBase.map(({ adapter }) => adapter)];
       const withFolder: ServedModelParams['withFolder'] = use => withModelFolder(scope, { model, revision }, use);
       await withFolder(async folder => {
-        const precision = await inferencePrecision(job, { engine, folder, asked: request, runs });
+        const sight = await sightOf(scope, { engine, folder, withFolder, runs });
+        const { encoderBytes } = sight ?? {};
+        const precision = await inferencePrecision(job, { engine, folder, asked: request, runs, encoderBytes });
         const vectors = await withAdapter(adapterPath, async adapter => {
           const embedder = embedderOf({ folder, adapter });
           return embedder && TextVectors.open(embedder, { engine, folder, adapter, precision, onLoad });
         });
         if (vectors) embedders.push({ name, vectors });
         else {
-          const sight = await sightOf(scope, { engine, folder, withFolder, runs });
           const opened = await ServedModel.open(folder, { name, engine, withFolder, adapterPath, precision, parallel, sight, onLoad });
           models.push(opened);
           job.log('info', memoryOf(opened));
@@ -73,8 +74,9 @@ export async function serveJob(request: Extract<JobRequest, { kind: 'serve' }>, 
 }
 
 function memoryOf({ name, memory }: ServedModel): string {
-  const { weightBytes, hostBytes, cacheBytes, tokens, parallel } = memory;
+  const { weightBytes, hostBytes, cacheBytes, encoderBytes, tokens, parallel } = memory;
   const answers = parallel === 1 ? 'one answer at a time' : `${parallel} answers at the same time`;
   const onHost = hostBytes > 0 ? `, ${byteSize(hostBytes)} of them in host memory,` : '';
-  return `${name}: ${byteSize(weightBytes)} of weights${onHost} and ${byteSize(cacheBytes)} for ${answers} of up to ${tokens} tokens; longer ones take more`;
+  const encoder = encoderBytes > 0 ? `, and the first image loads its encoder, of ${byteSize(encoderBytes)}` : '';
+  return `${name}: ${byteSize(weightBytes)} of weights${onHost} and ${byteSize(cacheBytes)} for ${answers} of up to ${tokens} tokens; longer ones take more${encoder}`;
 }

@@ -1,6 +1,7 @@
 /** Reads a model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
 import type { ByteFile } from '../format/byte-file.ts';
-import { parseConfig } from '../format/model-config.ts';
+import { PROCESSOR_FILES, processorSettings } from '../format/image/processor-config.ts';
+import { type ModelConfig, parseConfig } from '../format/model-config.ts';
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from '../format/safetensors/safetensors-header.ts';
 import type { TensorInfo } from '../format/tensor-source.ts';
 import { readTorchHeader } from '../format/torch/torch-header.ts';
@@ -40,7 +41,17 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
   const shards = files.filter(({ name }) => /\.(safetensors|bin)$/.test(name));
   if (!configFile || shards.length === 0)
     throw new HubError('missing', `${repo} has no config.json with safetensors or PyTorch files, whose headers could be read alone`);
-  const config = await readRange(client, urlOf(configFile), 0, Math.min(configFile.size, MAX_CONFIG_BYTES));
+  const settingsIn = async (file: HubFile): Promise<ModelConfig> => {
+    const bytes = await readRange(client, urlOf(file), 0, Math.min(file.size, MAX_CONFIG_BYTES));
+    return parseConfig(`${repo}/${file.name}`, new TextDecoder().decode(bytes));
+  };
+  const config = await settingsIn(configFile);
+  const processor = await Promise.all(
+    PROCESSOR_FILES.map(async name => {
+      const file = files.find(each => each.name === name);
+      return file && settingsIn(file).catch(() => undefined);
+    }),
+  );
   const tensors = new Map<string, TensorInfo>();
   for (let first = 0; first < shards.length; first += AT_ONCE) {
     const headers = await Promise.all(
@@ -53,7 +64,8 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
       tensors.set(current, { name: current, dtype, shape, byteLength });
     }
   }
-  return { config: parseConfig(`${repo}/config.json`, new TextDecoder().decode(config)), tensors };
+  const [whole, own] = processor;
+  return { config, tensors, processor: processorSettings(whole, own) };
 }
 
 async function readHeader(client: HubClient, url: string, fileSize: number): Promise<readonly TensorInfo[]> {

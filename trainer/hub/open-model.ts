@@ -7,6 +7,7 @@ import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts'
 import { readGgufHeader } from '../format/gguf/gguf-header.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/tokenizer/gguf-tokenizer.ts';
+import { readProcessorConfig } from '../format/image/processor-config.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import { type FolderVectors, readVectors } from '../format/sentence-modules.ts';
@@ -47,6 +48,8 @@ export interface ModelFolder extends FolderVectors {
 export interface ModelHeaders extends FolderVectors {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The settings of the processor of images; undefined if they were not looked for, or cannot be read. */
+  readonly processor?: ModelConfig | undefined;
   /** The folder of the tokenizer's files; undefined if they were not looked for, or the tokenizer is in a GGUF file. */
   readonly tokenizerDir?: string | undefined;
 }
@@ -83,8 +86,9 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   const model = await openLocal(path, path);
   await model.weights.close();
   const { config, vectors, vectorsError } = model;
-  const tokenizerDir = model.kind === 'gguf' ? undefined : model.dir;
-  return { config, tensors: model.weights.tensors, vectors, vectorsError, tokenizerDir };
+  const dir = model.kind === 'gguf' ? undefined : model.dir;
+  const processor = dir === undefined ? undefined : await readProcessorConfig(dir).catch(() => undefined);
+  return { config, tensors: model.weights.tensors, processor, vectors, vectorsError, tokenizerDir: dir };
 }
 
 /**

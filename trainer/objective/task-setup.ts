@@ -91,4 +91,13 @@ export function ownParts({ ranks, recipe: { devices } }: Pick<RecipeScope, 'rank
 export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
 
 /** Returns the loss and the evaluation of a model of an objective's kind, before any data is read. */
-export type TaskOf = (model: AnyModel, recipe: Pick<Recipe, 'distillation' | 'embedding' | 'packing' | 'preference'>) => Task;
+export type TaskOf = (
+  model: AnyModel,
+  recipe: Pick<Recipe, 'distillation' | 'embedding' | 'packing' | 'preference'>,
+  inputs?: TaskInputs,
+) => Task;
+
+export interface TaskInputs {
+  /** True if the texts have images. */
+  readonly images: boolean;
+}

@@ -55,6 +55,8 @@ export interface PlanHeaders {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   /** How the model pools a text's tokens into a vector, if the folder specifies it. */
   readonly vectors?: Pooling | undefined;
+  /** The settings of the processor of images, if the folder has any. */
+  readonly processor?: ConfigJson | undefined;
 }
 
 /** The size of a cache of keys and values: tokens per text, and number of texts. */
@@ -82,6 +84,8 @@ export interface PlanFacts {
   readonly on: ComputesOn;
   /** Facts about the data. If omitted: the model as its config describes it, and one full batch of `max_length` tokens that all count. */
   readonly data?: DataFacts;
+  /** True if samples have images that the model reads; decided by `data` if given. */
+  readonly seesImages?: boolean | undefined;
   /** config.json of the reward model that scores answers, if no data is given. */
   readonly judgeConfig?: ConfigJson | undefined;
   /** The chosen rows or elements. If omitted, the first ones, because the choice makes no difference to the memory. */
@@ -167,7 +171,7 @@ export function planRun(facts: PlanFacts): RunPlan {
 /** Plans as `planRun` does, with a method or settings different from the recipe's. */
 export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName, settings: MethodSettings): RunPlan {
   const { recipe, headers, on, data, selection, dtype } = facts;
-  const task = data?.task ?? taskOf(model, recipe);
+  const task = data?.task ?? taskOf(model, recipe, facts.seesImages);
   const fusesAttention = facts.fusesAttention ?? recipe.attention === 'fused';
   const precision = { ...precisionOf(recipe), ...(dtype && { dtype }), ...(fusesAttention && { fusesAttention }) };
   const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
@@ -190,7 +194,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     fillingRows: fillingRowsOn(on),
   };
   const whole: PlannedModel = { model, task, attachment };
-  const answerCache = data ? data.answerCache : largestCache(recipe, model);
+  const answerCache = data ? data.answerCache : largestCache(facts, model);
   const answerTraces = (): Readonly<Record<string, Traced>> => ({
     ...(answerCache !== undefined && model.kind === 'causal' && decodeTraces({ model, ...attachment, ...answerCache })),
     ...choiceTraces(model, attachment, data?.choiceShapes ?? [], training.parts),
@@ -220,7 +224,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
     evalPass: (shape, depth = whole) => passOf(traceEval({ ...depth, parts: training.parts, fillingRows: training.fillingRows }, shape)),
     atDepth: blocks => {
       const small = loadModel({ ...headers.config, num_hidden_layers: blocks }, headOf(model));
-      return { model: small, task: taskOf(small, recipe), attachment: placeFirst(small) };
+      return { model: small, task: taskOf(small, recipe, facts.seesImages), attachment: placeFirst(small) };
     },
     get evenly() {
       return selection ? placeFirst(model) : attachment;
@@ -315,11 +319,12 @@ function fullBatch(recipe: Recipe, model: AnyModel, { rowsPerSample = 1 }: Task)
 }
 
 /** Returns a cache with room for prompts of `max_length` tokens and their answers; undefined if no evaluation writes answers. */
-function largestCache(recipe: Recipe, model: AnyModel): AnswerCache | undefined {
+function largestCache({ recipe, seesImages }: PlanFacts, model: AnyModel): AnswerCache | undefined {
   const { eval_generation: answers, max_length: prompt, data, val_size: validation, per_device_eval_batch_size: batch } = recipe;
   const isWritten = writesAnswers(recipe) && (data.eval.length > 0 || validation > 0);
   if (!isWritten || model.kind !== 'causal') return undefined;
-  return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: Math.min(batch, answers.max_samples) };
+  const images = seesImages && model.vision !== undefined;
+  return { tokens: answerRoom(prompt, answers.max_new_tokens, model), slots: Math.min(batch, answers.max_samples), images };
 }
 
 /** Returns the reward model's pass; undefined for a model that cannot score texts. */

@@ -6,10 +6,13 @@ import { nodesFlops } from '../graph/liveness.ts';
 import { printProgram, printSignature } from '../graph/print.ts';
 import { type HeadersSource, headersOf } from '../lint/facts/estimate-model.ts';
 import { planRun } from '../plan/run-plan.ts';
+import { type DataPlaces, seesImages } from '../plan/sees-images.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 
 export type GraphParams = HeadersSource & {
   readonly recipe: Recipe;
+  /** The places of the recipe's data, whose first samples show whether it brings images. */
+  readonly dataIn: DataPlaces;
   readonly engine: EngineName;
   readonly device: 'cpu' | 'gpu';
   /** The program to print; if left out, all. */
@@ -30,8 +33,9 @@ export interface PrintedGraph {
 
 /** Rejects if the headers cannot be read, or the recipe does not fit the model. */
 export async function printGraph(params: GraphParams): Promise<PrintedGraph> {
-  const { recipe, engine, device, signature, fused, after, memory } = params;
-  const plan = planRun({ recipe, headers: await headersOf(params), on: { engine, device } });
+  const { recipe, dataIn, engine, device, signature, fused, after, memory } = params;
+  const headers = await headersOf(params);
+  const plan = planRun({ recipe, headers, seesImages: await seesImages(recipe, headers.config, dataIn), on: { engine, device } });
   // `auto` counts as its first choice.
   const program = plan.program(plan.recompute === 'auto' ? 'cheap' : plan.recompute);
   const options = { steps: fused && engineCatalog[engine].fuses ? planner(undefined, passesThrough(after)) : singleSteps, memory };

@@ -38,7 +38,18 @@ export async function estimate(source: RecipeSource, { cacheDir, reader, ...serv
   const model = await modelPath(recipe, source.baseDir, cacheDir);
   const here = deviceHere(plannedEngine(recipe.engine), cacheDir);
   const { availableBytes, usableBytes, isPerDevice } = runMemory(here, services.availableBytes());
-  const params = { recipe, model, ...here, usableBytes, isPerDevice, allLevels: true, compare: true, compiledIn: cacheDir } as const;
+  const dataIn = { baseDir: source.baseDir, cacheDir };
+  const params = {
+    recipe,
+    model,
+    dataIn,
+    ...here,
+    usableBytes,
+    isPerDevice,
+    allLevels: true,
+    compare: true,
+    compiledIn: cacheDir,
+  } as const;
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 
@@ -59,7 +70,8 @@ export async function partOf(
   try {
     const model = await modelPath(recipe, baseDir, cacheDir);
     const usableBytes = USABLE_SHARE * services.availableBytes();
-    const { runBytes } = await reader.ask('estimate', { recipe, model, device: 'cpu', usableBytes }, `Estimating the memory of ${model}`);
+    const params = { recipe, model, dataIn: { baseDir, cacheDir }, device: 'cpu', usableBytes } as const;
+    const { runBytes } = await reader.ask('estimate', params, `Estimating the memory of ${model}`);
     return { threads, processes, share: { ...wanted, bytes: runBytes } };
   } catch {
     return { threads, processes };
@@ -69,7 +81,7 @@ export async function partOf(
 /** Memory for the engine and its caches when generating text, in addition to the weights in float32. */
 const GENERATION_BYTES = 2 ** 30;
 
-/** The memory for generating text; undefined if the model is not on this machine yet. */
+/** The memory for generating text, with all weights of the files, the encoder of images among them; undefined if the model is not on this machine yet. */
 export async function generationBytes(
   source: Pick<Recipe, 'model' | 'revision'>,
   baseDir: string,

@@ -104,8 +104,9 @@ export class ServedModel {
     return this.checked(createEncoder(this.tokenizer).start(prompt));
   }
 
-  get memory(): HeldModel['memory'] {
-    return this.held.memory;
+  /** See `HeldModel`; and the bytes of the encoder of images, which the first image loads. */
+  get memory(): HeldModel['memory'] & { readonly encoderBytes: number } {
+    return { ...this.held.memory, encoderBytes: this.sight?.encoderBytes ?? 0 };
   }
 
   /** Generates an answer, together with those of concurrent requests. @throws RequestError if the prompt leaves no room for an answer */

@@ -10,6 +10,7 @@ import { openModelFolder } from '../job/open-base.ts';
 import { availableMemoryBytes } from '../machine/machine.ts';
 import { runMemory } from '../machine/run-memory.ts';
 import { estimateRecipe } from '../plan/memory/predict.ts';
+import { seesImages } from '../plan/sees-images.ts';
 import { partsOfBatch } from '../protocol/recipe/global-batch.ts';
 import { type Recipe, settings, settingValue } from '../protocol/recipe/recipe-schema.ts';
 import { byteSize } from '../protocol/text/format.ts';
@@ -61,7 +62,9 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   for (const recipe of recipes) {
     job.checkStop();
     const key = memoryKey(recipe);
-    const params = { recipe, headers: await headers(recipe), engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) };
+    const own = await headers(recipe);
+    const sees = await seesImages(recipe, own.config, context);
+    const params = { recipe, headers: own, seesImages: sees, engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) };
     const estimate: Need = estimates.get(key) ?? estimateOfRun(params);
     estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);

@@ -11,19 +11,17 @@ import type { Engine, Session } from '../engine/engine.ts';
 import { pruneFolder } from '../files/bounded-folder.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { visionFolder } from '../files/kept-image.ts';
-import { Graph } from '../graph/graph.ts';
-import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
+import { residentBytes } from '../job/memory-meter.ts';
 import { requireRoom } from '../job/require-room.ts';
-import type { Model } from '../model/model-spec.ts';
-import { Tracer } from '../model/tracer.ts';
-import type { ImageLayout, VisionEncoder } from '../model/vision/vision-encoder.ts';
+import type { ImageLayout } from '../model/vision/vision-encoder.ts';
 import { elementAt, required } from '../narrow.ts';
 import { byteSize, counted } from '../protocol/text/format.ts';
 import { RunError } from '../run-error.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
+import { encoderModel, encoderProgram, viewSignature } from './encoder-program.ts';
 import type { SeeingModel } from './image-reading.ts';
 import { hasVectors, OWN_FILE, readVectors, vectorFile, writeVectors } from './vector-files.ts';
 
@@ -39,6 +37,8 @@ export interface EncodingBase extends SeeingModel {
 
 /** The vectors of the images that were encoded. */
 export interface ImageVectors {
+  /** Resident memory of the process before the encoder was loaded. */
+  readonly residentBytes?: number;
   /** Returns [sets, vectors, hiddenSize], one set more than `VisionInput.deepstack`. */
   readonly read: (image: SampleImage) => Promise<Float32Array>;
 }
@@ -75,12 +75,13 @@ export async function encodeImages(
   if (cleans) await removeHalfWritten(folder, name => OWN_FILE.test(name));
   const missing: Planned[] = [];
   for (const one of planned.values()) if (!(await hasVectors(one.file, shapeOf(base, one.image)))) missing.push(one);
+  const resident = residentBytes();
   if (missing.length > 0) {
     await compute(scope, base, missing, kept);
     // The vectors of this run stay, however large they are.
     if (cleans) await pruneFolder(folder, { own: OWN_FILE, maxBytes: Math.max(MAX_BYTES, bytesOf(base, [...planned.values()])) });
   }
-  return { read: image => readKept(required(planned.get(nameOf(image)), 'the vectors of an image')) };
+  return { residentBytes: resident, read: image => readKept(required(planned.get(nameOf(image)), 'the vectors of an image')) };
 }
 
 /** @throws RunError 'disk-error' if the file is gone, as when someone has emptied the cache during a run */
@@ -151,7 +152,7 @@ export class VisionSession {
     await this.dispose();
     const session = await engine.compile(encoderProgram(base.vision, shapes));
     try {
-      await loadVariables(session, { model: storedWeights(modelOf(base), folder.weights, untouched), attachment: untouched });
+      await loadVariables(session, { model: storedWeights(encoderModel(base), folder.weights, untouched), attachment: untouched });
     } catch (error) {
       await session.dispose();
       throw error;
@@ -169,7 +170,7 @@ export class VisionSession {
     let [place, at] = [0, 0];
     for await (const pixels of viewsOf(image, layout.views, vision.scale)) {
       const view = elementAt(layout.views, place++);
-      const outputs = await session.run(signatureOf(vision.shapeOf(view)), vision.feeds(view, pixels));
+      const outputs = await session.run(viewSignature(vision.shapeOf(view)), vision.feeds(view, pixels));
       const found = float32Of(required(outputs.vectors, 'the vectors of the image'));
       const stride = found.length / sets;
       for (let set = 0; set < sets; set++)
@@ -183,18 +184,4 @@ export class VisionSession {
     await this.session?.dispose();
     this.session = undefined;
   }
-}
-
-/** The encoder as a model with weights. */
-const modelOf = ({ model, vision }: SeeingModel): Model => ({ ...vision, family: model.family, blocks: 0, hiddenSize: model.hiddenSize });
-
-const signatureOf = (shape: number): string => `view/${shape}`;
-
-/** Signature `view/SHAPE`: the feeds of the encoder for a view of this shape → vectors [sets, vectors, hiddenSize]. */
-function encoderProgram(vision: VisionEncoder, shapes: readonly number[]): Program {
-  const traced = (shape: number): Traced => {
-    const graph = new Graph();
-    return { graph, outputs: { vectors: graph.cast(vision.trace(new Tracer({ graph }), shape), 'float32') }, effects: [] };
-  };
-  return assemble(Object.fromEntries(shapes.map(shape => [signatureOf(shape), traced(shape)])));
 }

@@ -13,7 +13,7 @@ import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard, onHostHeads } from '../estimate-on-card.ts';
 import { withOverrides } from '../job-command.ts';
-import { JUDGE_ROW, judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
+import { ENCODER_ROW, JUDGE_ROW, judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { withReader } from '../with-reader.ts';
 
@@ -77,6 +77,7 @@ async function planCommand(
     ...(await modelHeaders(context, recipe, source.baseDir)),
     teacher: await teacherHeaders(context, recipe, source.baseDir),
     judge: await judgeHeaders(context, recipe, source.baseDir),
+    dataIn: { baseDir: source.baseDir, cacheDir: context.settings.cacheDir },
     ...here,
     usableBytes: memory ?? usable,
     isPerDevice,
@@ -119,6 +120,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
     ...(await modelHeaders(context, recipe, source.baseDir)),
     teacher: await teacherHeaders(context, recipe, source.baseDir),
     judge: await judgeHeaders(context, recipe, source.baseDir),
+    dataIn: { baseDir: source.baseDir, cacheDir: context.settings.cacheDir },
     ...here,
     usableBytes,
     isPerDevice,
@@ -162,6 +164,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
         ]),
     ...(found.scoringBytes === undefined ? [] : [['scoring pass, before training', `${byteSize(found.scoringBytes)} ${ofFree}`]]),
     ...(found.teacherBytes === undefined ? [] : [[TEACHER_ROW, `${byteSize(found.teacherBytes)} ${ofFree}`]]),
+    ...(found.encoderBytes === undefined ? [] : [[ENCODER_ROW, `${byteSize(found.encoderBytes)} ${ofFree}`]]),
   ];
   const levels = found.levels.map(({ recompute, activationBytes, source, totalBytes, flops }) => [
     recompute,

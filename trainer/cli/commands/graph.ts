@@ -51,6 +51,7 @@ async function printGraph(
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const params = {
     recipe,
+    dataIn: { baseDir: source.baseDir, cacheDir: context.settings.cacheDir },
     engine,
     device: deviceHere(engine, context.settings.cacheDir).device,
     signature: wanted,

@@ -3,15 +3,15 @@ import path from 'node:path';
 import { type ModelConfig, readOptionalConfigFile } from '../model-config.ts';
 import { PREPROCESSOR_FILE } from './image-preprocessing.ts';
 
-/** The file in which Transformers 5 keeps the settings of all processors of a model. */
-const PROCESSOR_FILE = 'processor_config.json';
+/** The file in which Transformers 5 keeps the settings of all processors of a model, and the one for images alone. */
+export const PROCESSOR_FILES = ['processor_config.json', PREPROCESSOR_FILE] as const;
 
 /**
  * The settings of the processor in a folder. Empty if the folder has neither file.
  * @throws ModelFileError for a file that cannot be read
  */
 export async function readProcessorConfig(dir: string): Promise<ModelConfig> {
-  const [whole, own] = await Promise.all([PROCESSOR_FILE, PREPROCESSOR_FILE].map(name => readOptionalConfigFile(path.join(dir, name))));
+  const [whole, own] = await Promise.all(PROCESSOR_FILES.map(name => readOptionalConfigFile(path.join(dir, name))));
   return processorSettings(whole, own);
 }
 

@@ -25,10 +25,15 @@ export interface InferencePrecisionParams {
   readonly asked: Pick<GenerateOptions, 'dtype' | 'quantize'>;
   /** Folders that may be runs, or other adapters; the first run counts. */
   readonly runs: readonly (string | undefined)[];
+  /** Bytes of the encoder of images, if images may be read; 0 otherwise. */
+  readonly encoderBytes?: number | undefined;
 }
 
 /** The types of the base. A base without a run, and an exported adapter, are held in float32. Logs what follows from the choice. */
-export async function inferencePrecision(job: Job, { engine, folder, asked, runs }: InferencePrecisionParams): Promise<Precision> {
+export async function inferencePrecision(
+  job: Job,
+  { engine, folder, asked, runs, encoderBytes = 0 }: InferencePrecisionParams,
+): Promise<Precision> {
   const { dtype, quantize } = asked;
   const ofRun = dtype !== undefined && quantize !== undefined ? FLOAT32 : await precisionOfRun(runs);
   const found: Precision = { dtype: dtype ?? ofRun.dtype, quantize: quantize ?? ofRun.quantize };
@@ -38,7 +43,7 @@ export async function inferencePrecision(job: Job, { engine, folder, asked, runs
   ];
   if (kept.length > 0) job.log('info', `${kept.join(' and ')}, as in the run`);
   warnIfHeldWide(job, engine, found);
-  warnIfTooLarge(job, engine, folder, found);
+  warnIfTooLarge(job, { engine, folder, encoderBytes }, found);
   return found;
 }
 
@@ -61,14 +66,17 @@ const SMALLER: readonly Precision[] = [
 /** Logs that the weights take more than the free memory, and in which types they take less. */
 function warnIfTooLarge(
   job: Job,
-  { description: { name, gpu }, hostFrom }: InferencePrecisionParams['engine'],
-  { config }: Pick<ModelFolder, 'config'>,
+  { engine, folder, encoderBytes }: Pick<Required<InferencePrecisionParams>, 'engine' | 'folder' | 'encoderBytes'>,
   precision: Precision,
 ): void {
-  const model = loadModel(config);
+  const {
+    description: { name, gpu },
+    hostFrom,
+  } = engine;
+  const model = loadModel(folder.config);
   const bytesIn = (types: Precision): number => {
     const { storage = FLOAT32_STORAGE } = engineCatalog[name].holdsFewerBits ? placeTuned(untouched, model, types, new Map()) : {};
-    return weightBytes(model, storage) - hostedBytes(model, storage, hostedUntrained(model, storage, hostFrom));
+    return encoderBytes + weightBytes(model, storage) - hostedBytes(model, storage, hostedUntrained(model, storage, hostFrom));
   };
   const free = gpu?.memoryBytes ?? availableMemoryBytes();
   const bytes = bytesIn(precision);
@@ -76,5 +84,6 @@ function warnIfTooLarge(
   const less = SMALLER.map(types => ({ ...types, bytes: bytesIn(types) })).filter(types => types.bytes < bytes);
   const best = less.find(types => types.bytes <= free) ?? less.at(-1);
   const advice = best ? `; with --dtype ${best.dtype} --quantize ${best.quantize}, they take ${byteSize(best.bytes)}` : '';
-  job.log('warning', `the weights take ${byteSize(bytes)}, and ${byteSize(free)} of memory is free${advice}`);
+  const what = encoderBytes > 0 ? 'the weights and the encoder of images take' : 'the weights take';
+  job.log('warning', `${what} ${byteSize(bytes)}, and ${byteSize(free)} of memory is free${advice}`);
 }

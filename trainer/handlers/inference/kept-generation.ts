@@ -40,9 +40,12 @@ export async function keptAnswer(request: Request, scope: JobScope): Promise<Gen
   };
   const { generator, engine, generated } =
     held?.key === key ? { ...held, generated: await held.generator.generate(asked) } : await firstAnswer(request, scope, { key, asked });
-  const { weightBytes, hostBytes, cacheBytes } = generator.memory;
+  const { weightBytes, hostBytes, cacheBytes, encoderBytes } = generator.memory;
   const onHost = hostBytes > 0 ? `, ${byteSize(hostBytes)} of them in host memory` : '';
-  job.log('info', `the model stays loaded for ${duration(keptSeconds(request))}: ${byteSize(weightBytes + cacheBytes)}${onHost}`);
+  job.log(
+    'info',
+    `the model stays loaded for ${duration(keptSeconds(request))}: ${byteSize(weightBytes + cacheBytes + encoderBytes)}${onHost}`,
+  );
   return { ...generated, engine };
 }
 
@@ -58,13 +61,15 @@ async function firstAnswer(
   const engine = await openInferenceEngine(scope, request.options, runs);
   const withFolder: TextGeneratorParams['withFolder'] = use => withModelFolder(scope, request, use);
   return withFolder(async folder => {
-    const precision = await inferencePrecision(scope.job, { engine, folder, asked: request.options, runs });
+    const sight = await sightOf(scope, { engine, folder, withFolder, runs });
+    const { encoderBytes } = sight ?? {};
+    const precision = await inferencePrecision(scope.job, { engine, folder, asked: request.options, runs, encoderBytes });
     const generator = await TextGenerator.open(folder, {
       engine,
       adapterPath: request.adapter,
       precision,
       withFolder,
-      sight: await sightOf(scope, { engine, folder, withFolder, runs }),
+      sight,
       onLoad: loadProgress(scope.job),
     });
     held = { key, generator, engine: engine.description.summary };

@@ -6,6 +6,7 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { openVision } from '../../job/open-vision.ts';
 import { loadModel } from '../../model/load-model.ts';
+import { encoderMemory } from '../../plan/memory/price-encoder.ts';
 import { encodeImages, type ImageVectors, VisionSession } from '../../vision/encode-images.ts';
 import { imageReadingOf } from '../../vision/image-reading.ts';
 import { runRecipes } from './run-recipes.ts';
@@ -33,8 +34,12 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder, run
       const fingerprint = await opened.weights.fingerprint();
       return encodeImages(scope, { engine, model, vision, folder: opened, fingerprint }, images, session);
     });
+  const { name, device, gpu } = engine.description;
+  const { weightsBytes, activationBytes } = encoderMemory({ model, vision }, { engine: name, device, gpu });
   return {
     reading,
+    encoderBytes: weightsBytes + activationBytes,
+    isLoaded: () => session.isLoaded,
     // Prompts that come together share one encoder.
     encode(images) {
       const found = last.then(() => encode(images));

@@ -39,7 +39,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const setup = await setUpTask({ ...params, base, precision, ...begun }, 'train');
     checkData(params, setup.digest);
     checkRanksAgree(params, base, setup.digest);
-    const baselineBytes = opened ?? residentBytes();
+    const baselineBytes = opened ?? setup.imageVectors?.residentBytes ?? residentBytes();
     const { selection: chosen, choice } = await select(params, { base, setup, precision });
     // The selection must be identical on all ranks, down to the last bit, whatever each has computed.
     const selection = params.ranks ? params.ranks.first(chosen) : chosen;
@@ -48,6 +48,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const planned: PlanFacts = {
       recipe,
       headers: { config: base.folder.config, tensors: base.folder.weights.tensors },
+      seesImages: setup.imageVectors !== undefined,
       on: { engine: base.engine.description.name, device: base.engine.description.device, gpu: base.engine.description.gpu },
       data: {
         model: setup.model,

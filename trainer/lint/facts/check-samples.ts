@@ -37,6 +37,8 @@ interface SampleFacts {
   readonly documents?: ReadonlyMap<string, number>;
   /** The trained roles that have a turn. */
   readonly seenRoles?: ReadonlySet<string>;
+  /** Whether samples bring images that the model reads. */
+  readonly bringsImages?: boolean;
   /** Whether images were not opened because the library that decodes them is missing. */
   readonly lacksImageLibrary?: boolean;
 }
@@ -93,7 +95,7 @@ function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undef
   return {
     ...check,
     ...(opener && { open: opener.open }),
-    facts: () => ({ ...check.facts(), seenRoles, lacksImageLibrary: opener?.lacksLibrary() === true }),
+    facts: () => ({ ...check.facts(), ...opener?.facts(), seenRoles }),
   };
 }
 
@@ -102,8 +104,7 @@ const OPENED_SAMPLES = 200;
 
 interface ImageOpener {
   readonly open: NonNullable<SampleCheck['open']>;
-  /** True if images were to be opened without a library that decodes them. */
-  readonly lacksLibrary: () => boolean;
+  readonly facts: () => Pick<SampleFacts, 'bringsImages' | 'lacksImageLibrary'>;
 }
 
 /** Opens the images of the first samples; undefined for a model that reads none. */
@@ -123,7 +124,7 @@ function imageOpener({ data, maxLength, template }: ChatSettings): ImageOpener |
     const problem = `images of ${tokens} tokens, and max_length is ${maxLength}: training would drop this sample`;
     throw fieldError(sample, 'images', problem, 'Raise max_length, or lower data.image_max_pixels');
   };
-  return { open, lacksLibrary: () => lacksLibrary };
+  return { open, facts: () => ({ bringsImages: opened > 0, lacksImageLibrary: lacksLibrary }) };
 }
 
 function taggedCheck(data: DataSettings): CheckParts {

@@ -68,6 +68,8 @@ export interface DataFact {
   readonly queries?: { readonly count: number; readonly single: number } | undefined;
   /** The trained roles that have a turn in a file that was read to its end. */
   readonly seenRoles?: readonly string[] | undefined;
+  /** Whether its samples bring images that the task and the model read. */
+  readonly bringsImages?: boolean;
   /** Whether its images were not opened because the library that decodes them is missing. */
   readonly lacksImageLibrary?: boolean;
   /** The names of classes that the file declares for its labels. */

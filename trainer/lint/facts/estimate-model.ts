@@ -4,6 +4,7 @@ import { readModelHeaders } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-settings.ts';
+import { type DataPlaces, seesImages } from '../../plan/sees-images.ts';
 import { positionsOf } from './model-facts.ts';
 
 /** The path of a model, whose headers are read on demand; or the headers themselves, if they are not in a file. */
@@ -14,6 +15,8 @@ export type ModelEstimateParams = Omit<EstimateParams, 'headers' | 'teacherConfi
     readonly teacher?: HeadersSource | undefined;
     /** The reward model that scores answers. */
     readonly judge?: HeadersSource | undefined;
+    /** The places of the recipe's data, whose first samples show whether it brings images; if left out, `seesImages` says it. */
+    readonly dataIn?: DataPlaces | undefined;
   };
 export type ModelPlanParams = ModelEstimateParams & { readonly usableBytes: number };
 
@@ -32,14 +35,16 @@ export const planModel = async (params: ModelPlanParams, known?: EstimateParams[
 async function factsOf({
   teacher,
   judge,
+  dataIn,
   ...source
-}: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'teacherConfig' | 'judgeConfig'>> {
+}: ModelEstimateParams): Promise<Pick<EstimateParams, 'headers' | 'seesImages' | 'teacherConfig' | 'judgeConfig'>> {
   const headers = await headersOf(source);
   // A run refuses it too, so memory of the longest possible texts would be that of no run.
   const maxPositions = positionsOf(loadModel(headers.config));
   if (maxPositions !== undefined) checkMaxLength(source.recipe.max_length, maxPositions);
   return {
     headers,
+    seesImages: dataIn ? await seesImages(source.recipe, headers.config, dataIn) : source.seesImages,
     teacherConfig: teacher && (await headersOf(teacher)).config,
     judgeConfig: judge && (await headersOf(judge)).config,
   };

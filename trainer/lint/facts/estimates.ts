@@ -74,7 +74,16 @@ export class EstimateCache {
       const teacher = view.teacher?.kind === 'ready' ? { model: view.teacher.path } : undefined;
       const judge = view.judge?.kind === 'ready' ? { model: view.judge.path } : undefined;
       const knowsPrograms = view.programsChangedAt !== undefined;
-      const params = { ...where, knowsPrograms, model: view.model.path, teacher, judge, device: view.device, ...this.stages[stage] };
+      const params = {
+        ...where,
+        knowsPrograms,
+        seesImages: seesImages(view),
+        model: view.model.path,
+        teacher,
+        judge,
+        device: view.device,
+        ...this.stages[stage],
+      };
       this.keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.keep(key, { estimate: known, stages: this.stages.length });
@@ -89,21 +98,25 @@ export class EstimateCache {
   }
 }
 
+/** True if a data file brings images that the run reads. */
+const seesImages = ({ data }: RecipeView): boolean => data.some(({ bringsImages }) => bringsImages === true);
+
 /** The cache key; undefined if the recipe has errors or its model is unknown. */
 function keyOf(view: RecipeView): string | undefined {
   const { parsed, model, teacher, judge, availableBytes, card, gpu, programsChangedAt } = view;
   const { recipe } = parsed;
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
-  const { image_size, labels } = recipe.data;
+  const { image_size, image_max_pixels, labels } = recipe.data;
   const engine = card === undefined ? plannedEngine(recipe.engine) : CARD_ENGINE;
   const compiledAt = engineCatalog[engine].keepsPrograms ? programsChangedAt : undefined;
   const teacherId = teacher?.kind === 'ready' ? teacher.id : undefined;
   return JSON.stringify([
-    { ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 },
+    { ...recipe, name: '', data: { image_size, image_max_pixels, labels }, output_dir: '', learning_rate: 0 },
     model.id,
     teacherId,
     judge?.kind === 'ready' ? judge.id : undefined,
+    seesImages(view),
     rounded,
     card,
     gpu,

@@ -79,9 +79,10 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
   const check = checkSamples(task, { data, embedding, maxLength, template });
   const bad: BadSample[] = [];
   const seen: { first?: DataRecord; count: number } = { count: 0 };
-  const known = (): Pick<DataFact, 'lacksImageLibrary'> & { columns: string[]; format: DataFormat | undefined } => ({
+  const known = (): Pick<DataFact, 'bringsImages' | 'lacksImageLibrary'> & { columns: string[]; format: DataFormat | undefined } => ({
     columns: Object.keys(seen.first?.value ?? {}).slice(0, MAX_COLUMNS),
     format: check.facts().format,
+    ...(check.facts().bringsImages === true && { bringsImages: true }),
     ...(check.facts().lacksImageLibrary === true && { lacksImageLibrary: true }),
   });
   try {

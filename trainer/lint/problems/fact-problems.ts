@@ -116,6 +116,11 @@ function* memoryProblems({ estimate, availableBytes, values, card, gpu, isPerDev
     yield { code: 'memory-above-free', severity: 'warning', path: ['distillation', 'teacher'], message };
     return;
   }
+  if ((estimate.encoderBytes ?? 0) > Math.max(estimate.totalBytes, estimate.scoringBytes ?? 0)) {
+    const message = `the encoder of images needs about ${byteSize(estimate.runBytes)} before training, but ${has}; smaller images need less, if the model takes images of several sizes`;
+    yield { code: 'memory-above-free', severity: 'warning', path: ['data', 'image_max_pixels'], message };
+    return;
+  }
   if ((estimate.scoringBytes ?? 0) > estimate.totalBytes) {
     const message = `the pass of '${values.importance.measure}' over all candidates needs about ${byteSize(estimate.runBytes)} before training, but ${has}; a measure of outputs needs less than training`;
     yield { code: 'memory-above-free', severity: 'warning', path: ['importance', 'measure'], message, replaceBy: defaultMeasure };

@@ -23,9 +23,8 @@ import { engineOverheadBytes } from './engine-overhead.ts';
 import { type ExchangeMemory, exchangeMemory } from './exchange-buffers.ts';
 import { type HeldVariables, heldVariables, loadOrder } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
+import { mostBefore, type PassesBefore, passesBefore } from './passes-before.ts';
 import { priceJudge } from './price-judge.ts';
-import { priceMovement } from './price-movement.ts';
-import { priceTeacher } from './price-teacher.ts';
 import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passes.ts';
 
 export type { PassEstimate } from './traced-passes.ts';
@@ -42,7 +41,7 @@ export interface PriceOptions {
 /** The source of the activation figure for the largest pass: the device's compiler, or liveness and a model of the engine's buffers. */
 export type MemorySource = 'compiler' | 'model';
 
-export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
+export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers' | 'seesImages'>, PriceOptions {
   /** config.json of the teacher that the recipe's model learns from. */
   readonly teacherConfig?: PlanFacts['headers']['config'] | undefined;
   /** config.json of the reward model that scores answers. */
@@ -111,20 +110,16 @@ export interface MemoryEstimate {
 }
 
 /** An estimate for one process, and for one of its devices. */
-export interface RecipeEstimate extends MemoryEstimate {
+export interface RecipeEstimate extends MemoryEstimate, PassesBefore {
   /** Number of processes of the run, each with the same memory. */
   readonly processes: number;
   /** Number of devices of each process, each with the same memory. */
   readonly devices: number;
   /**
    * Peak memory of all processes, excluding further GPUs, as if all were on this machine, or of one process if they have separate memory;
-   * or that of their teachers or of the scoring pass beforehand, if these take more.
+   * or that of a pass before training, if it takes more.
    */
   readonly runBytes: number;
-  /** Memory of one process in the teacher's pass, which ends before the model is loaded; omitted without a teacher. */
-  readonly teacherBytes?: number;
-  /** Memory of one process in a pass that moves weights to score rows, which ends before training; omitted if there is none. */
-  readonly scoringBytes?: number;
   /** The memory with the base in the host's memory: compared if the run does not fit; omitted if that is not possible. */
   readonly baseOnHost?: BaseOnHost;
   /** The GPU whose memory this is, and the assumptions about it; omitted for the machine's memory, and for a named card. */
@@ -139,7 +134,7 @@ export interface RecipeEstimate extends MemoryEstimate {
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const { recipe, headers } = params;
-  const facts = { recipe, headers, on: computesOn(params), judgeConfig: params.judgeConfig };
+  const facts = { recipe, headers, on: computesOn(params), seesImages: params.seesImages, judgeConfig: params.judgeConfig };
   const plan = planRun(facts);
   // All methods and levels share one planner, because their programs are similar.
   const fuse = planner();
@@ -154,11 +149,9 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
     const other = alternative(alike, plan, { method, trainable: own.trainable });
     return other ? [priceRun(other, { usableBytes }, fuse)] : [];
   });
-  const { teacherConfig } = params;
-  const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, facts.on);
-  const scoringBytes = priceMovement(recipe, plan);
+  const before = passesBefore(params, plan);
   // The passes before training compute on one device of each process.
-  const runBytes = Math.max(copies * own.totalBytes, (params.isPerDevice ? 1 : processes) * Math.max(teacherBytes ?? 0, scoringBytes ?? 0));
+  const runBytes = Math.max(copies * own.totalBytes, (params.isPerDevice ? 1 : processes) * mostBefore(before));
   const { usableBytes: limit = Number.POSITIVE_INFINITY } = params;
   const estimate = (other: Recipe) => estimateRecipe({ ...params, recipe: other, compare: false, allLevels: false });
   const baseOnHost =
@@ -168,8 +161,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
     processes,
     devices,
     runBytes,
-    ...(teacherBytes !== undefined && { teacherBytes }),
-    ...(scoringBytes !== undefined && { scoringBytes }),
+    ...before,
     ...(params.gpu && params.card === undefined && { gpu: params.gpu }),
     ...(baseOnHost && { baseOnHost }),
     alternatives,

@@ -6,6 +6,7 @@ import { type Recipe, settings } from '../../protocol/recipe/recipe-schema.ts';
 import { takesNegativesFromBatch } from '../../protocol/recipe/rules/embedding-rules.ts';
 import { copiesInMemory } from '../../train/recipe-settings.ts';
 import { withBaseOnHost } from './base-on-host.ts';
+import { mostBefore } from './passes-before.ts';
 import { computesOn, type EstimateParams, estimateRecipe, type LevelEstimate, type MemorySource, type RecipeEstimate } from './predict.ts';
 import { priceTeacher } from './price-teacher.ts';
 
@@ -21,6 +22,8 @@ export interface PlanOption {
   readonly totalBytes: number;
   /** Memory of one process in the teacher's pass, which ends before the model is loaded; omitted without a teacher. */
   readonly teacherBytes?: number;
+  /** Memory of one process while it reads images, before the model is loaded; omitted without images. */
+  readonly encoderBytes?: number;
   readonly activationBytes: number;
   readonly source: MemorySource;
   /** Work of an optimizer step relative to the cheapest option considered, whether it fits or not. */
@@ -65,8 +68,8 @@ export function planMemory(params: EstimateParams & { readonly usableBytes: numb
   return { usableBytes, options: [...withoutWorse(here), ...withoutWorse(there)], least };
 }
 
-/** Returns the peak memory of one process: the teacher and the model are never loaded at the same time. */
-const peakBytes = ({ totalBytes, teacherBytes = 0 }: PlanOption): number => Math.max(totalBytes, teacherBytes);
+/** Returns the peak memory of one process: a teacher or an encoder and the model are never loaded at the same time. */
+const peakBytes = (option: PlanOption): number => Math.max(option.totalBytes, mostBefore(option));
 
 /** The batch size of a teacher's pass, and its memory. */
 interface TeacherBatch {
@@ -200,6 +203,7 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
     totalBytes: found.totalBytes - found.activationBytes - found.engineOverheadBytes + level.activationBytes + level.engineOverheadBytes,
     activationBytes: level.activationBytes,
     ...(planned.base_offload === 'host' && { hostBytes: found.offloadedBytes }),
+    ...(found.encoderBytes !== undefined && { encoderBytes: found.encoderBytes }),
     source: level.source,
     cost: accumulation * (level.flops + FLOPS_A_NODE * level.nodes),
     overrides: changed,
@@ -211,7 +215,9 @@ export function describeNothingFits({ usableBytes, least }: MemoryPlanning, reci
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
   const parts = recipe.devices > 1 ? `${recipe.devices} devices` : `${recipe.processes} processes`;
   const each = partsOfBatch(recipe) > 1 ? ` for each of ${parts}` : '';
-  const { teacherBytes = 0 } = least;
+  const { teacherBytes = 0, encoderBytes = 0 } = least;
+  if (encoderBytes > usableBytes)
+    return `nothing fits into ${megabytes(usableBytes)}${each}: the encoder of images alone takes ${megabytes(encoderBytes)}. Lower data.image_max_pixels, if the model takes images of several sizes, or use a smaller model`;
   if (teacherBytes > usableBytes)
     return `nothing fits into ${megabytes(usableBytes)}${each}: the teacher's pass alone takes ${megabytes(teacherBytes)}, a sample at a time. Hold the teacher in fewer bits (dtype, quantize), use a smaller one, or compute its predictions on another machine (distillation.logits)`;
   const held = least.totalBytes - least.activationBytes;

@@ -16,6 +16,7 @@ import { byteSize } from '../../graph/types.ts';
 import { sizeKeyIn } from '../../model/size-keys.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
 import { movedVariables } from '../../train/optimizer-offload.ts';
+import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import { type PlannedPass, passOf, type RunPlan } from '../run-plan.ts';
@@ -152,22 +153,13 @@ export class PassTracer {
       const pass = engineMemory[on.engine].sumsBetweenPrograms ? orderedBySums(signature) : signature;
       // A model that goes through all blocks twice uses different memory in each pass.
       if (depth && pass.schedule.some(({ block }) => block >= depth.model.blocks)) return undefined;
-      const {
-        steps: stepsOf,
-        rules,
-        tables,
-      } = memoryOnGpu(on) ?? {
-        steps: isFused ? this.fuse : singleSteps,
-        rules: bufferRules(on.engine, { variables }),
-        tables: undefined,
-      };
+      const { steps: stepsOf, ...rest } = executionOf(on, variables, isFused ? this.fuse : singleSteps);
       const steps = stepsOf(pass);
-      const { operations = {}, overhead } = engineMemory[on.engine];
+      const { rules } = rest;
       // Copies made at the start cover all blocks, so a small model cannot be extrapolated.
       if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiesAtStart?.(node) ?? []).length > 0)) return undefined;
       const hosted = hostedSizes(variables, depth?.attachment ?? attachment);
-      const compiler = { operations, overhead };
-      const found = deepened(pass, { steps, rules, tables, compiler, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
+      const found = deepened(pass, { ...rest, steps, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // Offloaded variables have their own pages, which nothing else uses meanwhile, so the two peaks add up regardless of when each
       // occurs.
       const sizes = new Map(movedVariables(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
@@ -175,6 +167,21 @@ export class PassTracer {
     };
     return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');
   }
+}
+
+/** Returns how the device that computes executes a signature. @param onCpu the steps of a schedule on a CPU */
+function executionOf(on: ComputesOn, variables: PlannedPass['variables'], onCpu: (signature: Signature) => readonly Step[]) {
+  const { operations = {}, overhead } = engineMemory[on.engine];
+  const device = memoryOnGpu(on) ?? { steps: onCpu, rules: bufferRules(on.engine, { variables }), tables: undefined };
+  const { steps, rules, tables } = device;
+  return { steps, rules, tables, compiler: { operations, overhead } };
+}
+
+/** Measures a pass that belongs to no plan, whose variables are all on the device that computes. */
+export function measurePass(on: ComputesOn, { signature, variables }: PlannedPass): MeasuredPass {
+  const { steps, ...rest } = executionOf(on, variables, singleSteps);
+  const found = deepened(signature, { ...rest, steps: steps(signature), hosted: new Map(), unit: 1, more: 0 });
+  return required(found, 'the cost of the pass');
 }
 
 interface Work {

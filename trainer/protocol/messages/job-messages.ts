@@ -163,6 +163,8 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly model: string | ModelHeaders;
       readonly card: CardName;
       readonly recompute: RecomputeLevel;
+      /** True if the samples have images. */
+      readonly seesImages: boolean;
     }
   | { readonly kind: 'doctor'; readonly engine: Recipe['engine'] }
 );

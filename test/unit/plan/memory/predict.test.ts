@@ -1,4 +1,5 @@
 /** Tests the estimate: parameter counts of the paper, and laws of the parts. */
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { deviceCard } from '../../../../trainer/catalog/device-card.ts';
@@ -10,7 +11,7 @@ import { type EstimateParams, estimateRecipe, priceRun, type RecipeEstimate } fr
 import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import type { Recipe } from '../../../../trainer/protocol/recipe/recipe-schema.ts';
 import type { BatchShape } from '../../../../trainer/train/task.ts';
-import { readGoldenJson } from '../../../support/files/read-json.ts';
+import { GOLDEN, readGoldenJson, readRecord } from '../../../support/files/read-json.ts';
 import { eightBlocks, llama2Of7b, llama3Of8b } from '../../../support/models/llama-sizes.ts';
 import { recipeIn } from '../../../support/runs/recipe-of.ts';
 
@@ -39,6 +40,36 @@ describe('trained parameters of the paper, in millions', () => {
     { model: 'Llama-3-8B', config: llama3Of8b, text: `method: lora\n${frozen}r: 64`, expected: '113.2' },
   ])('$model, $text: $expected', ({ config, text, expected }) => {
     expect(millions(estimate(config, `${short}${text}\n`).trainable)).toBe(expected);
+  });
+});
+
+describe('images', () => {
+  const json = (name: string) => readRecord(join(GOLDEN, 'qwen3_vl', name));
+  const config = json('config.json');
+  const processor = { ...json('preprocessor_config.json'), size: { shortest_edge: 256, longest_edge: 2 ** 24 } };
+  const headers = { ...headersOf(config), processor };
+  const seen = (maxPixels: number) =>
+    estimateRecipe({
+      recipe: recipeIn(`model: base\n${short}r: 2\n`, { overrides: ['data.train=train.jsonl', `data.image_max_pixels=${maxPixels}`] }),
+      headers,
+      seesImages: true,
+    });
+
+  test('bring vectors into the batch, and an encoder that is gone before training', () => {
+    const plain = estimate(config, `${short}r: 2\n`, { headers });
+    expect(plain.encoderBytes).toBeUndefined();
+    const found = seen(1024);
+    expect(found.activationBytes).toBeGreaterThan(plain.activationBytes);
+    expect(found.weightsBytes).toBe(plain.weightsBytes);
+    expect(found.runBytes).toBe(Math.max(found.totalBytes, found.encoderBytes ?? 0));
+  });
+
+  test('take more memory before training if they are larger', () => {
+    const [small, large] = [seen(1024), seen(262_144)];
+    expect(large.totalBytes).toBe(small.totalBytes);
+    // The two hidden layers of the perceptron of 16 384 patches.
+    expect(required(large.encoderBytes, 'large') - required(small.encoderBytes, 'small')).toBeGreaterThan(2 * 4 * 40 * 15_000);
+    expect(large.runBytes).toBe(large.encoderBytes);
   });
 });
 

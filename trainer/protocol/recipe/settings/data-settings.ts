@@ -131,7 +131,8 @@ export const dataGroup = group('The data: files, format and preprocessing.', {
   }),
   image_max_pixels: defaulted(integer({ min: 1024, max: 16_777_216 }), IMAGE_MAX_PIXELS, {
     doc: 'Maximum number of pixels of an image that a language model reads; a larger one is made smaller. An image of 768 × 768 pixels takes 576 tokens of Qwen3.5. Models that see images in one size ignore it.',
-    memory: 'Larger images take more tokens, and samples that are longer than max_length are dropped.',
+    memory:
+      'The encoder, which is in memory only before the model is, takes more for larger images. Larger images take more tokens, and samples that are longer than max_length are dropped.',
   }),
   augment: defaulted(
     listOf(
