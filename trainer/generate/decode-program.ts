@@ -4,7 +4,7 @@ import { assemble, type Program, type Traced, type VariableData } from '../graph
 import { byteSize } from '../graph/types.ts';
 import { hostedBytes, hostedUntrained } from '../model/hosted-weights.ts';
 import { seenUpTo } from '../model/layer/attention/seen-mask.ts';
-import { headLogits } from '../model/layer/loss/head-logits.ts';
+import { headLogits, headNodes } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel, ImageInputs, KeyValueShape } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage, weightBytes } from '../model/weight-storage.ts';
@@ -221,7 +221,7 @@ function traceCached(
     ...(model.states && { states: traceStates(graph, { model, slots, compute, positions, counts: counts(), slot, effects }) }),
   });
   const last = lastPlace ? graph.gather(hidden, lastPlace) : hidden;
-  const head = tracer.factor(model.head.weight);
+  const head = headNodes(tracer, model.head);
   return { graph, outputs: { logits: headLogits(graph, model, last, head) }, effects };
 }
 
@@ -230,6 +230,6 @@ export function logitsProgram({ model, linearHook, storage = FLOAT32_STORAGE, to
   const graph = new Graph();
   const tracer = new Tracer({ graph, linearHook, storage });
   const hidden = model.hidden(tracer, { ids: graph.feed('ids', [1, tokens], 'int32'), mask: { kind: 'causal' } });
-  const head = tracer.factor(model.head.weight);
+  const head = headNodes(tracer, model.head);
   return assemble({ [LOGITS]: { graph, outputs: { logits: headLogits(graph, model, hidden, head) }, effects: [] } });
 }

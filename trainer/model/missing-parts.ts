@@ -50,7 +50,7 @@ const decoders: readonly Missing[] = [
   },
   { needs: 'learned positions in a decoder', names: /^(GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
   { needs: 'attention with linear biases', names: /^(Bloom|MPT|Baichuan)/i, keys: ['alibi'] },
-  { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTJ|Phi$|Persimmon|CodeGen)/i },
+  { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTJ|Persimmon|CodeGen)/i },
   {
     needs: 'images or sound in addition to text',
     names: /(VL|(?<!Data2Vec|Siglip|CLIP)Vision|Llava|Idefics|Paligemma|Audio|Omni|Multimodal|Mllama)/i,

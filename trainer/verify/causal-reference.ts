@@ -4,7 +4,7 @@ import type { HostArray } from '../graph/types.ts';
 import { dimensions } from '../graph/types.ts';
 import { HIDDEN } from '../model/layer/attention/attention.ts';
 import { headLossWithGradient } from '../model/layer/loss/cross-entropy.ts';
-import { headLogits } from '../model/layer/loss/head-logits.ts';
+import { headLogits, headNodes } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';
@@ -16,21 +16,22 @@ export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const ids = graph.feed('ids', [batch, tokens], 'int32');
   const seen = graph.feed('seen', [batch, 1, tokens]);
   const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);
-  const hidden = model.hidden(new Tracer({ graph }), { ids, seen, mask: { kind: 'bias', bias, causal: true } });
-  const head = graph.read({ ...model.head.weight, dtype: 'float32' });
+  const tracer = new Tracer({ graph });
+  const hidden = model.hidden(tracer, { ids, seen, mask: { kind: 'bias', bias, causal: true } });
+  const head = headNodes(tracer, model.head);
   const logits = headLogits(graph, model, hidden, head);
   const targets = labeled(golden).length;
   const { loss, seeds } = headLossWithGradient(
     graph,
     {
       hidden,
-      weight: head,
+      ...head,
       cap: model.logitCap,
       targetPositions: graph.feed('targetPositions', [targets], 'int32'),
       targetIds: graph.feed('targetIds', [targets], 'int32'),
       targetWeights: graph.feed('targetWeights', [targets]),
     },
-    { weight: 'all' },
+    { weight: 'all', bias: 'all' },
   );
   return { graph, logits, loss, seeds };
 }

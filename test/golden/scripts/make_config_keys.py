@@ -9,6 +9,9 @@ from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
+from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
+from transformers import HeliumConfig, HeliumForCausalLM, InternLM3Config, IQuestCoderConfig, Jais2Config, Jais2ForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
+from transformers import PhiConfig, PhiForCausalLM
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
@@ -50,6 +53,15 @@ latent = dict(**{**decoder, 'num_key_value_heads': 4}, q_lora_rank=20, kv_lora_r
 recurrent = dict(head_dim=16, layer_types=['linear_attention', 'full_attention'], linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6)
 experts = dict(moe_intermediate_size=16, shared_expert_intermediate_size=20, num_experts=4, num_experts_per_tok=2)
 tower = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
+# Transformers computes these by Llama's class; the names are those of published files.
+class InternLM3ForCausalLM(LlamaForCausalLM):
+    pass
+
+
+class IQuestCoderForCausalLM(LlamaForCausalLM):
+    pass
+
+
 FAMILIES = dict(
     llama=(LlamaForCausalLM, LlamaConfig, decoder),
     mistral=(MistralForCausalLM, MistralConfig, decoder),
@@ -90,6 +102,17 @@ FAMILIES = dict(
     gpt2=(GPT2LMHeadModel, GPT2Config, dict(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=40, initializer_range=0.2)),
     starcoder2=(Starcoder2ForCausalLM, Starcoder2Config, decoder),
     stablelm=(StableLmForCausalLM, StableLmConfig, {**decoder, 'num_attention_heads': 2}),
+    phi=(PhiForCausalLM, PhiConfig, decoder),
+    vaultgemma=(VaultGemmaForCausalLM, VaultGemmaConfig, dict(**decoder, head_dim=8, sliding_window=5)),
+    jais2=(Jais2ForCausalLM, Jais2Config, decoder),
+    helium=(HeliumForCausalLM, HeliumConfig, dict(**decoder, head_dim=8)),
+    internlm3=(InternLM3ForCausalLM, InternLM3Config, dict(**decoder, head_dim=8)),
+    iquestcoder=(IQuestCoderForCausalLM, IQuestCoderConfig, dict(**decoder, head_dim=8)),
+    granitemoe=(GraniteMoeForCausalLM, GraniteMoeConfig, dict(**decoder, num_local_experts=4)),
+    granitemoeshared=(GraniteMoeSharedForCausalLM, GraniteMoeSharedConfig, dict(**decoder, num_local_experts=4, shared_intermediate_size=20)),
+    qwen2_moe=(Qwen2MoeForCausalLM, Qwen2MoeConfig, dict(**decoder, **experts, use_sliding_window=True, sliding_window=5)),
+    cohere2_moe=(Cohere2MoeForCausalLM, Cohere2MoeConfig, dict(**decoder, head_dim=8, num_experts=4, num_shared_experts=1, sliding_window=5,
+                 layer_types=['sliding_attention', 'full_attention'], mlp_layer_types=['dense', 'sparse'])),
     arcee=(ArceeForCausalLM, ArceeConfig, decoder),
     ernie4_5=(Ernie4_5ForCausalLM, Ernie4_5Config, dict(**decoder, head_dim=8)),
     ernie4_5_moe=(Ernie4_5_MoeForCausalLM, Ernie4_5_MoeConfig, dict(**decoder, moe_intermediate_size=16, moe_num_experts=4, moe_k=2)),
@@ -165,6 +188,12 @@ OLDER = dict(
     starcoder2=['layer_norm_epsilon', 'rms_norm_eps', 'activation_function', 'mlp_type', 'norm_type', 'attention_softmax_in_fp32', 'scale_attention_softmax_in_fp32',
                 'scale_attn_weights', 'mlp_bias', 'attention_bias', 'use_sliding_window'],
     stablelm=['head_dim', 'norm_eps', 'rms_norm_eps', 'rope_pct', 'rotary_scaling_factor', 'attention_bias', 'mlp_bias'],
+    internlm3=['qkv_bias', 'bias', 'pretraining_tp'], iquestcoder=['clip_qkv', 'use_sliding_window', 'pretraining_tp'], helium=['use_sliding_window'], jais2=['rms_norm_eps', 'use_sliding_window'],
+    vaultgemma=['hidden_act', 'sliding_window_pattern', 'cache_implementation', 'use_bidirectional_attention'], qwen2_moe=['attention_bias', 'num_local_experts', 'head_dim'],
+    granitemoe=['head_dim', 'mlp_bias'], granitemoeshared=['head_dim', 'mlp_bias'],
+    cohere2_moe=['first_k_dense_replace', 'cache_implementation', 'use_qk_norm', 'use_gated_activation', 'use_embedding_sharing', 'use_parallel_block', 'use_parallel_embedding',
+                 'position_embedding_type', 'use_sliding_window', 'mlp_bias', 'rotary_pct', 'num_local_experts'],
+    phi=['head_dim', 'rms_norm_eps', 'attention_bias', 'mlp_bias', 'layer_types', 'sliding_window'],
     gpt_neox=['head_dim', 'num_key_value_heads', 'rms_norm_eps', 'rotary_pct', 'rotary_emb_base', 'classifier_dropout'],
     gpt2=['n_ctx', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings', 'intermediate_size', 'head_dim', 'num_key_value_heads', 'hidden_act',
           'layer_norm_eps', 'classifier_dropout', '_num_labels', 'afn', 'predict_special_tokens', 'n_special'],

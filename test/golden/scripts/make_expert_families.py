@@ -1,5 +1,5 @@
 """Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, AFMoE, Mellum,
-OLMoE, Granite 4 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
+OLMoE, Granite 3 and 4, Qwen2-MoE, Cohere 2 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
 packed here according to the format's definition; Transformers computes with the values that these blocks represent.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -8,6 +8,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
+from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
@@ -28,10 +29,11 @@ def parts_of(model, name, x):
     if family == 'nemotron_h':
         ours = name.replace('model.', 'backbone.', 1)
         return [(f'{ours}.weight', x.flatten(0, 1))] if '.experts.' in name else [(ours, x)]
-    of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.', 'granitemoehybrid': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
+    of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.', 'granitemoehybrid': '.block_sparse_moe.experts.',
+                'granitemoe': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
     if not experts:
-        of_file = {'mixtral': ('.mlp.gate.', '.block_sparse_moe.gate.'), 'granitemoehybrid': ('.block_sparse_moe.router.', '.block_sparse_moe.router.layer.')}
+        of_file = {'mixtral': ('.mlp.gate.', '.block_sparse_moe.gate.'), **dict.fromkeys(('granitemoe', 'granitemoehybrid'), ('.block_sparse_moe.router.', '.block_sparse_moe.router.layer.'))}
         return [(name.replace(*of_file[family]) if family in of_file else name, x)]
     if family == 'gpt_oss':
         if last.endswith('_bias'):
@@ -206,8 +208,19 @@ if __name__ == '__main__':
     make('granite4_experts', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=16, shared_intermediate_size=20,
          num_local_experts=4, num_experts_per_tok=2, layer_types=['mamba', 'attention'], mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, embedding_multiplier=12.0,
          logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3), 541, 12)
-    # One part a block: Mamba-2 with steps of time that many are raised to, experts without gates in two of four groups, attention without positions.
+    # Granite 3; Qwen 2 with a gated shared expert, windows and a plain block; Cohere 2 with a plain block that turns though it sees everything,
+    # and half of the sum with shared experts.
+    make('granitemoe', GraniteMoeForCausalLM, GraniteMoeConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=16, num_local_experts=4, num_experts_per_tok=2,
+         embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3), 601, 12)
+    make('qwen2_moe', Qwen2MoeForCausalLM, Qwen2MoeConfig(**{**small, 'num_hidden_layers': 3}, intermediate_size=40, moe_intermediate_size=16, shared_expert_intermediate_size=20,
+         num_experts=8, num_experts_per_tok=3, mlp_only_layers=[1], use_sliding_window=True, sliding_window=5, max_window_layers=2), 611, 16)
+    cohere = {k: v for k, v in small.items() if k != 'rms_norm_eps'}
+    make('cohere2_moe', Cohere2MoeForCausalLM, Cohere2MoeConfig(**{**cohere, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, head_dim=8, intermediate_size=16,
+         layer_types=['full_attention', 'sliding_attention', 'full_attention'], mlp_layer_types=['dense', 'sparse', 'sparse'], prefix_dense_intermediate_size=40, sliding_window=5,
+         num_experts=4, num_experts_per_tok=2, num_shared_experts=2, expert_selection_fn='sigmoid', logit_scale=0.4), 621, 16)
+    # One part a block: Mamba-2 with steps of time that many are raised to, experts without gates in two of four groups that compute a shorter vector,
+    # attention without positions.
     nemotron = {k: v for k, v in small.items() if k not in ('num_hidden_layers', 'rms_norm_eps')}
     make('nemotron_h_experts', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_block_type=['linear_attention', 'moe', 'full_attention'], head_dim=8, mamba_num_heads=4,
          mamba_head_dim=8, n_groups=1, ssm_state_size=6, chunk_size=8, time_step_min=0.02, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2,
-         moe_intermediate_size=16, moe_shared_expert_intermediate_size=20, routed_scaling_factor=2.5), 571, 12)
+         moe_intermediate_size=16, moe_shared_expert_intermediate_size=20, routed_scaling_factor=2.5, moe_latent_size=12), 571, 12)

@@ -15,6 +15,7 @@ from transformers import GemmaConfig, GemmaForCausalLM
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
+from transformers import HeliumConfig, HeliumForCausalLM, Jais2Config, Jais2ForCausalLM, PhiConfig, PhiForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
 from transformers import YoutuConfig, YoutuForCausalLM
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
@@ -243,6 +244,13 @@ make('starcoder2', Starcoder2ForCausalLM, Starcoder2Config(**{**starcoder, 'tie_
 # Layer norms around an MLP with a gate, and a quarter of each head rotates; then attention and MLP side by side, which read the same norm.
 make('stablelm', StableLmForCausalLM, StableLmConfig(**{**starcoder, 'num_attention_heads': 2, 'num_key_value_heads': 1}, use_qkv_bias=True), 701, 12)
 make('stablelm_parallel', StableLmForCausalLM, StableLmConfig(**{**starcoder, 'tie_word_embeddings': True}, use_parallel_residual=True, partial_rotary_factor=0.5), 711, 12)
+# Attention and MLP side by side, half of each head rotates, with norms of queries and keys and biases everywhere, also in the head.
+make('phi', PhiForCausalLM, PhiConfig(**starcoder, qk_layernorm=True), 721, 12)
+# Gemma 2 without norms after attention and MLP; layer norms, biases and squared ReLUs; a rotation of neighboring pairs at another base.
+make('vaultgemma', VaultGemmaForCausalLM, VaultGemmaConfig(**{**small, 'tie_word_embeddings': True}, head_dim=8, query_pre_attn_scalar=16, sliding_window=5,
+     attn_logit_softcapping=1.0, final_logit_softcapping=2.0), 731, 16)
+make('jais2', Jais2ForCausalLM, Jais2Config(**starcoder), 741, 12)
+make('helium', HeliumForCausalLM, HeliumConfig(**small, head_dim=8, mlp_bias=True), 751, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)
 # Norms after the rotation, whose weight differs between the two features of a pair; a stretched base, and dynamic scaling.

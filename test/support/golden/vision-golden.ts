@@ -255,7 +255,7 @@ export async function greedyTokens(run: VisionRun, vectors: readonly Float32Arra
   const graph = new Graph();
   const inputs = { ids: graph.feed('ids', [sizes.batch, tokens], 'int32'), mask: { kind: 'causal' } as const };
   const hidden = seeing(model, sizes).hidden(new Tracer({ graph }), inputs);
-  const logits = headLogits(graph, model, hidden, graph.read({ ...model.head.weight, dtype: 'float32' }));
+  const logits = headLogits(graph, model, hidden, { weight: graph.read({ ...model.head.weight, dtype: 'float32' }) });
   const session = await engine.compile(assemble({ next: { graph, outputs: { best: graph.argmax(logits, -1) }, effects: [] } }));
   await session.load(weightStream(model, weights));
   const images = feedsOfImages(run, vectors, sizes);

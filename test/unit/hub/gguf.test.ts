@@ -303,7 +303,7 @@ describe('config', () => {
 
   test.each([
     ['mamba', ': it needs state-space layers; the nearest supported architecture is granitehybrid. GGUF is read for llama, mistral, qwen2'],
-    ['qwen2moe', ': it needs a mixture of experts of this kind; the nearest supported architecture is qwen3moe. '],
+    ['bailingmoe2', ': it needs a mixture of experts of this kind; the nearest supported architecture is qwen3moe. '],
     ['kimi-linear', ': it needs linear attention with a recurrent state; the nearest supported architecture is qwen35. '],
     ['gemma3n', ': it needs inputs for each layer; the nearest supported architecture is gemma3. '],
     ['exaone', 'not supported; the nearest supported architecture is exaone4. '],

@@ -68,6 +68,11 @@ const needed: Readonly<Record<string, object>> = {
   mellum: { head_dim: 8 },
   starcoder2: { num_key_value_heads: 2 },
   stablelm: { num_key_value_heads: null },
+  vaultgemma: { num_key_value_heads: 2 },
+  helium: { num_key_value_heads: 2, head_dim: 8 },
+  internlm3: { num_key_value_heads: 2 },
+  iquestcoder: { num_key_value_heads: 2 },
+  qwen2_moe: { num_key_value_heads: 2 },
   olmo_hybrid: {
     ...{ num_key_value_heads: null, layer_types: ['linear_attention', 'full_attention'] },
     ...{ linear_num_key_heads: null, linear_num_value_heads: null, linear_key_head_dim: null, linear_value_head_dim: null },

@@ -37,7 +37,7 @@ export function expertSettings({ experts }: Pick<DecoderConfig, 'experts'>): Rea
 export const expertsOf = ({ experts }: Pick<DecoderConfig, 'experts'>): unknown =>
   experts && {
     ...{ count: experts.count, chosen: experts.chosen, sumsToOne: experts.sumsToOne, size: experts.intermediateSize },
-    ...{ scoring: experts.scoring, choiceBias: experts.choiceBias, shared: experts.shared },
+    ...{ scoring: experts.scoring, choiceBias: experts.choiceBias, latent: experts.latent, shared: experts.shared },
     ...{ biased: experts.biased, layers: experts.layers },
     limits: experts.gated.kind === 'together' ? experts.gated.limits : [],
   };

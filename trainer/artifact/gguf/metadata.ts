@@ -273,7 +273,7 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the rotary positions', d => [d.positions, d.attention.rotatesNeighbors]],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
   ['the inputs of each layer', d => d.layerInputs],
-  ['the output head', d => d.tied],
+  ['the output head', d => [d.tied, d.headBias]],
   ['the experts', expertsOf],
 ];
 

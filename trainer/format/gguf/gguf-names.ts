@@ -14,6 +14,12 @@ const GLOBAL: Readonly<Record<string, string>> = {
   per_layer_proj_norm: 'model.per_layer_projection_norm',
 };
 
+/** The names outside blocks, of which a family may have others. */
+const globalNames = (own: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
+  ...GLOBAL,
+  ...Object.fromEntries(Object.entries(own).filter(([stem]) => Object.hasOwn(GLOBAL, stem))),
+});
+
 const BLOCK: Readonly<Record<string, string>> = {
   attn_norm: 'input_layernorm',
   attn_q: 'self_attn.q_proj',
@@ -35,8 +41,8 @@ export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> 
 };
 
 /**
- * Returns the Hugging Face name; undefined for a name that the family does not have. @param own the family's names within a block that
- * differ from Llama's
+ * Returns the Hugging Face name; undefined for a name that the family does not have. @param own the family's names that differ from
+ * Llama's
  */
 export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
   const match = /^(?:blk\.(\d{1,5})\.)?(\w+(?:\.\w+)?)\.(weight|bias|scale)$/.exec(name);
@@ -44,7 +50,7 @@ export function huggingFaceName(name: string, own: Readonly<Record<string, strin
   if (bareBlock !== undefined) return Object.hasOwn(own, bare) ? `model.layers.${Number(bareBlock)}.${own[bare]}` : undefined;
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
-  const table: Readonly<Record<string, string>> = block === undefined ? GLOBAL : { ...BLOCK, ...own };
+  const table: Readonly<Record<string, string>> = block === undefined ? globalNames(own) : { ...BLOCK, ...own };
   const whole = `${stem}.${suffix}`;
   const found = Object.hasOwn(table, whole)
     ? table[whole]
@@ -57,7 +63,7 @@ export function huggingFaceName(name: string, own: Readonly<Record<string, strin
 /** The inverse of `huggingFaceName`. Returns undefined for a tensor without a name in the family. */
 export function ggufName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
   const [, block, rest = ''] = /^(?:model\.layers\.(\d{1,5})\.)?(.+)$/.exec(name) ?? [];
-  const tables = block === undefined ? [GLOBAL] : [own, BLOCK];
+  const tables = block === undefined ? [globalNames(own)] : [own, BLOCK];
   const found = tables
     .flatMap(table => Object.entries(table))
     .flatMap(([stem, inBlock]) =>

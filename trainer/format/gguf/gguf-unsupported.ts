@@ -27,7 +27,7 @@ export const missingOfGguf: readonly Missing[] = [
   { needs: 'an encoder in addition to the decoder', names: /^t5/ },
   { needs: 'learned positions in a decoder', names: /^starcoder$/ },
   { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },
-  { needs: 'attention and MLP side by side', names: /^(falcon|gptj|phi2|command-r)$/ },
+  { needs: 'attention and MLP side by side', names: /^(falcon|gptj|command-r)$/ },
   { needs: 'images or sound in addition to text', names: /^(clip|chameleon|cogvlm|qwen2vl|qwen3vl)/ },
 ];
 

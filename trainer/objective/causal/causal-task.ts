@@ -2,7 +2,7 @@
 import type { Graph, Node } from '../../graph/graph.ts';
 import { HIDDEN } from '../../model/layer/attention/attention.ts';
 import { headLoss, headLossWithGradient, type SoftTargets } from '../../model/layer/loss/cross-entropy.ts';
-import { headLogits } from '../../model/layer/loss/head-logits.ts';
+import { headLogits, headNodes, headRequests, headRows } from '../../model/layer/loss/head-logits.ts';
 import { type DivergenceSettings, teacherDivergence } from '../../model/layer/loss/teacher-divergence.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
@@ -54,11 +54,11 @@ export function causalTask(
       const feeds = declareBatch(graph, shape, kind);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const weight = tracer.factor(model.head.weight);
+      const head = headNodes(tracer, model.head);
       const found = headLossWithGradient(
         graph,
-        { hidden, weight, cap: model.logitCap, soft, fillingRows, ...feeds },
-        { weight: requestFor(model.head.weight), labelSmoothing },
+        { hidden, ...head, cap: model.logitCap, soft, fillingRows, ...feeds },
+        { ...headRequests(model.head, requestFor), labelSmoothing },
       );
       return found.soft ? { ...found, outputs: { nll: found.nll, divergence: found.soft } } : found;
     },
@@ -67,16 +67,16 @@ export function causalTask(
       const feeds = declareBatch(graph, shape, kind);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const weight = tracer.factor(model.head.weight);
-      const { loss, nll, hits, soft: divergence } = headLoss(graph, { hidden, weight, cap: model.logitCap, soft, fillingRows, ...feeds });
+      const head = headNodes(tracer, model.head);
+      const { loss, nll, hits, soft: divergence } = headLoss(graph, { hidden, ...head, cap: model.logitCap, soft, fillingRows, ...feeds });
       const hiddenAt = (feed: string, count: number): Node =>
-        graph.gather(graph.cast(hidden, weight.dtype), graph.feed(feed, [count], 'int32'));
+        graph.gather(graph.cast(hidden, head.weight.dtype), graph.feed(feed, [count], 'int32'));
       const outputs: Record<string, Node> = { loss, nll, hits, ...(divergence && { divergence }) };
       if (labelTokens) {
-        const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
+        const answers = headRows(graph, head, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
         outputs.labelScores = headLogits(graph, model, hiddenAt('labelPositions', shape.batch), answers);
       }
-      if (probes) outputs.probeLogits = headLogits(graph, model, hiddenAt('probePositions', PROBES * shape.batch), weight);
+      if (probes) outputs.probeLogits = headLogits(graph, model, hiddenAt('probePositions', PROBES * shape.batch), head);
       return outputs;
     },
   };

@@ -2,7 +2,7 @@
 import { Graph } from '../../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../../graph/program.ts';
 import { targetChunk } from '../../model/layer/loss/cross-entropy.ts';
-import { headLogits } from '../../model/layer/loss/head-logits.ts';
+import { headLogits, headNodes } from '../../model/layer/loss/head-logits.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { Tracer } from '../../model/tracer.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
@@ -52,9 +52,9 @@ interface HeadShape extends Pick<TeacherProgramParams, 'vocabulary' | 'temperatu
 
 function traceHead(model: CausalModel, { storage }: Attachment, { chunk, vocabulary, temperature }: HeadShape): Traced {
   const graph = new Graph();
-  const weight = new Tracer({ graph, storage }).factor(model.head.weight);
+  const head = headNodes(new Tracer({ graph, storage }), model.head);
   const hidden = graph.feed('hidden', [chunk, model.hiddenSize]);
-  const all = headLogits(graph, model, hidden, weight);
+  const all = headLogits(graph, model, hidden, head);
   const logits = graph.mul(graph.sliceAxis(all, 1, 0, vocabulary), 1 / temperature);
   const logSum = graph.sub(graph.max(logits, [-1]), graph.log(graph.max(graph.softmax(logits), [-1])));
   return { graph, outputs: { logits, logSum }, effects: [] };

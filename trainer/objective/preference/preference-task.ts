@@ -3,6 +3,7 @@ import { PAIR_ROWS } from '../../data/batch/pair-batches.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { headLoss, headSlopes } from '../../model/layer/loss/cross-entropy.ts';
+import { headNodes, headRequests } from '../../model/layer/loss/head-logits.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
@@ -36,13 +37,13 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
       const { graph, fillingRows } = tracer;
       const feeds = declare(graph, shape);
       const hidden = hiddenOf(model, tracer, feeds.inputs, { learned, rowsPerSample });
-      const weight = tracer.factor(model.head.weight);
+      const head = headNodes(tracer, model.head);
       let judged: JudgedBatch | undefined;
       const { nll, seeds } = headSlopes(
         graph,
-        { hidden, weight, cap: model.logitCap, fillingRows, ...feeds },
+        { hidden, ...head, cap: model.logitCap, fillingRows, ...feeds },
         {
-          weight: requestFor(model.head.weight),
+          ...headRequests(model.head, requestFor),
           weigh: nll => {
             judged = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
             return judged.slopes;
@@ -56,8 +57,8 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
       const { graph, fillingRows } = tracer;
       const feeds = declare(graph, shape);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const weight = tracer.factor(model.head.weight);
-      const { nll } = headLoss(graph, { hidden, weight, cap: model.logitCap, fillingRows, targetWeights: feeds.targetPresence, ...feeds });
+      const head = headNodes(tracer, model.head);
+      const { nll } = headLoss(graph, { hidden, ...head, cap: model.logitCap, fillingRows, targetWeights: feeds.targetPresence, ...feeds });
       const { loss, losses } = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
       return { loss, losses, nll };
     },

@@ -16,7 +16,7 @@ const FEATURES = 3;
 const ROWS = 9;
 
 /** Builds a loss with more targets than a chunk of 16 holds for a large vocabulary; one row is used twice, and one weight is 0. */
-function build(vocabulary: number, targets: number) {
+function build(vocabulary: number, targets: number, biased = false) {
   const graph = new Graph();
   const positions = Int32Array.from({ length: targets }, (_, i) => (i * 5) % ROWS);
   const ids = Int32Array.from({ length: targets }, (_, i) => (i * 7 + 2) % vocabulary);
@@ -27,16 +27,20 @@ function build(vocabulary: number, targets: number) {
     targetPositions: graph.constant(positions, [targets], 'int32'),
     targetIds: graph.constant(ids, [targets], 'int32'),
     targetWeights: graph.constant(weights, [targets], 'float32'),
+    ...(biased && { bias: graph.read({ name: 'bias', shape: [vocabulary], dtype: 'float32' }) }),
   };
   const hidden = Float32Array.from(randomNumbers(ROWS * FEATURES, -2, 2, 1));
   const weight = Float32Array.from(randomNumbers(vocabulary * FEATURES, -2, 2, 2));
-  return { graph, params, positions, ids, weights, hidden, weight };
+  const bias = Float32Array.from(biased ? randomNumbers(vocabulary, -2, 2, 3) : new Array(vocabulary).fill(0));
+  return { graph, params, positions, ids, weights, hidden, variables: { weight, ...(biased && { bias }) }, weight, bias };
 }
 
-function naive({ positions, ids, weights, hidden, weight }: ReturnType<typeof build>, vocabulary: number) {
+function naive({ positions, ids, weights, hidden, weight, bias }: ReturnType<typeof build>, vocabulary: number) {
   const rows = Array.from(positions, (position, t) => {
     const h = hidden.slice(position * FEATURES, (position + 1) * FEATURES);
-    const logits = Array.from({ length: vocabulary }, (_, v) => h.reduce((sum, x, i) => sum + x * (weight[v * FEATURES + i] as number), 0));
+    const logits = Array.from({ length: vocabulary }, (_, v) =>
+      h.reduce((sum, x, i) => sum + x * (weight[v * FEATURES + i] as number), bias[v] as number),
+    );
     const logSum = Math.log(logits.reduce((sum, z) => sum + Math.exp(z), 0));
     const best = logits.reduce((top, z, v) => (z > (logits[top] as number) ? v : top), 0);
     return { nll: logSum - (logits[ids[t] as number] as number), hit: best === ids[t] ? 1 : 0 };
@@ -53,8 +57,9 @@ const engine = await openPortable({ backend: 'wasm' });
 
 /** The second size takes two chunks. */
 const sizes = [
-  { vocabulary: 11, targets: 6 },
-  { vocabulary: 300_000, targets: 24 },
+  { vocabulary: 11, targets: 6, biased: false },
+  { vocabulary: 300_000, targets: 24, biased: false },
+  { vocabulary: 11, targets: 6, biased: true },
 ];
 
 test('the sizes below cover one chunk and several', () => {
@@ -102,9 +107,9 @@ test.each([160, 510, 2046])('the head of Gemma 3 with its gradient takes less th
   expect(peakBytes - states).toBeLessThan((4 * targets * vocabulary) / 10);
 });
 
-describe.each(sizes)('$vocabulary tokens, $targets targets', ({ vocabulary, targets }) => {
+describe.each(sizes)('$vocabulary tokens, $targets targets, with a bias: $biased', ({ vocabulary, targets, biased }) => {
   test('loss, NLL and hits are those of a log-softmax', async () => {
-    const made = build(vocabulary, targets);
+    const made = build(vocabulary, targets, biased);
     const expected = naive(made, vocabulary);
     const swept = headLossWithGradient(made.graph, made.params, { weight: 'none' });
     for (const found of [headLoss(made.graph, made.params), swept]) {
@@ -113,7 +118,7 @@ describe.each(sizes)('$vocabulary tokens, $targets targets', ({ vocabulary, targ
         loss = [],
         nll = [],
         hits,
-      } = await runGraph({ graph: made.graph, outputs, effects: [] }, { hidden: made.hidden }, { weight: made.weight }, engine);
+      } = await runGraph({ graph: made.graph, outputs, effects: [] }, { hidden: made.hidden }, made.variables, engine);
       expectClose(loss, [expected.loss], 1e-5);
       expectClose(nll, expected.nll, 1e-5);
       expect(hits).toEqual(expected.hits);
@@ -121,33 +126,42 @@ describe.each(sizes)('$vocabulary tokens, $targets targets', ({ vocabulary, targ
   });
 });
 
-describe.each([{ name: 'the gradient in one sweep' }, { name: 'the gradient of capped logits in one sweep', cap: 0.6 }])(
-  '$name',
-  ({ cap }) => {
-    const [vocabulary, targets] = [13, 8];
-    const rows = Int32Array.of(2, 3, 9);
+describe.each([
+  { name: 'the gradient in one sweep', biased: false },
+  { name: 'the gradient of capped logits in one sweep', biased: false, cap: 0.6 },
+  { name: 'the gradient of a head with a bias', biased: true },
+  { name: 'the gradient of capped logits of a head with a bias', biased: true, cap: 0.6 },
+])('$name', ({ biased, cap }) => {
+  const [vocabulary, targets] = [13, 8];
+  const rows = Int32Array.of(2, 3, 9);
+  const names = ['hidden', 'weight', 'bias'];
 
-    async function gradientsOfLoss() {
-      const { graph, params, hidden, weight } = build(vocabulary, targets);
-      const { loss } = headLoss(graph, { ...params, cap });
-      const wrt = new Map([params.hidden, params.weight].map(node => [node, {}]));
-      const found = backward(graph, { seeds: [{ node: loss, gradient: graph.scalar(1) }], wrt, policy: 'none' });
-      const outputs = { hidden: valueFor(found, params.hidden), weight: valueFor(found, params.weight) };
-      return runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
-    }
+  async function gradientsOfLoss() {
+    const { graph, params, hidden, variables } = build(vocabulary, targets, biased);
+    const { loss } = headLoss(graph, { ...params, cap });
+    const trained = [params.hidden, params.weight, ...(params.bias ? [params.bias] : [])];
+    const wrt = new Map(trained.map(node => [node, {}]));
+    const found = backward(graph, { seeds: [{ node: loss, gradient: graph.scalar(1) }], wrt, policy: 'none' });
+    const outputs = Object.fromEntries(trained.map((node, i) => [elementAt(names, i), valueFor(found, node)]));
+    return runGraph({ graph, outputs, effects: [] }, { hidden }, variables);
+  }
 
-    test.each(['none', 'all', 'rows'] as const)('toward the hidden states and %s of the weight', async kind => {
-      const expected = await gradientsOfLoss();
-      const { graph, params, hidden, weight } = build(vocabulary, targets);
-      const chosen = kind === 'rows' ? { rows: graph.constant(rows, [3], 'int32') } : kind;
-      const { seeds } = headLossWithGradient(graph, { ...params, cap }, { weight: chosen });
-      expect(seeds.map(({ node }) => node)).toEqual(kind === 'none' ? [params.hidden] : [params.hidden, params.weight]);
-      const outputs = Object.fromEntries(seeds.map(({ gradient }, i) => [i === 0 ? 'hidden' : 'weight', gradient]));
-      const found = await runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
-      expectClose(found.hidden ?? [], expected.hidden ?? [], 2e-6);
-      const all = expected.weight ?? [];
-      const wanted = kind === 'rows' ? Array.from(rows).flatMap(row => all.slice(row * FEATURES, (row + 1) * FEATURES)) : all;
-      if (kind !== 'none') expectClose(found.weight ?? [], wanted, 2e-6);
-    });
-  },
-);
+  test.each(['none', 'all', 'rows'] as const)('toward the hidden states and %s of the head', async kind => {
+    const expected = await gradientsOfLoss();
+    const { graph, params, hidden, variables } = build(vocabulary, targets, biased);
+    const chosen = kind === 'rows' ? { rows: graph.constant(rows, [3], 'int32') } : kind;
+    const { seeds } = headLossWithGradient(graph, { ...params, cap }, { weight: chosen, bias: chosen });
+    const ofHead = params.bias ? [params.weight, params.bias] : [params.weight];
+    expect(seeds.map(({ node }) => node)).toEqual([params.hidden, ...(kind === 'none' ? [] : ofHead)]);
+    const outputs = Object.fromEntries(seeds.map(({ gradient }, i) => [elementAt(names, i), gradient]));
+    const found = await runGraph({ graph, outputs, effects: [] }, { hidden }, variables);
+    const rowsOf = (all: readonly number[], width: number): readonly number[] =>
+      kind === 'rows' ? Array.from(rows).flatMap(row => all.slice(row * width, (row + 1) * width)) : all;
+    const wanted: Readonly<Record<string, readonly number[]>> = {
+      hidden: expected.hidden ?? [],
+      weight: rowsOf(expected.weight ?? [], FEATURES),
+      bias: rowsOf(expected.bias ?? [], 1),
+    };
+    for (const name of Object.keys(outputs)) expectClose(found[name] ?? [], wanted[name] ?? [], 2e-6);
+  });
+});

@@ -1,5 +1,5 @@
 /** Keys and names shared by the files of mixture-of-experts models. */
-import { type GgufFamily, type GgufSizes, headNorms, MTP_BLOCKS, ROTARY_FEATURES, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, MTP_BLOCKS, plain, ROTARY_FEATURES, turnedShare } from './gguf-family.ts';
 
 /** Keys that state numbers of experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
@@ -17,6 +17,68 @@ export const expertNames = {
   ffn_up_exps: 'mlp.experts.up_proj',
   ffn_down_exps: 'mlp.experts.down_proj',
 } as const;
+
+/** Qwen's experts, next to one that computes every token. */
+export const qwenSharedNames = {
+  ...expertNames,
+  ffn_gate_inp: 'mlp.gate',
+  ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+  ffn_up_shexp: 'mlp.shared_expert.up_proj',
+  ffn_down_shexp: 'mlp.shared_expert.down_proj',
+  ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+} as const;
+
+/** Granite's experts, next to one that computes every token. */
+export const graniteExpertNames = {
+  ffn_gate_inp: 'block_sparse_moe.router.layer',
+  ffn_gate_exps: 'block_sparse_moe.experts.gate_proj',
+  ffn_up_exps: 'block_sparse_moe.experts.up_proj',
+  ffn_down_exps: 'block_sparse_moe.experts.down_proj',
+  ffn_gate_shexp: 'shared_mlp.gate_proj',
+  ffn_up_shexp: 'shared_mlp.up_proj',
+  ffn_down_shexp: 'shared_mlp.output_linear',
+} as const;
+
+/** llama.cpp does not normalize the chosen experts' weights, and has experts in all blocks. */
+export const qwen2MoeFile: GgufFamily = {
+  ...plain,
+  class: 'Qwen2MoeForCausalLM',
+  modelType: 'qwen2_moe',
+  computed: [...expertKeys, expertWidth, sharedWidth],
+  names: qwenSharedNames,
+  squeezed: /\.ffn_gate_inp_shexp\.weight$/,
+  settings: sizes => ({
+    ...{ hidden_act: 'silu', norm_topk_prob: false, decoder_sparse_step: 1, use_sliding_window: false },
+    qkv_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
+    ...chosenExperts(sizes),
+    num_experts: sizes.number('expert_count'),
+    moe_intermediate_size: sizes.number(expertWidth),
+    shared_expert_intermediate_size: sizes.number(sharedWidth),
+  }),
+};
+
+/** Granite 3 with experts. @param granite the family without experts */
+export const graniteMoeFile = (granite: Omit<GgufFamily, 'class' | 'modelType'>): GgufFamily => ({
+  ...granite,
+  class: 'GraniteMoeForCausalLM',
+  modelType: 'granitemoe',
+  writes: ['GraniteMoeForCausalLM', 'GraniteMoeSharedForCausalLM'],
+  computed: [...granite.computed, ...expertKeys, sharedWidth],
+  names: graniteExpertNames,
+  settings: sizes => {
+    const width = countOf(sizes, sharedWidth) ?? 0;
+    return {
+      ...granite.settings(sizes),
+      ...chosenExperts(sizes),
+      num_local_experts: sizes.number('expert_count'),
+      ...(width > 0 && {
+        architectures: ['GraniteMoeSharedForCausalLM'],
+        model_type: 'granitemoeshared',
+        shared_intermediate_size: width,
+      }),
+    };
+  },
+});
 
 /** Keys of mixtures that choose experts by sigmoids. */
 export const sigmoidKeys = {
@@ -45,14 +107,14 @@ const ofSigmoids = (architecture: string, sizes: GgufSizes, usual: number | unde
   return { ...chosenExperts(sizes), moe_intermediate_size: sizes.number(expertWidth) };
 };
 
-/** LFM2 with experts: the weights of the chosen experts sum to 1. @param plain the family without experts */
-export const lfm2MoeFile = (plain: GgufFamily): GgufFamily => ({
-  ...plain,
+/** LFM2 with experts: the weights of the chosen experts sum to 1. @param dense the family without experts */
+export const lfm2MoeFile = (dense: GgufFamily): GgufFamily => ({
+  ...dense,
   class: 'Lfm2MoeForCausalLM',
   modelType: 'lfm2_moe',
-  computed: [...plain.computed, ...expertKeys, expertWidth, sigmoidKeys.gating, sigmoidKeys.plain],
+  computed: [...dense.computed, ...expertKeys, expertWidth, sigmoidKeys.gating, sigmoidKeys.plain],
   names: {
-    ...plain.names,
+    ...dense.names,
     ffn_gate_inp: 'feed_forward.gate',
     ffn_gate_exps: 'feed_forward.experts.w1',
     ffn_up_exps: 'feed_forward.experts.w3',
@@ -60,7 +122,7 @@ export const lfm2MoeFile = (plain: GgufFamily): GgufFamily => ({
     'exp_probs_b.bias': 'feed_forward.expert_bias',
   },
   settings: sizes => ({
-    ...plain.settings(sizes),
+    ...dense.settings(sizes),
     ...ofSigmoids('lfm2moe', sizes, undefined),
     num_experts: sizes.number('expert_count'),
     num_dense_layers: countOf(sizes, sigmoidKeys.plain) ?? 0,

@@ -1,9 +1,19 @@
 /** The families that can be read from GGUF, by llama.cpp's name of the architecture, described by their differences from Llama's files. */
 import type { GgufValue } from '../gguf-cursor.ts';
-import { chosenExperts, ernieMoeFile, expertKeys, expertNames, expertWidth, glm4MoeFile, lfm2MoeFile } from './gguf-experts.ts';
+import {
+  chosenExperts,
+  ernieMoeFile,
+  expertKeys,
+  expertNames,
+  expertWidth,
+  glm4MoeFile,
+  graniteMoeFile,
+  lfm2MoeFile,
+  qwen2MoeFile,
+} from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
-import { cohere2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
+import { cohere2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
@@ -121,7 +131,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     class: 'LlamaForCausalLM',
     modelType: 'llama',
     // llama.cpp does not support windows here, so a Mistral with a window cannot be written.
-    writes: ['LlamaForCausalLM', 'MistralForCausalLM'],
+    writes: ['LlamaForCausalLM', 'MistralForCausalLM', 'InternLM3ForCausalLM', 'IQuestCoderForCausalLM'],
     interleaved: true,
     settings: ofLlama,
     withExperts: mixtral,
@@ -147,6 +157,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: headNorms,
     settings: sizes => ({ ...ofLlama(sizes), use_sliding_window: false }),
   },
+  qwen2moe: qwen2MoeFile,
   qwen35: qwen35File,
   qwen35moe: qwen35MoeFile,
   qwen3next: qwen3NextFile,
@@ -240,6 +251,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     // llama.cpp does not apply RoPE if it is false.
     only: { [TURNS]: true },
   },
+  granitemoe: graniteMoeFile(graniteFile),
   granitehybrid: graniteHybridFile(graniteFile),
   lfm2: { ...lfm2File, settings: sizes => ({ ...lfm2File.settings(sizes), block_auto_adjust_ff_dim: false }) },
   lfm2moe: lfm2MoeFile(lfm2File),
@@ -273,6 +285,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   },
   starcoder2: starcoder2File,
   stablelm: stablelmFile,
+  phi2: phi2File,
   // llama.cpp has no biases.
   arcee: {
     ...plain,

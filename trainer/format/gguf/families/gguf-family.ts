@@ -80,7 +80,7 @@ export interface GgufFamily {
   /** Keys that have an effect only in this family, with the supported value. */
   readonly only?: Readonly<Record<string, boolean>>;
   /**
-   * Names within a block that differ from Llama's, without ".weight" and ".bias"; or with these endings, or ".scale", if the Hugging Face
+   * Names, outside or within a block, that differ from Llama's, without ".weight" and ".bias"; or with these endings, or ".scale", if the Hugging Face
    * name has no ending.
    */
   readonly names: Readonly<Record<string, string>>;

@@ -31,6 +31,20 @@ export const stablelmFile: GgufFamily = {
   }),
 };
 
+/** llama.cpp has no norms of queries and keys. */
+export const phi2File: GgufFamily = {
+  ...plain,
+  class: 'PhiForCausalLM',
+  modelType: 'phi',
+  computed: [ROTARY_FEATURES, LAYER_NORM_EPSILON],
+  names: { output_norm: 'model.final_layernorm', attn_output: 'self_attn.dense', ffn_up: 'mlp.fc1', ffn_down: 'mlp.fc2' },
+  settings: sizes => ({
+    ...{ hidden_act: 'gelu_new', tie_word_embeddings: false, head_dim: null },
+    layer_norm_eps: sizes.epsilon,
+    partial_rotary_factor: turnedShare(sizes),
+  }),
+};
+
 export const cohere2File: GgufFamily = {
   ...plain,
   class: 'Cohere2ForCausalLM',

@@ -3,7 +3,7 @@
  * are neighbors in the model. In files of Qwen3.5, value heads alternate: the first of every key head, then the second of every key head,
  * and so on.
  */
-import { chosenExperts, expertKeys, expertNames, expertWidth, sharedWidth } from './gguf-experts.ts';
+import { chosenExperts, expertKeys, expertWidth, graniteExpertNames, qwenSharedNames, sharedWidth } from './gguf-experts.ts';
 import {
   type FileLayout,
   type GgufFamily,
@@ -65,15 +65,6 @@ export const qwen35File: GgufFamily = {
   },
 };
 
-const sharedNames = {
-  ...expertNames,
-  ffn_gate_inp: 'mlp.gate',
-  ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
-  ffn_up_shexp: 'mlp.shared_expert.up_proj',
-  ffn_down_shexp: 'mlp.shared_expert.down_proj',
-  ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
-} as const;
-
 /** Settings for experts in all blocks, whose weights sum to 1. */
 const withExperts = {
   hasNoMlps: true,
@@ -94,7 +85,7 @@ export const qwen35MoeFile: GgufFamily = {
   ...withExperts,
   class: 'Qwen3_5MoeForCausalLM',
   modelType: 'qwen3_5_moe_text',
-  names: { ...qwen35File.names, ...sharedNames },
+  names: { ...qwen35File.names, ...qwenSharedNames },
 };
 
 /** Qwen3-Next: rates and decays are ordered by key heads, as in the model; queries, keys, values and gates are ordered by kind. */
@@ -105,7 +96,7 @@ export const qwen3NextFile: GgufFamily = {
   modelType: 'qwen3_next',
   computed: withExperts.computed.filter(key => key !== SECTIONS),
   // Converters wrote the first of these until 2026.
-  names: { ...qwen35File.names, ...sharedNames, ssm_in: 'linear_attn.in_proj_qkvz', ssm_ba: 'linear_attn.in_proj_ba' },
+  names: { ...qwen35File.names, ...qwenSharedNames, ssm_in: 'linear_attn.in_proj_qkvz', ssm_ba: 'linear_attn.in_proj_ba' },
   layout: (name, shape, { heads }) => layout(name, shape, { heads, keyHeads: heads }),
 };
 
@@ -158,20 +149,14 @@ export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType
     ...{ ssm_in: 'mamba.in_proj', ssm_conv1d: 'mamba.conv1d', 'ssm_dt.bias': 'mamba.dt_bias', ssm_a: 'mamba.A_log', ssm_d: 'mamba.D' },
     ...{ ssm_norm: 'mamba.norm', ssm_out: 'mamba.out_proj' },
   };
-  const mlp = (end: string) => ({
-    ...{
-      [`ffn_gate${end}`]: 'shared_mlp.gate_proj',
-      [`ffn_up${end}`]: 'shared_mlp.up_proj',
-      [`ffn_down${end}`]: 'shared_mlp.output_linear',
-    },
-  });
+  const mlp = { ffn_gate: 'shared_mlp.gate_proj', ffn_up: 'shared_mlp.up_proj', ffn_down: 'shared_mlp.output_linear' };
   const dense: GgufFamily = {
     ...granite,
     class: 'GraniteMoeHybridForCausalLM',
     modelType: 'granitemoehybrid',
     computed: [...granite.computed, ...Object.values(STATE), TURNS],
     lists: [KV_HEADS],
-    names: { ...names, ...mlp('') },
+    names: { ...names, ...mlp },
     squeezed: /\.ssm_conv1d\.weight$/,
     folded: { ssm_a: 'heads', ssm_d: 'heads', ssm_norm: 'keyHeads' },
     layout: name => (/\.ssm_a$/.test(name) ? { values: AS_LOGARITHMS } : {}),
@@ -202,11 +187,7 @@ export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType
       computed: [...dense.computed, ...expertKeys, sharedWidth],
       names: {
         ...names,
-        ...mlp('_shexp'),
-        ffn_gate_inp: 'block_sparse_moe.router.layer',
-        ffn_gate_exps: 'block_sparse_moe.experts.gate_proj',
-        ffn_up_exps: 'block_sparse_moe.experts.up_proj',
-        ffn_down_exps: 'block_sparse_moe.experts.down_proj',
+        ...graniteExpertNames,
       },
       settings: sizes => ({
         ...dense.settings(sizes),

@@ -16,24 +16,27 @@ import { afmoe } from './families/afmoe.ts';
 import { apertus } from './families/apertus.ts';
 import { arcee } from './families/arcee.ts';
 import { cohere2 } from './families/cohere2.ts';
+import { cohere2Moe } from './families/cohere2-moe.ts';
 import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
 import { ernie, ernieMoe } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
 import { falconH1 } from './families/falcon-h1.ts';
 import type { Family, Own } from './families/family.ts';
-import { gemma1, gemma2, gemma3 } from './families/gemma.ts';
+import { gemma1, gemma2, gemma3, vaultGemma } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
 import { glm, glm4 } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
 import { gptNeoX } from './families/gpt-neox.ts';
 import { gptOss } from './families/gpt-oss.ts';
 import { gpt2 } from './families/gpt2.ts';
-import { granite, graniteHybrid } from './families/granite.ts';
+import { granite, graniteHybrid, graniteMoe, graniteMoeShared } from './families/granite.ts';
 import { graniteSwa } from './families/granite-swa.ts';
+import { helium } from './families/helium.ts';
 import { hunYuan } from './families/hunyuan.ts';
+import { jais2 } from './families/jais2.ts';
 import { lfm2, lfm2Moe } from './families/lfm2.ts';
 import { lfm3 } from './families/lfm3.ts';
-import { llama } from './families/llama.ts';
+import { internLm3, iquestCoder, llama } from './families/llama.ts';
 import { mellum } from './families/mellum.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mistral4 } from './families/mistral4.ts';
@@ -42,9 +45,10 @@ import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { olmoHybrid } from './families/olmo-hybrid.ts';
 import { olmoe } from './families/olmoe.ts';
+import { phi } from './families/phi.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3, qwen3Vl, qwen25Vl } from './families/qwen.ts';
-import { qwen3Moe, qwen3VlMoe } from './families/qwen3-moe.ts';
+import { qwen2Moe, qwen3Moe, qwen3VlMoe } from './families/qwen3-moe.ts';
 import { qwen35 } from './families/qwen35.ts';
 import { qwen3Next, qwen35Moe } from './families/qwen35-moe.ts';
 import { seedOss } from './families/seed-oss.ts';
@@ -104,12 +108,22 @@ const families = {
   Ernie4_5_MoeForCausalLM: ernieMoe,
   HunYuanDenseV1ForCausalLM: hunYuan,
   Cohere2ForCausalLM: cohere2,
+  Cohere2MoeForCausalLM: cohere2Moe,
   NemotronHForCausalLM: nemotronH,
   FalconH1ForCausalLM: falconH1,
   GPTNeoXForCausalLM: gptNeoX,
   GPT2LMHeadModel: gpt2,
   Starcoder2ForCausalLM: starcoder2,
   StableLmForCausalLM: stableLm,
+  PhiForCausalLM: phi,
+  GraniteMoeForCausalLM: graniteMoe,
+  GraniteMoeSharedForCausalLM: graniteMoeShared,
+  Qwen2MoeForCausalLM: qwen2Moe,
+  VaultGemmaForCausalLM: vaultGemma,
+  Jais2ForCausalLM: jais2,
+  HeliumForCausalLM: helium,
+  InternLM3ForCausalLM: internLm3,
+  IQuestCoderForCausalLM: iquestCoder,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
@@ -212,6 +226,7 @@ export function configOfFamily(
     ...own.multipliers,
     logitCap: own.logitCap,
     tied: own.tied ?? c.tie_word_embeddings,
+    headBias: own.headBias ?? false,
     padId,
     paddingRow: own.trainsPadding ? undefined : padId,
   };

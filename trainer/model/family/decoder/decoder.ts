@@ -33,7 +33,7 @@ export function decoder(config: DecoderConfig): CausalModel {
   const embedding = inFiles(embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow));
   const positions = names.positions === undefined ? undefined : inFiles(embeddingSpec(names.positions, config.maxPositions, hiddenSize));
   const finalNorm = inFiles(normOf(config, names.finalNorm, -1));
-  const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
+  const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, config.headBias);
   const head = tied ? embedding : { ...ownHead, ...(names.headInMemory !== undefined && { inMemory: names.headInMemory }) };
   const blockInputs = layerInputs(config);
   const modules = [

@@ -3,12 +3,12 @@ import type { Graph, Node } from '../../../graph/graph.ts';
 import { rowSum } from '../../../graph/ops/indexing.ts';
 import { product } from '../../product.ts';
 import { softCap } from '../soft-cap.ts';
+import type { HeadNodes, HeadRequests, RowRequest } from './head-logits.ts';
 
-export interface HeadLossParams {
+/** The head has a row for each token of the vocabulary. */
+export interface HeadLossParams extends HeadNodes {
   /** Final hidden states, [rows, features]. */
   readonly hidden: Node;
-  /** Output embedding, [vocabulary, features], in the element type of the matrix products. */
-  readonly weight: Node;
   /** Soft cap of the logits: see `softCap`. */
   readonly cap?: number | undefined;
   /** int32 [targets]: the row of `hidden` whose output predicts each target. */
@@ -99,7 +99,7 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 
 /**
  * Computes the loss and its gradient in one sweep: both use each chunk's logits while these are in memory.
- * dhidden = w·(p·W − W[target]); dW = pᵀ·(w·h) − scatter(w·h at the targets).
+ * dhidden = w·(p·W − W[target]); dW = pᵀ·(w·h) − scatter(w·h at the targets); the bias's is dW of features that are all 1.
  * With a soft cap, each logit's gradient is also multiplied by the slope of the cap at that logit.
  * With a share ε of each target spread over the vocabulary V, p becomes p − ε/V and the target counts 1 − ε.
  * @returns the loss, with the seeds of the backward pass
@@ -107,10 +107,10 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 export function headLossWithGradient(
   graph: Graph,
   params: HeadLossParams,
-  wants: { readonly weight: WeightRequest; readonly labelSmoothing?: number },
+  wants: HeadRequests & { readonly labelSmoothing?: number },
 ): HeadLoss & { readonly seeds: HeadSeeds } {
-  const { gradHidden, gradWeight, ...found } = sweep(graph, params, wants);
-  return { ...found, seeds: seedsOf(graph, params, graph.concat(gradHidden, 0), gradWeight) };
+  const { gradHidden, gradWeight, gradBias, ...found } = sweep(graph, params, wants);
+  return { ...found, seeds: seedsOf(graph, params, graph.concat(gradHidden, 0), { gradWeight, gradBias }) };
 }
 
 /** Returns the weight of each target for a loss that depends on all NLLs together: the slope of that loss for each NLL, [targets]. */
@@ -126,31 +126,35 @@ export type WeighTargets = (nll: Node) => Node;
 export function headSlopes(
   graph: Graph,
   params: Omit<HeadLossParams, 'targetWeights'>,
-  { weight: wanted, weigh }: { readonly weight: WeightRequest; readonly weigh: WeighTargets },
+  { weigh, ...wants }: HeadRequests & { readonly weigh: WeighTargets },
 ): Pick<HeadLoss, 'nll' | 'hits'> & { readonly seeds: HeadSeeds } {
   const count = params.targetIds.shape[0] as number;
-  if (wanted !== 'none') {
+  if (wants.weight !== 'none' || (wants.bias ?? 'none') !== 'none') {
     const { nll, hits } = headLoss(graph, { ...params, targetWeights: graph.zeros([count]) });
-    return { nll, hits, seeds: headLossWithGradient(graph, { ...params, targetWeights: weigh(nll) }, { weight: wanted }).seeds };
+    return { nll, hits, seeds: headLossWithGradient(graph, { ...params, targetWeights: weigh(nll) }, wants).seeds };
   }
   const { nll, hits, gradHidden } = sweep(graph, params, { weight: 'none' });
   const slopes = graph.reshape(weigh(nll), [count, 1]);
-  return { nll, hits, seeds: seedsOf(graph, params, graph.mul(graph.concat(gradHidden, 0), slopes), undefined) };
+  return { nll, hits, seeds: seedsOf(graph, params, graph.mul(graph.concat(gradHidden, 0), slopes), {}) };
 }
 
-type WeightRequest = 'none' | 'all' | { readonly rows: Node };
+interface HeadGradients {
+  readonly gradWeight?: Node | undefined;
+  readonly gradBias?: Node | undefined;
+}
 type HeadSeeds = { node: Node; gradient: Node }[];
 
 function seedsOf(
   graph: Graph,
-  { hidden, weight, targetPositions }: Pick<HeadLossParams, 'hidden' | 'weight' | 'targetPositions'>,
+  { hidden, weight, bias, targetPositions }: Pick<HeadLossParams, 'hidden' | 'weight' | 'bias' | 'targetPositions'>,
   gradTargets: Node,
-  gradWeight: Node | undefined,
+  { gradWeight, gradBias }: HeadGradients,
 ): HeadSeeds {
   // Padding targets point at the first position, with a gradient of 0.
   const gradHidden = graph.segmentSum(gradTargets, targetPositions, hidden.shape[0] as number, { distinct: true });
   const seeds = [{ node: hidden, gradient: gradHidden }];
   if (gradWeight) seeds.push({ node: weight, gradient: graph.cast(gradWeight, weight.dtype) });
+  if (bias && gradBias) seeds.push({ node: bias, gradient: graph.reshape(gradBias, [gradBias.shape[0] as number]) });
   return seeds;
 }
 
@@ -158,14 +162,14 @@ function seedsOf(
 function sweep(
   graph: Graph,
   params: TargetParams,
-  wants: { readonly weight: WeightRequest; readonly labelSmoothing?: number },
-): HeadLoss & { readonly gradHidden: readonly Node[]; readonly gradWeight: Node | undefined } {
-  const { weight } = params;
+  wants: HeadRequests & { readonly labelSmoothing?: number },
+): HeadLoss & HeadGradients & { readonly gradHidden: readonly Node[] } {
+  const { weight, bias } = params;
   const vocabulary = weight.shape[0] as number;
   const { labelSmoothing: smoothing = 0 } = wants;
   const shares = params.soft?.shares;
   const gradHidden: Node[] = [];
-  let gradWeight: Node | undefined;
+  const sums: { gradWeight?: Node; gradBias?: Node } = {};
   const chunks = splitTargets(graph, params).map(chunk => {
     const { nll: plain, hits, soft, p: softmax, targetRows, meanNll, slope, targetSlope } = chunkLoss(graph, chunk, params);
     const smooth = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
@@ -176,23 +180,27 @@ function sweep(
     const w = chunk.weights && graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
     const weigh = (x: Node): Node => (w ? graph.mul(x, w) : x);
     gradHidden.push(weigh(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows))));
-    if (wants.weight !== 'none') {
-      const weighted = weigh(chunk.hidden);
+    const add = (sum: keyof typeof sums, request: RowRequest, features: () => Node): void => {
+      if (request === 'none') return;
+      const weighted = weigh(features());
       const spread =
-        wants.weight === 'all'
+        request === 'all'
           ? graph.sub(
               product(graph, weight.dtype, p, weighted, { transposeA: true }),
               graph.segmentSum(own(weighted), chunk.ids, vocabulary),
             )
           : graph.sub(
-              product(graph, weight.dtype, graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
-              rowSum(graph, own(weighted), chunk.ids, wants.weight.rows),
+              product(graph, weight.dtype, graph.gather(p, request.rows, -1), weighted, { transposeA: true }),
+              rowSum(graph, own(weighted), chunk.ids, request.rows),
             );
-      gradWeight = gradWeight ? graph.add(gradWeight, spread) : spread;
-    }
+      const known = sums[sum];
+      sums[sum] = known ? graph.add(known, spread) : spread;
+    };
+    add('gradWeight', wants.weight, () => chunk.hidden);
+    if (bias) add('gradBias', wants.bias ?? 'none', () => graph.add(graph.zeros([chunk.size, 1]), 1));
     return { nll, hits, soft };
   });
-  return { ...join(graph, params, chunks), gradHidden, gradWeight };
+  return { ...join(graph, params, chunks), ...sums, gradHidden };
 }
 
 /** Parameters whose target weights may be omitted. */
@@ -240,9 +248,10 @@ interface ChunkLoss {
 function chunkLoss(
   graph: Graph,
   { hidden, ids, begin, size }: Chunk,
-  { weight, cap, soft }: Pick<HeadLossParams, 'weight' | 'cap' | 'soft'>,
+  { weight, bias, cap, soft }: Pick<HeadLossParams, 'weight' | 'bias' | 'cap' | 'soft'>,
 ): ChunkLoss {
-  const plain = product(graph, weight.dtype, hidden, weight, { transposeB: true });
+  const products = product(graph, weight.dtype, hidden, weight, { transposeB: true });
+  const plain = bias ? graph.add(products, bias) : products;
   const capped = cap === undefined ? undefined : softCap(graph, plain, cap);
   const logits = capped?.y ?? plain;
   const top = graph.max(logits, [-1]);
@@ -251,7 +260,8 @@ function chunkLoss(
   const targetRows = graph.cast(graph.gather(weight, ids), 'float32');
   // Rounded like the logits; otherwise a loss near 0 could become negative.
   const rounded = (x: Node): Node => graph.cast(graph.cast(x, weight.dtype), 'float32');
-  const own = rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1]));
+  const ownProduct = rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1]));
+  const own = bias ? graph.add(ownProduct, graph.gather(bias, ids)) : ownProduct;
   const ownCapped = cap === undefined ? undefined : softCap(graph, own, cap);
   const nll = graph.sub(logSum, ownCapped?.y ?? own);
   const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');

@@ -1,15 +1,50 @@
 /** The full logits of a language model's head. The loss computes its own, chunk by chunk. */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import type { CausalModel } from '../../model-spec.ts';
+import type { ModuleSpec, ParameterSpec } from '../../module-specs.ts';
 import { product } from '../../product.ts';
+import type { Tracer } from '../../tracer.ts';
 import { softCap } from '../soft-cap.ts';
+
+/** The tensors of a head, or some of their rows. */
+export interface HeadNodes {
+  /** [tokens, features], in the element type of products. */
+  readonly weight: Node;
+  /** [tokens], in float32; added to the products. */
+  readonly bias?: Node | undefined;
+}
+
+export const headNodes = (tracer: Tracer, { weight, bias }: ModuleSpec): HeadNodes => ({
+  weight: tracer.factor(weight),
+  bias: bias && tracer.parameter(bias),
+});
+
+/** Which gradient of a parameter is wanted. */
+export type RowRequest = 'none' | 'all' | { readonly rows: Node };
+
+/** The gradients of the head that are wanted. */
+export interface HeadRequests {
+  readonly weight: RowRequest;
+  readonly bias?: RowRequest;
+}
+
+export const headRequests = ({ weight, bias }: ModuleSpec, requestFor: (parameter: ParameterSpec) => RowRequest): HeadRequests => ({
+  weight: requestFor(weight),
+  ...(bias && { bias: requestFor(bias) }),
+});
+
+/** Some rows of a head. @param ids int32 [tokens] */
+export const headRows = (graph: Graph, { weight, bias }: HeadNodes, ids: Node): HeadNodes => ({
+  weight: graph.gather(weight, ids),
+  bias: bias && graph.gather(bias, ids),
+});
 
 /**
  * @param hidden [rows, features]
- * @param weight of the head, or some of its rows, [tokens, features]
  * @returns [rows, tokens] in float32
  */
-export function headLogits(graph: Graph, { logitCap }: CausalModel, hidden: Node, weight: Node): Node {
-  const plain = product(graph, weight.dtype, hidden, weight, { transposeB: true });
+export function headLogits(graph: Graph, { logitCap }: CausalModel, hidden: Node, { weight, bias }: HeadNodes): Node {
+  const products = product(graph, weight.dtype, hidden, weight, { transposeB: true });
+  const plain = bias ? graph.add(products, bias) : products;
   return logitCap === undefined ? plain : softCap(graph, plain, logitCap).y;
 }

@@ -6,9 +6,10 @@ import { type AttentionMask, attention, queryChunk } from '../../../layer/attent
 import { rmsNorm } from '../../../layer/norm.ts';
 import { deinterleavePairs, type RotaryTables, rotate } from '../../../layer/positions/rotary.ts';
 import type { TokenInputs } from '../../../model-spec.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
+import { linearSpec, type ModuleSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
+import { normed as normedBy, normOf } from './norms.ts';
 import { products, productsByHead, withSections } from './products.ts';
 
 export interface AttentionBlock {
@@ -25,7 +26,8 @@ export interface AttentionBlock {
   readonly o: ModuleSpec;
 }
 
-export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderConfig, layer: number): AttentionBlock {
+export function attentionBlock(config: DecoderConfig, layer: number): AttentionBlock {
+  const { names, hiddenSize, attention } = config;
   const { heads, layers, biases, innerNorms } = attention;
   const shape = elementAt(layers, layer);
   const { kvHeads, headDim, keysFrom } = shape;
@@ -41,7 +43,7 @@ export function attentionBlock({ names, hiddenSize, norms, attention }: DecoderC
     attention.joinsByHead ? module : withSections(module, { q_proj: queries, k_proj: keys, v_proj: keys });
   const inMemory = own.gatesInMemory === undefined ? {} : { inMemory: own.gatesInMemory };
   const headNorm = (name: string, width: number) =>
-    innerNorms ? normSpec(name, layer, innerNorms === 'whole' ? width : headDim, norms.offset) : undefined;
+    innerNorms ? normOf(config, name, layer, innerNorms === 'whole' ? width : headDim) : undefined;
   return {
     shape,
     isShared: layers.some(each => each.keysFrom === layer),
@@ -112,8 +114,7 @@ export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, p
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
   const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
     if (!norm) return y;
-    const rows = innerNorms === 'whole' ? y : graph.reshape(y, [batch * tokens * count, headDim]);
-    return tracer.rmsNorm(norm, rows, config.norms.epsilon);
+    return normedBy(tracer, config, norm, innerNorms === 'whole' ? y : graph.reshape(y, [batch * tokens * count, headDim]));
   };
   const rotated = (y: Node): Node => {
     if (!rotary) return y;

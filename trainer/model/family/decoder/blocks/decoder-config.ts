@@ -65,6 +65,8 @@ export interface DecoderConfig {
   readonly logitCap: number | undefined;
   /** True if the head is the embedding. */
   readonly tied: boolean;
+  /** True if the head, which is then not the embedding, has a bias. */
+  readonly headBias: boolean;
   /** The token that pads texts. */
   readonly padId: number | undefined;
   /** Tokens that stand for images, sounds and videos, and that a text without these has as padding. */

@@ -32,6 +32,8 @@ export interface DecoderExperts extends RoutingRule {
   readonly chosenKey?: string;
   /** The name within a block of a bias per expert that affects only the choice of experts. It is a buffer and is not trained. */
   readonly choiceBias?: string;
+  /** The layers around the experts, by their names within a block, if these compute a shorter vector than the router reads. */
+  readonly latent?: { readonly width: number; readonly down: string; readonly up: string };
   /** An expert that computes every token, in addition to the chosen ones. */
   readonly shared?: SharedExpertConfig;
   readonly names: ExpertNames;
@@ -74,7 +76,15 @@ export interface ExpertBlock {
   readonly down: ExpertsSpec;
   /** The bias for the choice of experts, [experts]. */
   readonly choiceBias: ParameterSpec | undefined;
+  /** The layers around the chosen experts, if these compute a shorter vector. */
+  readonly latent: { readonly down: ModuleSpec; readonly up: ModuleSpec } | undefined;
   readonly shared: SharedExpert | undefined;
+}
+
+function latentOf({ latent }: DecoderExperts, hiddenSize: number, layer: number, at: string): ExpertBlock['latent'] {
+  if (!latent) return undefined;
+  const layerOf = (name: string, out: number, width: number) => linearSpec(`${at}.${name}`, { part: 'mlp', layer }, out, width, false);
+  return { down: layerOf(latent.down, latent.width, hiddenSize), up: layerOf(latent.up, hiddenSize, latent.width) };
 }
 
 /** @param at the name of the block */
@@ -90,20 +100,22 @@ export function expertBlock(config: DecoderExperts, hiddenSize: number, layer: n
         ...(biased && { biasForms: biasForms?.(at, { rows: out }) ?? [] }),
       },
     );
+  const read = config.latent?.width ?? hiddenSize;
   const inner = config.gated.kind === 'together' ? 2 * intermediateSize : intermediateSize;
   const plain = linearSpec(`${at}.${names.router}`, { part: 'router', layer }, experts, hiddenSize, biased);
   const router: ModuleSpec = config.routesInFloat32 ? { ...plain, weight: { ...plain.weight, float32: true } } : plain;
   return {
     router: names.routerInMemory ? { ...router, inMemory: `${at}.${names.routerInMemory}` } : router,
-    inner: names.inner.map(name => stack(name, inner, hiddenSize)),
-    down: stack(names.down, hiddenSize, intermediateSize),
+    inner: names.inner.map(name => stack(name, inner, read)),
+    down: stack(names.down, read, intermediateSize),
     choiceBias: choiceBias === undefined ? undefined : { name: `${at}.${choiceBias}`, shape: [experts], buffer: true, float32: true },
+    latent: latentOf(config, hiddenSize, layer, at),
     shared: config.shared && sharedExpert(config.shared, hiddenSize, layer, at),
   };
 }
 
-export const expertModules = ({ router, inner, down, shared }: ExpertBlock): ModuleSpec[] => [
-  ...[router, ...inner, down],
+export const expertModules = ({ router, inner, down, latent, shared }: ExpertBlock): ModuleSpec[] => [
+  ...[router, ...(latent ? [latent.down] : []), ...inner, down, ...(latent ? [latent.up] : [])],
   ...(shared ? sharedExpertModules(shared) : []),
 ];
 
@@ -114,16 +126,20 @@ export const expertModules = ({ router, inner, down, shared }: ExpertBlock): Mod
 export function traceExperts(
   tracer: Tracer,
   config: DecoderExperts,
-  { router, inner, down, choiceBias, shared }: ExpertBlock,
+  { router, inner, down, choiceBias, latent, shared }: ExpertBlock,
   x: Node,
   routing?: Routing,
 ): Node {
   const { graph } = tracer;
   const { ids, weights } = routing ?? route(graph, tracer.linear(router, x), config, choiceBias && tracer.parameter(choiceBias));
-  const products = inner.map(module => tracer.experts(module, x, ids));
+  const read = latent ? tracer.linear(latent.down, x) : x;
+  const products = inner.map(module => tracer.experts(module, read, ids));
   const { gated } = config;
   const first = elementAt(products, 0);
   const between = gated.kind === 'separate' ? gated.of(graph, first, elementAt(products, 1)) : gated.of(graph, first);
-  const routed = combine(graph, tracer.experts(down, between, ids), weights);
-  return shared && config.shared ? graph.add(routed, traceSharedExpert(tracer, config.shared, shared, x)) : routed;
+  const combined = combine(graph, tracer.experts(down, between, ids), weights);
+  const routed = latent ? tracer.linear(latent.up, combined) : combined;
+  if (!shared || !config.shared) return routed;
+  const sum = graph.add(routed, traceSharedExpert(tracer, config.shared, shared, x));
+  return config.shared.isAveraged ? graph.mul(sum, 0.5) : sum;
 }

@@ -132,6 +132,8 @@ export const nameInDecoder = (name: string): string => {
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 
+export const vaultGemmaNames = withNorms({ beforeAttention: 'input_layernorm', beforeMlp: 'pre_feedforward_layernorm' });
+
 /** AFMoE's names, with norms before and after attention and MLP. */
 export const afmoeNames = withNorms({
   beforeAttention: 'input_layernorm',
@@ -249,6 +251,24 @@ export const hunYuanNames: DecoderNames = {
 
 /** Cohere's names, with one norm for attention and MLP. */
 export const cohereNames = withNorms({ beforeAttention: 'input_layernorm' });
+
+/** Phi's names, with one norm for attention and MLP, whose layers have no gate. */
+export const phiNames: DecoderNames = {
+  ...cohereNames,
+  finalNorm: 'model.final_layernorm',
+  block: layer => {
+    const { gate: _, ...own } = cohereNames.block(layer);
+    const at = `${own.at}.self_attn`;
+    return {
+      ...own,
+      o: `${at}.dense`,
+      qNorm: `${at}.q_layernorm`,
+      kNorm: `${at}.k_layernorm`,
+      up: `${own.at}.mlp.fc1`,
+      down: `${own.at}.mlp.fc2`,
+    };
+  },
+};
 
 /** Granite 4's names; the MLP is the shared expert. */
 export const graniteHybridNames: DecoderNames = {

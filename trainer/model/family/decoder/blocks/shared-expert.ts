@@ -17,6 +17,8 @@ export interface SharedExpertConfig {
   readonly isPlain?: true;
   readonly intermediateSize: number;
   readonly activation: string;
+  /** Set if half of the sum with the chosen experts is the output. */
+  readonly isAveraged?: boolean;
   /** True if its output is multiplied by a sigmoid. */
   readonly gated: boolean;
 }

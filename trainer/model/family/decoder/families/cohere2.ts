@@ -8,7 +8,7 @@ import { biased, decoderKeys, headCount, listedTypes, paddingId, sizeKeys, windo
 import { layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
-const cohere2Keys = {
+export const cohere2Keys = {
   ...decoderKeys,
   ...sizeKeys({
     vocab_size: 256000,

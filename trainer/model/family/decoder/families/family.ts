@@ -52,6 +52,8 @@ export interface Own
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
+  /** True if the head has a bias. */
+  readonly headBias?: boolean;
   /** True if the head is the embedding; given if a key other than `tie_word_embeddings` states it. */
   readonly tied?: boolean;
   readonly experts?: DecoderExperts;

@@ -1,9 +1,9 @@
-/** Gemma 1 to 3: scaled embeddings and norms whose weights count from 1; from Gemma 2 on, norms around attention and MLP, and soft caps. */
+/** Gemma 1 to 3 and VaultGemma: scaled embeddings and norms whose weights count from 1; from Gemma 2 on, norms around attention and MLP, and soft caps. */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, size } from '../../common-keys.ts';
-import { gemmaNames } from '../blocks/names.ts';
+import { gemmaNames, vaultGemmaNames } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount, listedTypes, noWindows, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
 import { everywhere, type LayerType, layerTypes, type Windows, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf, type Own } from './family.ts';
@@ -101,6 +101,14 @@ const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Ke
 const halfToEachSide = (window: Windows[number]): Windows[number] => (typeof window === 'number' ? Math.floor(window / 2) + 1 : window);
 
 export const gemma2 = familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) });
+
+/** Gemma 2 with norms before attention and MLP alone. */
+export const vaultGemma = familyOf({
+  family: 'vaultgemma',
+  names: vaultGemmaNames,
+  keys: gemma2Keys,
+  own: c => gemma(c, layerTypes(c, 2)),
+});
 
 export const gemma3 = familyOf({
   family: 'gemma3',

@@ -9,7 +9,7 @@ import { graniteExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { graniteHybridNames } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
-import { chosenCount, expertKeys, expertProblems, gatedBy, MAX_EXPERTS } from '../keys/expert-keys.ts';
+import { chosenCount, count, expertKeys, expertProblems, gatedBy, MAX_EXPERTS } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { expandedSize, mambaKeys, mambaOf, mambaProblems } from '../keys/mamba-keys.ts';
 import { alike, familyOf, type Own } from './family.ts';
@@ -58,20 +58,25 @@ export const granite = familyOf({
 const ATTENDS = ['attention', 'full_attention'] as const;
 const types = z.array(z.enum([...ATTENDS, 'mamba', 'linear_attention'])).max(512);
 
-const graniteHybridKeys = {
+/** Keys of Granite's models with experts. */
+const graniteMoeKeys = {
   ...expertKeys,
   ...multipliers,
-  ...mambaKeys,
+  ...sizeKeys({ intermediate_size: 11008 }),
   num_key_value_heads: headCount(null),
   attention_bias: biased,
+  num_experts_per_tok: computed(chosenCount.default(2)),
+  ...refusedUnless([false], 'mlp_bias'),
+} as const;
+
+const graniteHybridKeys = {
+  ...graniteMoeKeys,
+  ...mambaKeys,
   shared_intermediate_size: computed(size(262144).default(1024)),
   num_local_experts: computed(z.number().int().nonnegative().max(MAX_EXPERTS).default(8)),
   layer_types: computed(types.nullish()),
   layers_block_type: computed(types.nullish()),
   position_embedding_type: computed(z.string().nullish(), ['rope', 'nope']),
-  ...sizeKeys({ intermediate_size: 11008 }),
-  num_experts_per_tok: computed(chosenCount.default(2)),
-  ...refusedUnless([false], 'mlp_bias'),
   ...refusedUnless(['rmsnorm'], 'normalization_function'),
   ...withoutEffect('is for new layers', 'init_method'),
   ...withoutEffect('belongs to the code of Transformers, not to a file', 'number_of_conv_states'),
@@ -81,7 +86,9 @@ type HybridConfig = ConfigValues<typeof graniteHybridKeys>;
 
 const typesOf = (c: HybridConfig): readonly string[] => c.layer_types ?? c.layers_block_type ?? everywhere(c, 'mamba');
 
-const mixtureOf = (c: HybridConfig): DecoderExperts => ({
+const mixtureOf = (
+  c: ConfigValues<typeof graniteMoeKeys> & { readonly num_local_experts: number; readonly shared_intermediate_size: number },
+): DecoderExperts => ({
   count: c.num_local_experts,
   key: 'num_local_experts',
   chosen: c.num_experts_per_tok,
@@ -91,13 +98,15 @@ const mixtureOf = (c: HybridConfig): DecoderExperts => ({
   layers: everywhere(c, true),
   names: graniteExperts,
   gated: gatedBy(c.hidden_act),
-  shared: {
-    name: 'shared_mlp',
-    layers: { gateUp: 'input_linear', down: 'output_linear' },
-    intermediateSize: c.shared_intermediate_size,
-    activation: c.hidden_act,
-    gated: false,
-  },
+  ...(c.shared_intermediate_size > 0 && {
+    shared: {
+      name: 'shared_mlp',
+      layers: { gateUp: 'input_linear', down: 'output_linear' },
+      intermediateSize: c.shared_intermediate_size,
+      activation: c.hidden_act,
+      gated: false,
+    },
+  }),
 });
 
 export const graniteHybrid = familyOf({
@@ -120,4 +129,23 @@ export const graniteHybrid = familyOf({
       problems: [...(experts ? expertProblems(experts, {}) : []), ...mambaProblems(mamba, inner)],
     };
   },
+});
+
+const mixtureKeys = { ...graniteMoeKeys, ...noWindows, num_local_experts: computed(count.default(8)) } as const satisfies KeyTable;
+
+const withMixture = (c: ConfigValues<typeof mixtureKeys>, sharedSize: number): Own => ({
+  ...multiplied(c),
+  biases: alike(c.attention_bias),
+  windows: everywhere(c, undefined),
+  experts: mixtureOf({ ...c, shared_intermediate_size: sharedSize }),
+});
+
+/** Granite 3 with experts in every block. */
+export const graniteMoe = familyOf({ family: 'granitemoe', keys: mixtureKeys, own: c => withMixture(c, 0) });
+
+/** The same with an expert that computes every token. */
+export const graniteMoeShared = familyOf({
+  family: 'granitemoeshared',
+  keys: { ...mixtureKeys, shared_intermediate_size: computed(z.number().int().nonnegative().max(262144).default(0)) },
+  own: c => withMixture(c, c.shared_intermediate_size),
 });

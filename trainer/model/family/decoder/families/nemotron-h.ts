@@ -64,7 +64,8 @@ const nemotronHKeys = {
   time_step_min: computed(z.number().nonnegative().default(1e-3)),
   moe_shared_expert_intermediate_size: computed(size(262144).default(7688)),
   ...refusedUnless([false], 'tie_word_embeddings', 'attention_bias', 'mlp_bias', 'mamba_proj_bias', 'use_sliding_window'),
-  ...refused('moe_latent_size', 'sliding_window', 'attention_chunk_size', 'num_local_experts'),
+  moe_latent_size: computed(size(65536).nullish()),
+  ...refused('sliding_window', 'attention_chunk_size', 'num_local_experts'),
   ...refused('mamba_n_groups', 'mamba_d_conv', 'mamba_conv_bias', 'mamba_dt_min'),
   attention_head_dim: { class: 'refused', unless: ({ head_dim: given = 128 }) => [given], supported: 'what head_dim says' },
   ...withoutEffect('is not read: mlp_hidden_act counts', 'hidden_act'),
@@ -126,6 +127,7 @@ const mixtureOf = (c: Config, layers: readonly boolean[]): DecoderExperts => ({
   ...groupedExperts({ ...c, hidden_act: c.mlp_hidden_act }, layers),
   choiceBias: 'mixer.gate.e_score_correction_bias',
   names: nemotronExperts,
+  ...(c.moe_latent_size && { latent: { width: c.moe_latent_size, down: 'mixer.fc1_latent_proj', up: 'mixer.fc2_latent_proj' } }),
   gated: { kind: 'none', of: activationOf(c.mlp_hidden_act) },
   shared: {
     name: 'mixer.shared_experts',
