@@ -30,6 +30,14 @@ test.each(settings)('candidates of %o', setting => {
   for (const { id, probability } of found) expect(probability).toBeCloseTo(valueFor(expected, id), 12);
 });
 
+test('equal logits keep the order of their ids, in a large vocabulary', () => {
+  const random = createRandom(3);
+  const many = Float32Array.from({ length: 5000 }, () => Math.round(40 * random.uniform() - 20) / 8);
+  [many[7], many[3000]] = [-0, Number.MIN_VALUE];
+  const expected = [...many.keys()].sort((a, b) => (many[b] as number) - (many[a] as number) || a - b);
+  expect(candidates(many, { temperature: 1, topK: 0, topP: 1 }).map(({ id }) => id)).toEqual(expected);
+});
+
 describe('draws', () => {
   test('temperature 0 takes the first of the largest and draws no number', () => {
     const random = createRandom(1);
