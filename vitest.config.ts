@@ -51,6 +51,7 @@ const ALONE = [
   // TensorFlow takes its number of threads from the environment when it is loaded.
   'test/unit/engine/native/columns.test.ts',
   'test/unit/engine/native/expert-products.test.ts',
+  'test/unit/engine/native/few-rows.test.ts',
   'test/unit/engine/native/products.test.ts',
   'test/unit/engine/tensorflow-session.long.test.ts',
   'test/unit/train/wide-step.long.test.ts',

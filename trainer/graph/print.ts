@@ -46,10 +46,11 @@ export function printSignature(name: string, signature: Signature, { steps: step
 
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(3);
 
-function printStep({ nodes, reads, program, unpacking }: Step): string[] {
+function printStep({ nodes, reads, program, unpacking, fewRows }: Step): string[] {
   const given = nodes.map(node => `%${node.id}`).join(', ');
   const read = reads.map(node => `%${node.id}`).join(', ');
   if (unpacking) return [`${given} = unpacked(${read}) in blocks of ${unpacking.block}`, ...nodes.map(node => `  ${printNode(node)}`)];
+  if (fewRows) return [`${given} = few rows(${read})`, ...nodes.map(node => `  ${printNode(node)}`)];
   if (!program) return nodes.map(printNode);
   const rows = program.lead.reduce((n, d) => n * d, 1);
   return [

@@ -12,6 +12,7 @@ import type { Program, Signature } from '../../graph/program.ts';
 import { GraphError, type Shape, type TensorSpec } from '../../graph/types.ts';
 import { elementAt } from '../../narrow.ts';
 import { Emitter, HOST } from './emitter.ts';
+import { emitFewRows } from './few-rows.ts';
 import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
 import { emitPlace } from './host-place.ts';
@@ -203,6 +204,10 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
     const node = elementAt(step.nodes, 0);
     if (step.unpacking) {
       values.set(node, emitUnpacked(emitter, step.unpacking, node, step.reads.map(nameOf)));
+      return;
+    }
+    if (step.fewRows) {
+      values.set(node, emitFewRows(emitter, step.fewRows, node, step.reads.map(nameOf)));
       return;
     }
     if (node.op === 'feed') return;

@@ -6,6 +6,7 @@ import { inputsOf, isSource } from '../node-store.ts';
 import { isPure, ruleOf } from '../op-table.ts';
 import { byteSize } from '../types.ts';
 import type { BuildMemo } from './build-memo.ts';
+import { fewRowsOf, fewRowsReads } from './few-rows.ts';
 import { isFusible } from './fusible.ts';
 import { narrowingChain } from './narrow-early.ts';
 import { isCheapAlias, isExpensive, waitingBytes } from './recompute-cost.ts';
@@ -58,20 +59,22 @@ class Fusion {
     const inOrder = (nodes: readonly Node[]) => [...nodes].sort((a, b) => this.schedule.placeOf(a) - this.schedule.placeOf(b));
     return [...this.drafts]
       .sort((a, b) => a.place - b.place)
-      .map(({ nodes, reads, program, unpacking }) => ({
+      .map(({ nodes, reads, program, unpacking, fewRows }) => ({
         nodes: inOrder(nodes),
         reads,
         ...(program && { program }),
         ...(unpacking && { unpacking }),
+        ...(fewRows && { fewRows }),
       }));
   }
 
   private plan(node: Node, at: number): void {
     const isWanted = this.schedule.outputs.has(node) || this.usesOf(node).size > 0;
-    // Nothing needs the nodes inside an unpacked weight unless another node reads them.
+    // Nothing needs the nodes that unpack a weight unless another node reads them.
     if (isPure(node.op) && node.op !== 'feed' && !isWanted) return;
-    const unpacking = unpackingOf(node);
-    if (unpacking) this.add({ nodes: [node], reads: [unpacking.codes, unpacking.scales], unpacking, place: at });
+    const [unpacking, fewRows] = [unpackingOf(node), fewRowsOf(node)];
+    if (fewRows) this.add({ nodes: [node], reads: fewRowsReads(fewRows), fewRows, place: at });
+    else if (unpacking) this.add({ nodes: [node], reads: [unpacking.codes, unpacking.scales], unpacking, place: at });
     else if (!isFusible(node)) this.single(node, at);
     else if (this.isAlias(node)) this.single(node, this.aliasPlace(node, at));
     else if (!this.join(node, at)) this.start(node, at);

@@ -1,6 +1,6 @@
 // TensorFlow operations: RowtuneFused, a row program over its inputs; RowtuneProduct, a float32 matrix product; RowtuneExpertProduct and
 // RowtuneExpertGradient, products grouped by expert; RowtuneReadBack and RowtuneWriteOut, which move the buffer of a variable in from its
-// place in a file, and out; RowtuneUnpack, a weight of 4-bit codes; RowtuneHost, the values of a JavaScript array; RowtuneReadColumns and
+// place in a file, and out; RowtuneUnpack, a weight of 4-bit codes; RowtuneFewRows, a product of a few rows with a stored weight; RowtuneHost, the values of a JavaScript array; RowtuneReadColumns and
 // RowtuneUpdateColumns, for columns or single elements; RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are
 // registered when this addon is loaded, which must happen before any session is created.
 #include <node_api.h>
@@ -20,6 +20,7 @@
 #include "kernels/product.h"
 #include "offload.h"
 #include "operations/column-operations.h"
+#include "operations/few-rows-operation.h"
 #include "operations/group-operations.h"
 #include "operations/host-operation.h"
 #include "operations/kernel-run.h"
@@ -226,6 +227,7 @@ std::string RegisterAll() {
       {"RowtuneReadBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<ReadBack>, DestroyFilePlace},
       {"RowtuneWriteOut", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<WriteOut>, DestroyFilePlace},
       {"RowtuneUnpack", {"T: type", "block: int", "shape: list(int)"}, {"codes: uint8", "scales: float", "levels: float"}, {"weight: T"}, CreateUnpack, RunUnpack, DestroyUnpack},
+      {"RowtuneFewRows", {"T: type", "W: type", "N: int >= 0", "block: int", "out: int"}, {"x: T", "weight: W", "unpacking: N * float"}, {"product: T"}, CreateFewRows, RunFewRowsOperation, DestroyFewRows},
       {"RowtuneHost", {"T: type", "shape: list(int)"}, {"place: int32"}, {"values: T"}, CreateHost, RunHost, DestroyHost},
       {"RowtuneReadColumns", {"T: type"}, {"x: T", "numbers: int32"}, {"values: T"}, CreateReadColumns, RunReadColumns, DestroyReadColumns},
       {"RowtuneUpdateColumns", {"T: type", "width: int"}, {"state: T", "numbers: int32", "values: T"}, {}, CreateUpdateColumns, RunUpdateColumns, DestroyUpdateColumns},
