@@ -63,6 +63,7 @@ const ofLabels = ['loss', 'accuracy', 'f1', 'matthews'] as const;
 const preference = {
   model: 'causal',
   reads: 'texts',
+  seesImages: true,
   target: 'preference',
   unit: 'tokens',
   metrics: ['loss', 'accuracy', 'margin', ...answerMetrics],

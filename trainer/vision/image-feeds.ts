@@ -1,4 +1,5 @@
 /** The feeds that bring the vectors of images into batches of text. */
+import type { FurtherFeeds } from '../data/batch/answer-batches.ts';
 import type { BatchSource, TokenBatch } from '../data/batch/batches.ts';
 import type { List } from '../data/tokens/example-store.ts';
 import type { TokenSequence } from '../data/types.ts';
@@ -42,11 +43,28 @@ export const imageSource = ({ source, sequences, ...params }: SourceParams): Bat
   plan: source.plan,
   async fill(planned) {
     const batch = await source.fill(planned);
-    const images = batch.sampleIndices.flatMap(sample => sequences.at(sample)?.images ?? []);
-    const feeds = await imageFeeds(batch, images, params);
+    const feeds = await feedsOfBatch(batch, sequences, params);
     return { ...batch, feeds: (of, further) => ({ ...batch.feeds(of, further), ...feeds }) };
   },
 });
+
+/** The feeds of the images of a batch. @param sequences those of `sampleIndices` */
+export const feedsOfBatch = (
+  batch: TokenBatch,
+  sequences: Pick<List<TokenSequence>, 'at'>,
+  params: ImageFeedsParams,
+): Promise<ImageFeeds> =>
+  imageFeeds(
+    batch,
+    batch.sampleIndices.flatMap(sample => sequences.at(sample)?.images ?? []),
+    params,
+  );
+
+/** The feeds of the images of answers' prompts, for `answerSource`. */
+export const imagesOfAnswers =
+  (params: ImageFeedsParams): FurtherFeeds =>
+  (batch, sequences) =>
+    feedsOfBatch(batch, sequences, params);
 
 /** The rows of a batch: where a text begins, its position is 0. */
 export interface ImageRows extends Pick<TokenBatch, 'ids' | 'positions'> {

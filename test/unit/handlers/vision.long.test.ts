@@ -44,9 +44,16 @@ beforeAll(async () => {
       ],
     })),
   );
+  const pairs = samples.map(({ messages: [prompt, answer] }, i) => ({
+    prompt: [prompt],
+    chosen: [answer],
+    rejected: [{ role: 'assistant', content: names[(i + 1) % 2] }],
+  }));
   const lines = (some: readonly object[]) => some.map(one => `${JSON.stringify(one)}\n`).join('');
   writeFileSync(join(folder, 'train.jsonl'), lines(samples.slice(0, 20)));
   writeFileSync(join(folder, 'eval.jsonl'), lines(samples.slice(20)));
+  writeFileSync(join(folder, 'pairs.jsonl'), lines(pairs.slice(0, 20)));
+  writeFileSync(join(folder, 'held-pairs.jsonl'), lines(pairs.slice(20)));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -153,6 +160,31 @@ test('importance reads the images too', async () => {
     'importance.samples=8',
   ]);
   expect(value.state).toBe('finished');
+});
+
+const ofPairs = ['data.train=pairs.jsonl', 'data.eval=held-pairs.jsonl', 'per_device_train_batch_size=4', 'eval_generation.checks=[]'];
+
+test.each(['dpo', 'orpo'])('preferences read the images of their prompts: %s', async task => {
+  const { value } = await train(`preferring-${task}`, [...ofPairs, `task=${task}`, 'num_train_epochs=3']);
+  // The texts of all prompts are equal, so without images half of the pairs would be right.
+  expect(value.after?.measures).toMatchObject({ accuracy: 1 });
+});
+
+test.each(['dpo', 'kto'])('a reference that is read during training sees the same images: %s', async task => {
+  const losses: unknown[] = [];
+  for (const reference of ['cached', 'live']) {
+    const settings = [`task=${task}`, 'num_train_epochs=1', 'method=lora', 'r=4', `preference.reference=${reference}`];
+    const { value } = await train(`${task}-${reference}`, [...ofPairs, ...settings]);
+    losses.push(value.after?.loss);
+  }
+  expect(losses[1]).toBeCloseTo(Number(losses[0]), 4);
+});
+
+test('a preview of pairs shows their images', async () => {
+  const { value } = await previewInProcess(recipe('task=dpo', ...ofPairs), context);
+  const [first] = value.page.samples;
+  expect(first?.sequences.map(({ side }) => side)).toEqual(['chosen', 'rejected']);
+  expect(first?.images).toHaveLength(1);
 });
 
 test('a preview shows the tokens of an image once, with their number', async () => {

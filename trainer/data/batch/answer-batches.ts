@@ -54,7 +54,11 @@ export interface AnswerSourceParams {
   readonly answers?: readonly TokenSequence[];
   readonly padId: number;
   readonly baseNlls?: BaseNlls | undefined;
+  /** Returns further feeds of a batch of these sequences, if there are any. */
+  readonly further?: FurtherFeeds | undefined;
 }
+
+export type FurtherFeeds = (batch: TokenBatch, sequences: readonly TokenSequence[]) => Promise<Readonly<Record<string, HostArray>>>;
 
 /**
  * Returns a source with these feeds: `ids` int32 [batch, tokens]; `targetPositions`, `targetIds` and `targetRows` (the row of each target),
@@ -62,7 +66,7 @@ export interface AnswerSourceParams {
  * / the samples of the update, or 0.
  */
 export function answerSource(params: AnswerSourceParams): BatchSource<AnswerBatch> {
-  const { plan, sequences, rowsPerSample, answers = sequences, padId, baseNlls = () => undefined } = params;
+  const { plan, sequences, rowsPerSample, answers = sequences, padId, baseNlls = () => undefined, further } = params;
   const tokens = tokenSource({ plan, sequences, padId, packed: false });
   return {
     plan,
@@ -76,10 +80,11 @@ export function answerSource(params: AnswerSourceParams): BatchSource<AnswerBatc
         return weight * (answer?.train[((rows.targetPositions[i] as number) % width) + 1] ?? 0);
       });
       const baseNll = baseNllOf(rows, baseNlls);
+      const others = await further?.(rows, sequences);
       const { ids, targetPositions, targetIds, targetSamples, targetWeights } = rows;
       const feeds = (of: number): Record<string, HostArray> => {
         const lossWeights = new Float32Array(batch / rowsPerSample).fill(1 / of, 0, sampleIndices.length);
-        return { ids, targetPositions, targetIds, targetRows, targetPresence: presence, baseNll, lossWeights };
+        return { ids, targetPositions, targetIds, targetRows, targetPresence: presence, baseNll, lossWeights, ...others };
       };
       return {
         bucket: planned.bucket,

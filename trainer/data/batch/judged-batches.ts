@@ -45,6 +45,8 @@ function mismatched(asked: TokenSequence, answered: TokenSequence, maxLength: nu
   return {
     ids: Int32Array.from(join(asked.ids.subarray(0, prompt), answered.ids.subarray(start))),
     train: Uint8Array.from(join(asked.train.subarray(0, prompt), answered.train.subarray(start))),
+    // All images belong to the prompt, which fits.
+    ...(asked.images && { images: asked.images }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Batches of pairs: the better answer of a pair is in an even row, the worse one in the row below it. */
 
 import type { Pair, TokenSequence } from '../types.ts';
-import { type AnswerBatch, answerSource, type BaseNlls, planAnswers } from './answer-batches.ts';
+import { type AnswerBatch, answerSource, type BaseNlls, type FurtherFeeds, planAnswers } from './answer-batches.ts';
 import type { BatchPlan, BatchSettings } from './batch-plan.ts';
 import type { Batch, BatchSource } from './batches.ts';
 
@@ -32,6 +32,7 @@ export interface PairSourceParams {
   readonly pairs: readonly Pair[];
   readonly padId: number;
   readonly baseNlls?: BaseNlls | undefined;
+  readonly further?: FurtherFeeds | undefined;
   /** Whether the prompt of the better answer is among its targets; the plan must count them too. */
   readonly learnsChosen?: boolean;
 }
@@ -40,10 +41,10 @@ export interface PairSourceParams {
  * Returns a source with the feeds of `answerSource`. With `learnsChosen`, also `chosenWeights` [targets]: 1 / the targets of better answers
  * of the update in the rows of better answers.
  */
-export function pairSource({ plan, pairs, padId, baseNlls, learnsChosen }: PairSourceParams): BatchSource<PairBatch> {
+export function pairSource({ plan, pairs, padId, baseNlls, further, learnsChosen }: PairSourceParams): BatchSource<PairBatch> {
   const answers = sidesOf(pairs);
   const sequences = learnsChosen ? sidesOf(withPromptTargets(pairs)) : answers;
-  const source = answerSource({ plan, sequences, answers, rowsPerSample: PAIR_ROWS, padId, baseNlls });
+  const source = answerSource({ plan, sequences, answers, rowsPerSample: PAIR_ROWS, padId, baseNlls, further });
   return {
     plan,
     async fill(planned) {

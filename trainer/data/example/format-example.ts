@@ -134,13 +134,14 @@ const readers: Readonly<Record<DataFormat, (record: DataRecord, settings: Format
   },
 };
 
-const hasImages = ({ images = [] }: DataRecord): boolean => images.length > 0;
+/** True if images of the record were opened. */
+export const hasImages = ({ images = [] }: DataRecord): boolean => images.length > 0;
 
 /** The turns of a prompt, with the images of the record in the question. */
-const withImagesOf = (record: DataRecord, turns: readonly ChatMessage[]): readonly ChatMessage[] =>
+export const withImagesOf = (record: DataRecord, turns: readonly ChatMessage[]): ChatMessage[] =>
   hasImages(record)
     ? turns.map(turn => (turn.role === 'user' ? { ...turn, content: questionOf(record, 'images', textOfContent(turn.content)) } : turn))
-    : turns;
+    : [...turns];
 
 function chatOf(record: DataRecord, prompt: readonly ChatMessage[], answer: string, flexible: string): ReadSample & { kind: 'chat' } {
   return { kind: 'chat', chat: { ...toolsOf(record), messages: [...prompt, { role: 'assistant', content: answer }] }, flexible };

@@ -5,10 +5,20 @@
  */
 import { isRecord } from '../../narrow.ts';
 import { type DataError, describeValue } from '../data-error.ts';
+import { commonTurns, sameTurn, turnNames } from '../read/common-turns.ts';
 import { readConversation, refuseTools, toolsOf, trainFieldOf } from '../read/read-conversation.ts';
 import { fieldError, optionalText, requiredText } from '../read/record-fields.ts';
 import type { ChatMessage, Conversation, DataRecord, FormattedExample, PromptFormat, Question } from '../types.ts';
-import { alpacaPrompt, alpacaTurns, conversation, type FormatSettings, usesChat, withSystem } from './format-example.ts';
+import {
+  alpacaPrompt,
+  alpacaTurns,
+  conversation,
+  type FormatSettings,
+  hasImages,
+  usesChat,
+  withImagesOf,
+  withSystem,
+} from './format-example.ts';
 
 export const SIDES = ['chosen', 'rejected'] as const;
 export type Side = (typeof SIDES)[number];
@@ -101,17 +111,20 @@ function textPair(record: DataRecord, settings: FormatSettings): FormattedPair {
 
 const promptKey = ({ value }: DataRecord): 'prompt' | 'question' => (Object.hasOwn(value, 'prompt') ? 'prompt' : 'question');
 
-/** The turns of a record with an instruction, or with a system message and a question; undefined for a record with a prompt. */
+/** The turns of a record with an instruction, or with a question and a system message or images; undefined for a record with a prompt. */
 function askedMessages(record: DataRecord): ChatMessage[] | undefined {
   const system = optionalText(record, 'system');
   if (Object.hasOwn(record.value, 'instruction')) {
     const input = optionalText(record, 'input');
     const instruction = requiredText(record, 'instruction');
-    return alpacaTurns({ instruction, input, system });
+    return withImagesOf(record, alpacaTurns({ instruction, input, system }));
   }
-  const isAsked = Object.hasOwn(record.value, 'question') || system !== '';
-  return isAsked ? withSystem(system, [{ role: 'user', content: requiredText(record, promptKey(record)) }]) : undefined;
+  const isAsked = Object.hasOwn(record.value, 'question') || system !== '' || hasImages(record);
+  return isAsked ? askedTurns(record, system, requiredText(record, promptKey(record))) : undefined;
 }
+
+const askedTurns = (record: DataRecord, system: string, content: string): ChatMessage[] =>
+  withImagesOf(record, withSystem(system, [{ role: 'user', content }]));
 
 const plainPrompt = (record: DataRecord): string =>
   Object.hasOwn(record.value, 'instruction')
@@ -191,11 +204,11 @@ function leftOut(record: DataRecord, name: string, index: number): DataError {
 /** The turns under `prompt`, `conversations` or `messages`; a prompt that is a text becomes a user turn. */
 function promptOf(record: DataRecord): readonly ChatMessage[] | undefined {
   const { prompt, conversations, messages } = record.value;
-  if (typeof prompt === 'string') return withSystem(optionalText(record, 'system'), [{ role: 'user', content: prompt }]);
-  if (prompt !== undefined && prompt !== null) return readConversation(record, 'prompt', namesOf(prompt)).messages;
+  if (typeof prompt === 'string') return askedTurns(record, optionalText(record, 'system'), prompt);
+  if (prompt !== undefined && prompt !== null) return readConversation(record, 'prompt', turnNames(prompt)).messages;
   if (conversations !== undefined)
-    return withSystem(optionalText(record, 'system'), readConversation(record, 'conversations', namesOf(conversations)).messages);
-  return messages === undefined ? undefined : readConversation(record, 'messages', namesOf(messages)).messages;
+    return withSystem(optionalText(record, 'system'), readConversation(record, 'conversations', turnNames(conversations)).messages);
+  return messages === undefined ? undefined : readConversation(record, 'messages', turnNames(messages)).messages;
 }
 
 /** An answer: a list of turns, one turn, or its text. */
@@ -203,14 +216,8 @@ function messagesOf(record: DataRecord, side: string): Conversation {
   const given = record.value[side];
   if (given === undefined || given === null) throw fieldError(record, side, describeValue(given), 'Give every sample all its answers');
   const turns = Array.isArray(given) ? given : [typeof given === 'string' ? answer(requiredText(record, side)) : given];
-  return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, namesOf(turns));
+  return readConversation({ ...record, value: { ...record.value, [side]: turns } }, side, turnNames(turns));
 }
-
-/** ShareGPT's key names, or the common ones. */
-const namesOf = (turns: unknown) =>
-  Array.isArray(turns) && isRecord(turns[0]) && Object.hasOwn(turns[0], 'from')
-    ? { role: 'from', content: 'value' }
-    : { role: 'role', content: 'content' };
 
 const answer = (content: string): ChatMessage => ({ role: 'assistant', content });
 
@@ -225,14 +232,5 @@ const chatOf = (
   weights: [...prompt.map(() => 0), ...answers.map(({ role }) => Number(role === 'assistant'))],
 });
 
-const sameTurn = (a: ChatMessage | undefined, b: ChatMessage | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
-
 const startsWith = (messages: readonly ChatMessage[], prompt: readonly ChatMessage[]): boolean =>
   messages.length > prompt.length && prompt.every((turn, i) => sameTurn(turn, messages[i]));
-
-/** The turns that both lists begin with, without their last turns, which are answers. */
-function commonTurns(a: readonly ChatMessage[], b: readonly ChatMessage[]): readonly ChatMessage[] {
-  let count = 0;
-  while (count < Math.min(a.length, b.length) - 1 && sameTurn(a[count], b[count])) count++;
-  return a.slice(0, count);
-}

@@ -7,6 +7,8 @@ import type { TokenizeSettings } from '../example/tokenize-example.ts';
 import { listDataFiles } from '../read/list-files.ts';
 import { type DataReport, summarizeExamples } from '../shown/data-report.ts';
 import type { DataFormat, DataRecord, Example } from '../types.ts';
+import { withOpenedImages } from '../vision/opened-images.ts';
+import { hasUnreadImages, UNREAD_IMAGES } from '../vision/whole-images.ts';
 import { type LoadDatasetInput, nothingLeft, tooManyTokens } from './load-dataset.ts';
 import { openRecords } from './open-records.ts';
 
@@ -42,24 +44,25 @@ export interface LoadedAnswers<Sample> {
  * @throws DataError (file, line and key if known) for anything malformed, for `maxLength` above `maxPositions`, and if no sample is left
  */
 export async function loadAnswers<Sample>(
-  { paths, settings, maxLength, maxPositions }: Omit<LoadDatasetInput, 'large'>,
+  { paths, settings, maxLength, maxPositions, images }: Omit<LoadDatasetInput, 'large'>,
   { tokenizer, examplesOf, format }: AnswerLoader<Sample>,
 ): Promise<LoadedAnswers<Sample>> {
   checkMaxLength(maxLength, maxPositions);
   const files = await listDataFiles(paths);
   const problems = new DataProblems();
-  const { records, detected } = await openRecords(files, settings, problems);
+  const { records, detected } = await openRecords(files, { ...settings, bytes: images !== undefined }, problems);
   const samples: Sample[] = [];
   const dropped: Record<string, number> = {};
   const notes: Record<string, number> = {};
   let [read, truncated, tokens] = [0, 0, 0];
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
-  for await (const record of drawStream(records, { count, seed }, seen => (drawnFrom = seen))) {
+  const drawn = drawStream(records, { count, seed }, seen => (drawnFrom = seen));
+  for await (const record of images ? withOpenedImages(drawn, { format: detected.format, images, problems }) : drawn) {
     read++;
     const made = problems.take(() => tokenizer(record, detected.format));
     if (made === undefined) continue;
-    for (const note of made.notes) notes[note] = (notes[note] ?? 0) + 1;
+    for (const note of [...made.notes, ...(hasUnreadImages(record) ? [UNREAD_IMAGES] : [])]) notes[note] = (notes[note] ?? 0) + 1;
     if (made.dropped !== undefined) dropped[made.dropped] = (dropped[made.dropped] ?? 0) + 1;
     if (made.truncated === true) truncated++;
     for (const sample of made.samples) {

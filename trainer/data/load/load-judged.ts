@@ -3,6 +3,7 @@ import type { FormatSettings } from '../example/format-example.ts';
 import { formatJudged } from '../example/format-judged.ts';
 import { tokenizeExample } from '../example/tokenize-example.ts';
 import type { DataFormat, DataRecord, Example, JudgedAnswer } from '../types.ts';
+import { withWholeImages } from '../vision/whole-images.ts';
 import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } from './load-answers.ts';
 import type { LoadDatasetInput } from './load-dataset.ts';
 
@@ -24,7 +25,8 @@ export function judgedTokenizer({
   tokenizer,
   chatRenderer,
   maxLength,
-}: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength'>): (
+  images,
+}: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength' | 'images'>): (
   record: DataRecord,
   format: DataFormat,
 ) => MadeSamples<JudgedAnswer> {
@@ -33,7 +35,10 @@ export function judgedTokenizer({
   return (record, format) => {
     const { file, line, element } = record;
     const formatted = formatJudged(record, { ...formatting, format });
-    const made = formatted.map(({ example, isGood }) => ({ isGood, result: tokenizeExample(example, tokenizing, { file, line }) }));
+    const made = formatted.map(({ example, isGood }) => ({
+      isGood,
+      result: withWholeImages(tokenizeExample(example, tokenizing, { file, line }), record, images),
+    }));
     const cuts = made.flatMap(({ result }) => (result.kind === 'kept' ? (result.notes ?? []) : []));
     const dropped = made.flatMap(({ result }) => (result.kind === 'dropped' ? [result.reason] : []));
     return {

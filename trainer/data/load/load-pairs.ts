@@ -1,9 +1,10 @@
 /** Loads files as tokenized pairs of answers, with a report. */
 import type { FormatSettings } from '../example/format-example.ts';
-import { formatPair, pairMargin, SIDES } from '../example/format-pair.ts';
+import { formatPair, pairMargin, SIDES, type Side } from '../example/format-pair.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from '../example/segment-encoder.ts';
 import { type TokenizeSettings, tokenizeExample } from '../example/tokenize-example.ts';
 import type { DataRecord, Example, FormattedExample, Pair, TokenSequence } from '../types.ts';
+import { withWholeImages } from '../vision/whole-images.ts';
 import { answerTokenizing, type LoadedAnswers, loadAnswers, type MadeSamples } from './load-answers.ts';
 import type { LoadDatasetInput } from './load-dataset.ts';
 
@@ -30,12 +31,13 @@ export function pairTokenizer({
   maxLength,
   readsMargin = false,
   segments,
-}: Pick<LoadPairsInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength' | 'readsMargin' | 'segments'>): (
+  images,
+}: Pick<LoadPairsInput, 'settings' | 'tokenizer' | 'chatRenderer' | 'maxLength' | 'readsMargin' | 'segments' | 'images'>): (
   record: DataRecord,
 ) => MadeSamples<Pair> {
   const formatting: FormatSettings = { ...settings, format: 'preference', completionOnly: true, shownLabels: [], chatRenderer };
   const tokenize = answerReader({ settings, tokenizer, maxLength, segments });
-  return record => tokenizePair(record, { formatting, tokenize, readsMargin });
+  return record => tokenizePair(record, { formatting, tokenize, readsMargin, images });
 }
 
 /** Returns a function that tokenizes an answer after its prompt as a reward model reads it: as one text, or as two for an encoder. */
@@ -68,20 +70,21 @@ function segmentTokenizer(tokenizer: SegmentTokenizer, maxLength: number): Token
   };
 }
 
-interface PairSettings {
+interface PairSettings extends Pick<LoadPairsInput, 'images'> {
   readonly formatting: FormatSettings;
   readonly tokenize: TokenizeAnswer;
   readonly readsMargin: boolean;
 }
 
-function tokenizePair(record: DataRecord, { formatting, tokenize, readsMargin }: PairSettings): MadeSamples<Pair> {
+function tokenizePair(record: DataRecord, { formatting, tokenize, readsMargin, images }: PairSettings): MadeSamples<Pair> {
   const { file, line, element } = record;
   const formatted = formatPair(record, formatting);
   const margin = readsMargin ? pairMargin(record) : undefined;
   const notes = [...new Set(SIDES.flatMap(side => formatted[side].notes ?? []))];
-  const chosen = tokenize(formatted.chosen, { file, line });
+  const tokensOf = (side: Side) => withWholeImages(tokenize(formatted[side], { file, line }), record, images);
+  const chosen = tokensOf('chosen');
   if (chosen.kind === 'dropped') return { notes, dropped: chosen.reason, samples: [] };
-  const rejected = tokenize(formatted.rejected, { file, line });
+  const rejected = tokensOf('rejected');
   if (rejected.kind === 'dropped') return { notes, dropped: rejected.reason, samples: [] };
   if (sameIds(chosen.sequence, rejected.sequence)) return { notes, dropped: 'the same when cut to length', samples: [] };
   const pair = { chosen: chosen.sequence, rejected: rejected.sequence, file, line, element, ...(margin !== undefined && { margin }) };

@@ -167,7 +167,7 @@ function checkContent(record: DataRecord, path: string, content: unknown): void 
 }
 
 const IMAGES_UNREAD =
-  'Images are read for models that see them, by the task causal_lm, if the first sample of the data has one; otherwise remove the part';
+  'Images are read for models that see them, before the answers that a preference compares, if the first sample of the data has one; otherwise remove the part';
 
 const hasText = (content: unknown): boolean =>
   typeof content === 'string'

@@ -70,24 +70,26 @@ export interface ShowAnswers<Sample> {
 /** @throws DataError as {@link showTexts} */
 export async function* showAnswers<Sample>(input: ShowTextsInput, how: ShowAnswers<Sample>): AsyncGenerator<SampleToShow> {
   checkMaxLength(input.maxLength, input.maxPositions);
-  const { settings, maxLength, tokenizer } = input;
+  const { settings, maxLength, tokenizer, images } = input;
   const files = await listDataFiles(input.paths);
   const problems = new ShownProblems();
-  const { records, detected } = await openRecords(files, settings, problems);
+  const { records, detected } = await openRecords(files, { ...settings, bytes: images !== undefined }, problems);
   input.onFormat?.(how.format(detected.format), detected.reason);
   const most = maxLength + MORE_TOKENS;
   const make = how.tokenizer({ maxLength, truncation: settings.truncation });
   const makeWhole = how.tokenizer({ maxLength: most, truncation: 'end' });
-  yield* samplesToShow(drawStream(records, drawOf(settings)), problems, {
+  const drawn = drawStream(records, drawOf(settings));
+  yield* samplesToShow(images ? withOpenedImages(drawn, { format: detected.format, images, problems }) : drawn, problems, {
     placeOf: record => record,
-    show: record => {
+    show: async record => {
       const { samples, dropped, truncated, notes } = make(record, detected.format);
       const kept = samples.flatMap(how.answersOf);
       const whole = truncated || dropped !== undefined ? makeWhole(record, detected.format).samples.flatMap(how.answersOf) : [];
       const sequences = (kept.length > 0 ? kept : whole).map(({ side }, i) =>
         shownTokens(kept[i]?.sequence ?? NOTHING, { tokenizer, whole: whole[i]?.sequence, most, side }),
       );
-      return { sequences, reason: dropped && (DROPPED[dropped] ?? dropped), notes };
+      const pictures = record.images && { images: await sampleImages(record.images, images?.folder) };
+      return { sequences, reason: dropped && (DROPPED[dropped] ?? dropped), notes, ...pictures };
     },
   });
 }

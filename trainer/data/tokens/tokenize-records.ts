@@ -6,8 +6,8 @@ import { type FormatSettings, formatExample } from '../example/format-example.ts
 import { type DropReason, type TokenizeSettings, type Truncation, tokenizeExample } from '../example/tokenize-example.ts';
 import type { ChatRenderer, DataRecord, TextTokenizer, TokenSequence } from '../types.ts';
 import { countTargets } from '../types.ts';
-import { IMAGE_COLUMNS } from '../vision/image-parts.ts';
-import type { ImageReading, SampleImage } from '../vision/sample-image.ts';
+import type { ImageReading } from '../vision/sample-image.ts';
+import { hasUnreadImages, UNREAD_IMAGES, withWholeImages } from '../vision/whole-images.ts';
 import { ANSWER_BIT, TARGET_BIT, weightBits } from './example-store.ts';
 
 /** Settings for turning records into samples; can be sent to a thread. */
@@ -79,34 +79,12 @@ export function sampleTokenizer(
     const { file, line } = record;
     const { label, notes: own = [], ...formatted } = formatExample(record, formatting);
     const notes = hasUnreadImages(record) ? [...own, UNREAD_IMAGES] : own;
-    const result = tokenizeExample(formatted, tokenizing, { file, line });
+    const result = withWholeImages(tokenizeExample(formatted, tokenizing, { file, line }), record, images);
     if (result.kind === 'dropped') return { sequences: [], dropped: result.reason, truncated: false, label, notes };
     const found = [...notes, ...(result.notes ?? [])];
-    const made = { truncated: result.truncated, label, notes: found };
-    if (!record.images || !images) return { ...made, sequences: chunkSequence(result.sequence, maxLength) };
-    const kept = wholeImages(result.sequence, record.images, images);
-    if (kept === undefined) return { ...made, sequences: [], dropped: 'cut_image' };
-    return { ...made, sequences: [{ ...result.sequence, images: kept }] };
+    const sequences = result.sequence.images ? [result.sequence] : chunkSequence(result.sequence, maxLength);
+    return { sequences, truncated: result.truncated, label, notes: found };
   };
-}
-
-/** A remark on a sample whose images are in a column that nothing reads. */
-const UNREAD_IMAGES = 'have images, which are not read: the model reads none, or the first sample has none';
-
-const hasUnreadImages = ({ images, value }: DataRecord): boolean =>
-  images === undefined && IMAGE_COLUMNS.some(name => value[name] !== undefined && value[name] !== null && value[name] !== '');
-
-/** The images whose tokens a sequence has; undefined if it ends within one. */
-function wholeImages(
-  { ids }: TokenSequence,
-  images: readonly SampleImage[],
-  { imageToken }: Pick<ImageReading, 'imageToken'>,
-): readonly SampleImage[] | undefined {
-  let left = 0;
-  for (const id of ids) if (id === imageToken) left++;
-  let count = 0;
-  while (left > 0 && count < images.length) left -= images[count++]?.vectors ?? 0;
-  return left === 0 ? images.slice(0, count) : undefined;
 }
 
 /**

@@ -11,7 +11,7 @@ import { checkPixels, DECODE, reasonOf } from '../image/load-image.ts';
 import { openDataFile } from '../read/data-file.ts';
 import { fieldError } from '../read/record-fields.ts';
 import type { ChatMessage, DataFormat, DataRecord } from '../types.ts';
-import { imagesNamedIn, type NamedImage, withImages } from './image-parts.ts';
+import { bringsImages, imagesNamedIn, type NamedImage, withImages, withOwnPrompt } from './image-parts.ts';
 import type { ImageReading, SampleImage } from './sample-image.ts';
 
 /** The maximum size of an encoded image: larger than any photograph. */
@@ -29,7 +29,8 @@ const NOT_OPENED: SampleImage = { path: '', key: '', width: 0, height: 0, text: 
  * @param reading if left out, images are put into their places without being opened
  * @throws DataError (file, line, key) for an image that cannot be used; ImageLibraryError
  */
-export async function attachImages(record: DataRecord, format: DataFormat, reading?: ImageReading): Promise<DataRecord> {
+export async function attachImages(given: DataRecord, format: DataFormat, reading?: ImageReading): Promise<DataRecord> {
+  const record = format === 'preference' && bringsImages(given) ? withOwnPrompt(given) : given;
   const named = imagesNamedIn(record, format);
   if (named.length === 0) return record;
   if (named.length > MAX_IMAGES)

@@ -1,6 +1,7 @@
 /** Finds the images of a record, and puts them into the content of its turns. */
 import { isRecord } from '../../narrow.ts';
 import { describeValue } from '../data-error.ts';
+import { commonTurns, turnNames } from '../read/common-turns.ts';
 import { roleNamed } from '../read/read-conversation.ts';
 import { fieldError } from '../read/record-fields.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
@@ -19,7 +20,22 @@ const TURNS = {
   sharegpt: { turns: 'conversations', role: 'from', content: 'value' },
 } as const;
 
-const turnsOf = (format: DataFormat) => (format === 'messages' || format === 'sharegpt' ? TURNS[format] : undefined);
+/** The keys under which a record has the turns that images belong to. */
+interface TurnKeys {
+  readonly turns: string;
+  readonly role: string;
+  readonly content: string;
+}
+
+/** The keys of a prompt that may be a list of turns, next to answers that have keys of their own. */
+const PROMPT_KEYS = ['prompt', 'conversations', 'messages'] as const;
+
+/** Undefined for a record whose question is a text. */
+function turnsOf({ value }: DataRecord, format: DataFormat): TurnKeys | undefined {
+  if (format === 'messages' || format === 'sharegpt') return TURNS[format];
+  const key = format === 'preference' || format === 'prompt_completion' ? PROMPT_KEYS.find(name => Array.isArray(value[name])) : undefined;
+  return key && { turns: key, ...turnNames(value[key]) };
+}
 
 /** An image as the data names it: a path, a data URL, bytes, or an object with one of these. */
 export interface NamedImage {
@@ -33,7 +49,17 @@ const isImagePart = (part: unknown): part is Record<string, unknown> => isRecord
 /** True if a record brings images, judging by its columns and parts. */
 export function bringsImages({ value }: DataRecord): boolean {
   if (IMAGE_COLUMNS.some(name => Object.hasOwn(value, name) && value[name] !== null)) return true;
-  return [value.messages, value.conversations].some(turnsBringImages);
+  return [value.messages, value.conversations, value.prompt, value.chosen].some(turnsBringImages);
+}
+
+/** The record of a pair whose prompt, if it has none, is the beginning of both chats: images belong to the prompt. */
+export function withOwnPrompt(record: DataRecord): DataRecord {
+  const { chosen, rejected } = record.value;
+  const isImplicit = PROMPT_KEYS.every(key => (record.value[key] ?? undefined) === undefined);
+  if (!isImplicit || !Array.isArray(chosen) || !Array.isArray(rejected)) return record;
+  const prompt = commonTurns<unknown>(chosen, rejected);
+  const after = (turns: readonly unknown[]) => turns.slice(prompt.length);
+  return { ...record, value: { ...record.value, prompt, chosen: after(chosen), rejected: after(rejected) } };
 }
 
 /** True if turns have parts that are images. */
@@ -62,7 +88,7 @@ type Take = (named: NamedImage) => SampleImage | undefined;
 function placeImages(record: DataRecord, format: DataFormat, take: Take): DataRecord {
   const waiting = columnImages(record);
   const count = waiting.length;
-  const turns = turnsOf(format);
+  const turns = turnsOf(record, format);
   const given = turns && record.value[turns.turns];
   // Other formats have one question; the reader of the format puts the images into it.
   if (!turns || !Array.isArray(given)) {
@@ -93,7 +119,7 @@ function placeImages(record: DataRecord, format: DataFormat, take: Take): DataRe
 const partOf = (image: SampleImage | undefined) => ({ type: 'image', image }) as ImagePart;
 
 /** Puts images without a place at the beginning of the first question, as TRL does. */
-function before(turns: readonly unknown[], images: readonly ImagePart[], { role, content }: (typeof TURNS)[keyof typeof TURNS]): unknown[] {
+function before(turns: readonly unknown[], images: readonly ImagePart[], { role, content }: TurnKeys): unknown[] {
   const first = turns.findIndex(turn => isRecord(turn) && roleNamed(String(turn[role])) === 'user');
   return turns.map((turn, i) => (i === first && isRecord(turn) ? { ...turn, [content]: [...images, ...asParts(turn[content])] } : turn));
 }

@@ -75,13 +75,22 @@ export function checkSamples(task: Task, settings: CheckSettings): SampleCheck {
 
 function partsOf(task: Task, { embedding, ...chats }: CheckSettings): CheckParts {
   const { data } = chats;
-  const { target, embeds, compares, model } = objectiveCatalog[task];
+  const { target, embeds, compares, model, seesImages } = objectiveCatalog[task];
   if (target === 'tags') return taggedCheck(data);
   if (embeds) return groupCheck(embedding);
-  if (compares?.answers === 'judged') return exampleCheck(chats, formatJudged);
-  if (compares) return pairCheck(chats, compares.readsMargin === true);
-  if (model === 'classifier') return labeledCheck(task, data);
-  return turnsCheck(chats, trainedRolesOf({ task, data }));
+  if (model === 'classifier' && !compares) return labeledCheck(task, data);
+  const check = compares
+    ? compares.answers === 'judged'
+      ? exampleCheck(chats, formatJudged)
+      : pairCheck(chats, compares.readsMargin === true)
+    : turnsCheck(chats, trainedRolesOf({ task, data }));
+  return seesImages ? withImages(check, chats) : check;
+}
+
+/** The check with the images of samples opened, if the model reads any. */
+function withImages(check: CheckParts, chats: ChatSettings): CheckParts {
+  const opener = imageOpener(chats);
+  return opener ? { ...check, open: opener.open, facts: () => ({ ...check.facts(), ...opener.facts() }) } : check;
 }
 
 /** A check that also collects which of the trained roles have a turn. */
@@ -91,12 +100,7 @@ function turnsCheck(chats: ChatSettings, trainedRoles: readonly string[] | undef
     const { notes = [] } = formatExample(sample, { ...settings, trainedRoles });
     for (const role of trainedRoles ?? []) if (!notes.includes(withoutRole(role))) seenRoles.add(role);
   });
-  const opener = imageOpener(chats);
-  return {
-    ...check,
-    ...(opener && { open: opener.open }),
-    facts: () => ({ ...check.facts(), ...opener?.facts(), seenRoles }),
-  };
+  return { ...check, facts: () => ({ ...check.facts(), seenRoles }) };
 }
 
 /** Number of samples whose images are opened: enough to find a wrong path, and quick. */

@@ -6,13 +6,14 @@ import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-s
 import { type BatchSource, type TokenBatch, type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
 import { planInOrder } from '../../data/batch/plan-in-order.ts';
 import { digestSamples } from '../../data/data-digest.ts';
+import type { TokenSequence } from '../../data/types.ts';
 import { dataBringsImages } from '../../data/vision/data-brings-images.ts';
 import type { ImageReading, SampleImage } from '../../data/vision/sample-image.ts';
 import { type TextBase, withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { RunError } from '../../run-error.ts';
-import { encodeImages } from '../../vision/encode-images.ts';
+import { encodeImages, type ImageVectors } from '../../vision/encode-images.ts';
 import { imageSource } from '../../vision/image-feeds.ts';
 import { imageReadingOf } from '../../vision/image-reading.ts';
 import { loadHeldData, loadTrainingData, type RunData } from '../load-data.ts';
@@ -65,9 +66,18 @@ export async function imagesOfData({ recipe, context }: ReadParams, base: TextBa
   return (await dataBringsImages(paths, recipe.data.columns)) ? reading : undefined;
 }
 
-function* imagesIn({ train, held }: RunData): Generator<SampleImage> {
-  for (const part of [train, held]) for (const { images = [] } of part) yield* images;
+function* imagesIn(...parts: readonly Iterable<Pick<TokenSequence, 'images'>>[]): Generator<SampleImage> {
+  for (const part of parts) for (const { images = [] } of part) yield* images;
 }
+
+/** The vectors of the images of sequences; undefined if no images are read. @throws as `encodeImages` does */
+export const vectorsOf = async (
+  params: SetUpParams,
+  { model, vision }: Pick<TextBase<CausalModel>, 'model' | 'vision'>,
+  images: ImageReading | undefined,
+  ...parts: readonly Iterable<Pick<TokenSequence, 'images'>>[]
+): Promise<ImageVectors | undefined> =>
+  images && vision ? encodeImages(params, { ...params.base, model, vision }, imagesIn(...parts)) : undefined;
 
 export async function setUpTexts(
   params: SetUpParams,
@@ -81,8 +91,7 @@ export async function setUpTexts(
   const loading = { ...params, base, images };
   const inOrder = isLazy && part === 'train' ? await loadInOrder(loading) : undefined;
   const data = inOrder ?? (part === 'train' ? await loadTrainingData(loading) : await loadHeldData(loading));
-  const vectors =
-    images && base.vision ? await encodeImages(params, { ...params.base, model, vision: base.vision }, imagesIn(data)) : undefined;
+  const vectors = await vectorsOf(params, base, images, data.train, data.held);
   const padId = padIdOf(base);
   const labels = data.labels.map(({ name }) => name);
   const source: MakeSource = (plan, sequences, packed = recipe.packing) => {

@@ -1,5 +1,5 @@
 /** The judged answers of a run: loads their files, makes batches, and warns about unbalanced counts. */
-import { answerSource, type BaseNlls, planAnswers } from '../../data/batch/answer-batches.ts';
+import { answerSource, type BaseNlls, type FurtherFeeds, planAnswers } from '../../data/batch/answer-batches.ts';
 import type { BatchPlan, BatchSettings } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
 import { fixedBatches, planFixed, withMismatched } from '../../data/batch/judged-batches.ts';
@@ -69,12 +69,13 @@ export interface JudgedSourceParams extends JudgedBatches {
   readonly isGood: (sample: number) => boolean;
   readonly padId: number;
   readonly baseNlls?: BaseNlls | undefined;
+  readonly further?: FurtherFeeds | undefined;
 }
 
 /** Feeds: those of `answerSource`; `judgments` [batch / rows per sample]: 1 for a good answer, −1 for a bad one, 0 for padding. */
-export function judgedSource({ samples, plan, isGood, padId, baseNlls }: JudgedSourceParams) {
+export function judgedSource({ samples, plan, isGood, padId, baseNlls, further }: JudgedSourceParams) {
   const rowsPerSample = elementAt(samples, 0).length;
-  const source = answerSource({ plan, sequences: samples.flat(), rowsPerSample, padId, baseNlls });
+  const source = answerSource({ plan, sequences: samples.flat(), rowsPerSample, padId, baseNlls, further });
   return {
     plan,
     async fill(planned) {

@@ -8,7 +8,8 @@ import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { elementAt } from '../../narrow.ts';
 import { readsBase } from '../../protocol/recipe/live-reference.ts';
-import { causalModelFor } from '../causal/causal-setup.ts';
+import { imagesOfAnswers } from '../../vision/image-feeds.ts';
+import { causalModelFor, imagesOfData, vectorsOf } from '../causal/causal-setup.ts';
 import { baseLogProbabilities, drawnNlls } from '../preference/base-log-probabilities.ts';
 import { ownParts, type SetUpTask } from '../task-setup.ts';
 import { evaluationBatches, type JudgedBatches, judgedSource, loadJudgedData, ofRows, trainingBatches } from './judged-data.ts';
@@ -20,17 +21,21 @@ export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
   const { preference } = recipe;
   const model = causalModelFor(params);
-  const base = await withTokenizer({ ...params.base, model });
-  const data = await loadJudgedData({ ...params, base, input: model }, part);
+  const base = await withTokenizer({ ...params.base, model }, recipe.data.image_max_pixels);
+  const images = await imagesOfData(params, base);
+  const data = await loadJudgedData({ ...params, base, input: model, images }, part);
+  const parts = [data.train, data.held].map(answers => answers.map(({ sequence }) => sequence));
+  const vectors = await vectorsOf(params, base, images, ...parts);
+  const further = vectors && imagesOfAnswers({ model, vectors });
   const padId = padIdOf(base);
-  const task = ktoTask(model, recipe);
+  const task = ktoTask(model, recipe, { images: vectors !== undefined });
   const pairsUp = hasReferencePoint(preference);
   const rowsPerSample = task.rowsPerSample ?? 1;
   const batchesOf = (looseGroups?: boolean, parts = ownParts(params)): JudgedBatches =>
     trainingBatches(data.train, { ...trainBatchSettings(recipe, looseGroups, parts), packing: false }, pairsUp);
   const judged = (answers: readonly JudgedAnswer[]) => (sample: number) => elementAt(answers, sample).isGood;
   const sourceOf = (answers: readonly JudgedAnswer[], batches: JudgedBatches, baseNlls?: BaseNlls) =>
-    judgedSource({ ...batches, isGood: judged(answers), padId, baseNlls });
+    judgedSource({ ...batches, isGood: judged(answers), padId, baseNlls, further });
   const training = data.train.length > 0 ? batchesOf() : undefined;
   const held = data.held.length > 0 ? evaluationBatches(data.held, evalBatchSettings(recipe), pairsUp) : undefined;
   const sets = [
@@ -71,6 +76,7 @@ export const setUp: SetUpTask = async (params, part) => {
         isGood: judged(data.held),
       }),
     heldAnswers: () => data.held.filter(({ isGood }) => isGood).flatMap(judgedExample),
+    imageVectors: vectors,
     measure: ktoMeasures({ preference, rowsPerSample, isGood: judged(data.train) }),
     measureWhole: measuresOfWhole,
   };

@@ -97,7 +97,10 @@ export async function drawnNlls(params: SetUpParams, task: Task, known: BaseNlls
 
 function keyOf({ base, precision = FLOAT32 }: SetUpParams, sequences: readonly TokenSequence[]): string {
   const hash = createHash('sha256').update(JSON.stringify([VERSION, base.fingerprint, base.engine.description.name, precision]));
-  for (const { ids, train } of sequences) hash.update(String(ids.length)).update(ids).update(train);
+  for (const { ids, train, images = [] } of sequences) {
+    hash.update(String(ids.length)).update(ids).update(train);
+    for (const { key, text } of images) hash.update(key).update(text);
+  }
   return hash.digest('hex').slice(0, 32);
 }
 

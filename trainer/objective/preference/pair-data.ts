@@ -5,6 +5,7 @@ import type { LoadDatasetInput } from '../../data/load/load-dataset.ts';
 import { loadPairs, sideExamples } from '../../data/load/load-pairs.ts';
 import { previewExamples } from '../../data/shown/preview.ts';
 import type { Example, Pair } from '../../data/types.ts';
+import type { ImageReading } from '../../data/vision/sample-image.ts';
 import type { TextBase } from '../../job/open-base.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { type DataParts, loadParts } from '../data-parts.ts';
@@ -21,6 +22,8 @@ export interface AnswerDataParams extends ReadParams {
   readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
   /** True if the model reads prompt and answer as two texts. */
   readonly isEncoder?: boolean;
+  /** Present if the images of prompts are read. */
+  readonly images?: ImageReading | undefined;
 }
 
 /** @throws RunError 'no-data'; DataError for malformed data */
@@ -61,6 +64,7 @@ export function loadAnswerData<Sample>(
           chatRenderer: base.chatRenderer,
           maxLength: recipe.max_length,
           maxPositions: input.maxPositions,
+          images: params.images,
         }),
       );
       const answers = samples.flatMap(examplesOf);

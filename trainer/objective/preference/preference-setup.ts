@@ -12,7 +12,8 @@ import type { Pair } from '../../data/types.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { readsBase } from '../../protocol/recipe/live-reference.ts';
-import { causalModelFor } from '../causal/causal-setup.ts';
+import { imagesOfAnswers } from '../../vision/image-feeds.ts';
+import { causalModelFor, imagesOfData, vectorsOf } from '../causal/causal-setup.ts';
 import { type MeasureBatch, ownParts, type SetUpParams, type SetUpTask } from '../task-setup.ts';
 import { tasks } from '../tasks.ts';
 import { baseLogProbabilities, drawnNlls } from './base-log-probabilities.ts';
@@ -25,15 +26,25 @@ export const setUpPreference =
   async (params, part) => {
     const { recipe } = params;
     const model = causalModelFor(params);
-    const base = await withTokenizer({ ...params.base, model });
-    const data = await loadPairData({ ...params, base, input: model }, part);
+    const base = await withTokenizer({ ...params.base, model }, recipe.data.image_max_pixels);
+    const images = await imagesOfData(params, base);
+    const data = await loadPairData({ ...params, base, input: model, images }, part);
+    const vectors = await vectorsOf(params, base, images, sidesOf(data.train), sidesOf(data.held));
+    const further = vectors && imagesOfAnswers({ model, vectors });
     const padId = padIdOf(base);
     const { usesReference = false, learnsChosen = false } = objectiveCatalog[recipe.task].compares ?? {};
     const measuring = { reward: rewardOf(recipe.preference), usesReference, learnsChosen };
     const measure: MeasureBatch = (batch, outputs) => (isPairBatch(batch) ? pairMeasures(batch, outputs.nll, measuring) : {});
-    const task = tasks[recipe.task](model, recipe);
+    const task = tasks[recipe.task](model, recipe, { images: vectors !== undefined });
     const sourceOf = (pairs: readonly Pair[], settings: BatchSettings, baseNlls?: BaseNlls) =>
-      pairSource({ plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings), pairs, padId, baseNlls, learnsChosen });
+      pairSource({
+        plan: planPairs(learnsChosen ? withPromptTargets(pairs) : pairs, settings),
+        pairs,
+        padId,
+        baseNlls,
+        further,
+        learnsChosen,
+      });
     const training = (looseGroups?: boolean, parts = ownParts(params)): BatchSettings => ({
       ...trainBatchSettings(recipe, looseGroups, parts),
       packing: false,
@@ -69,6 +80,7 @@ export const setUpPreference =
       evaluator:
         data.held.length > 0 ? pairEvaluator(sourceOf(data.held, evaluating, nllsOf(data.held)), data.held.length, measure) : undefined,
       heldAnswers: () => data.held.map(({ chosen, file, line, element }) => ({ ...chosen, file, line, element })),
+      imageVectors: vectors,
       measure,
     };
   };

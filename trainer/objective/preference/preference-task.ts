@@ -4,9 +4,10 @@ import type { Graph, Node } from '../../graph/graph.ts';
 import { dimensions } from '../../graph/types.ts';
 import { headLoss, headSlopes } from '../../model/layer/loss/cross-entropy.ts';
 import { headNodes, headRequests } from '../../model/layer/loss/head-logits.ts';
-import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
+import type { CausalModel, ImageInputs, TokenInputs } from '../../model/model-spec.ts';
 import type { Tracer } from '../../model/tracer.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
+import { declareImages } from '../../vision/image-feeds.ts';
 import type { AnswerLoss, AnswerNodes } from './pair-loss.ts';
 
 /** A loss of the answers. It may declare feeds of its own. */
@@ -21,15 +22,18 @@ export interface PreferenceTaskParams {
   readonly learned?: number;
   /** True if the next-token loss of the prompt and the better answer is added. */
   readonly learnsChosen?: boolean;
+  /** True if the prompts have images. */
+  readonly images?: boolean;
 }
 
 /**
- * Feeds: those of `answerSource`, and of the loss. A training step outputs `loss` and `nll` [targets]; an evaluation also outputs `losses`
+ * Feeds: those of `answerSource`, and of the loss; with `images` also those of `declareImages`. A training step outputs `loss` and `nll` [targets]; an evaluation also outputs `losses`
  * [samples].
  */
 export function preferenceTask(model: CausalModel, params: PreferenceTaskParams): Task {
-  const { judge, rowsPerSample = PAIR_ROWS, learned = rowsPerSample, learnsChosen = false } = params;
-  const declare = (graph: Graph, shape: BatchShape): AnswerFeeds => declareAnswers(graph, shape, { rowsPerSample, learnsChosen });
+  const { judge, rowsPerSample = PAIR_ROWS, learned = rowsPerSample, learnsChosen = false, images = false } = params;
+  const kind = { model, rowsPerSample, learnsChosen, images };
+  const declare = (graph: Graph, shape: BatchShape): AnswerFeeds => declareAnswers(graph, shape, kind);
   return {
     model,
     rowsPerSample,
@@ -69,17 +73,22 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
 function hiddenOf(
   model: CausalModel,
   tracer: Tracer,
-  { ids, mask }: TokenInputs,
+  inputs: TokenInputs,
   { learned, rowsPerSample }: { readonly learned: number; readonly rowsPerSample: number },
 ): Node {
-  if (learned === rowsPerSample || !tracer.trains) return model.hidden(tracer, { ids, mask });
+  if (learned === rowsPerSample || !tracer.trains) return model.hidden(tracer, inputs);
   const { graph } = tracer;
+  const { ids, mask, images } = inputs;
   const [batch, tokens] = dimensions(ids.shape, 2);
   const samples = batch / rowsPerSample;
-  const bySample = graph.reshape(ids, [samples, rowsPerSample, tokens]);
   const statesOf = (from: number, count: number): Node => {
-    const rows = graph.reshape(graph.sliceAxis(bySample, 1, from, count), [samples * count, tokens]);
-    return graph.reshape(model.hidden(tracer, { ids: rows, mask }), [samples, count, tokens * model.hiddenSize]);
+    const rowsOf: TakeRows = (node, axis = 0) => {
+      const [before, after] = [node.shape.slice(0, axis), node.shape.slice(axis + 1)];
+      const bySample = graph.reshape(node, [...before, samples, rowsPerSample, ...after]);
+      return graph.reshape(graph.sliceAxis(bySample, axis + 1, from, count), [...before, samples * count, ...after]);
+    };
+    const rows = { ids: rowsOf(ids), mask, ...(images && { images: imagesOfRows(images, rowsOf) }) };
+    return graph.reshape(model.hidden(tracer, rows), [samples, count, tokens * model.hiddenSize]);
   };
   const own = statesOf(0, learned);
   const read = statesOf(learned, rowsPerSample - learned);
@@ -87,6 +96,16 @@ function hiddenOf(
   read.custom = { inputs: [], rule: () => [] };
   return graph.reshape(graph.concat([own, read], 1), [batch * tokens, model.hiddenSize]);
 }
+
+/** Takes some rows of each sample. @param axis of the batch, the first by default */
+type TakeRows = (node: Node, axis?: number) => Node;
+
+const imagesOfRows = ({ vectors, isImage, grid, ends }: ImageInputs, rowsOf: TakeRows): ImageInputs => ({
+  ...(vectors && { vectors: rowsOf(vectors, 1) }),
+  ...(isImage && { isImage: rowsOf(isImage) }),
+  ...(grid && { grid: rowsOf(grid, 1) }),
+  ...(ends && { ends: rowsOf(ends) }),
+});
 
 interface AnswerFeeds {
   readonly inputs: TokenInputs;
@@ -99,14 +118,19 @@ interface AnswerFeeds {
   readonly chosenWeights: Node | undefined;
 }
 
+interface AnswerKind extends Required<Pick<PreferenceTaskParams, 'rowsPerSample' | 'learnsChosen' | 'images'>> {
+  readonly model: CausalModel;
+}
+
 function declareAnswers(
   graph: Graph,
   { batch, tokens, targets }: BatchShape,
-  { rowsPerSample, learnsChosen }: { readonly rowsPerSample: number; readonly learnsChosen: boolean },
+  { model, rowsPerSample, learnsChosen, images }: AnswerKind,
 ): AnswerFeeds {
+  const ids = graph.feed('ids', [batch, tokens], 'int32');
   return {
     // Right padding needs no mask: a causal query never attends to later keys.
-    inputs: { ids: graph.feed('ids', [batch, tokens], 'int32'), mask: { kind: 'causal' } },
+    inputs: { ids, mask: { kind: 'causal' }, ...(images && { images: declareImages(graph, model, ids) }) },
     targetPositions: graph.feed('targetPositions', [targets], 'int32'),
     targetIds: graph.feed('targetIds', [targets], 'int32'),
     targetRows: graph.feed('targetRows', [targets], 'int32'),
