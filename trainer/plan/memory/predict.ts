@@ -13,6 +13,7 @@ import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { elementAt, lastOf, required } from '../../narrow.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
+import { SelectionError } from '../../selection.ts';
 import { type ComputesOn, copiesInMemory } from '../../train/recipe-settings.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
@@ -195,7 +196,7 @@ export const computesOn = ({
   gpu,
 });
 
-/** Returns the plan of another method; undefined if it does not support these targets (LoRA has no norms). */
+/** Returns the plan of another method; undefined if it does not support these targets (LoRA has no norms, and layers may have few rows). */
 function alternative(
   facts: PlanFacts,
   { model, settings }: RunPlan,
@@ -204,7 +205,7 @@ function alternative(
   try {
     return planMethod(facts, model, method, nearestSettings(model, method, settings, trainable));
   } catch (error) {
-    if (error instanceof TargetError) return undefined;
+    if (error instanceof TargetError || error instanceof SelectionError) return undefined;
     throw error;
   }
 }
