@@ -126,7 +126,6 @@ describe('Nemotron-H', () => {
     [{ attention_head_dim: 16 }, /attention_head_dim 16 is not supported; supported is what head_dim says/],
     [{ n_groups: 3 }, /mamba_num_heads 4 is not a multiple of n_groups 3/],
     [{ n_group: 3 }, /n_group 3 does not divide n_routed_experts 8/],
-    [{ moe_latent_size: 16 }, /moe_latent_size 16 is not supported/],
     [{ tie_word_embeddings: true }, /tie_word_embeddings true is not supported/],
   ])('%j is refused', (changes, message) => {
     expect(() => read(changes)).toThrow(message);
