@@ -79,11 +79,19 @@ export function ensurePjrt() {
   if (status !== 0) say('continuing without the PJRT plugin');
 }
 
-/** Installs NVIDIA's plugin to compile for cards that are not present (234 MB), if possible; otherwise, tests that need it are skipped. */
-export function ensureCardCompiler() {
-  if (isReady('cuda13', 'cuda12')) return;
-  const { status } = rowtune(['engine', 'install', '--variant', 'cuda13', '--compile-only']);
-  if (status !== 0) say('continuing without the compiler for cards');
+/**
+ * Installs the plugins of NVIDIA (234 MB) and AMD (133 MB) to compile for cards that are not present, if possible; otherwise, tests that need
+ * them are skipped.
+ */
+export function ensureCardCompilers() {
+  for (const [maker, ...variants] of [
+    ['NVIDIA', 'cuda13', 'cuda12'],
+    ['AMD', 'rocm7'],
+  ]) {
+    if (isReady(...variants)) continue;
+    const { status } = rowtune(['engine', 'install', '--variant', variants[0], '--compile-only']);
+    if (status !== 0) say(`continuing without the compiler for cards of ${maker}`);
+  }
 }
 
 /** Gives up on a server that does not answer, and on another program that is installing packages. */

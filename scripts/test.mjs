@@ -89,7 +89,7 @@ async function runSteps(names) {
 
 /** Installs engines one after the other, because they share a folder of downloads. @param {boolean} isAll true if everything is tested */
 async function installTestedWith(isAll) {
-  const engines = ['ensureEngine', 'ensurePjrt', ...(isAll ? ['ensureCardCompiler'] : [])];
+  const engines = ['ensureEngine', 'ensurePjrt', ...(isAll ? ['ensureCardCompilers'] : [])];
   const programs = [...(isAll ? ['ensureVulkan'] : []), ...(isAll || process.env.ROWTUNE_TEST_SLURM ? ['ensureSlurm'] : [])];
   await Promise.all([runSteps(engines), runSteps(programs), fetchModelsAndData()]);
 }

@@ -5,7 +5,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ASSUMED_CARD, type CardName, cardCatalog, cardNames, usableCardBytes } from '../../trainer/catalog/cards.ts';
+import { ASSUMED_CARD, type CardName, cardCatalog, cardNames, makerOf, usableCardBytes } from '../../trainer/catalog/cards.ts';
 import { CARD_ENGINE } from '../../trainer/catalog/engines.ts';
 import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
@@ -54,12 +54,12 @@ export interface CompiledCase {
 }
 
 const short = 'max_length: 256\nper_device_train_batch_size: 2\n';
-const ofFour = (name: Size, recipe: string, level: RecomputePolicy): CompiledCase => ({
+const ofFour = (name: Size, recipe: string, level: RecomputePolicy, card: CardName = 'h100'): CompiledCase => ({
   name: `${name}, 4 blocks`,
   config: { ...models[name], num_hidden_layers: 4 },
   recipe: `${ONE}${recipe}`,
   level,
-  card: 'h100',
+  card,
 });
 const ofSmol = (recipe: string, level: RecomputePolicy): CompiledCase => ({
   name: 'SmolLM2-135M',
@@ -88,6 +88,8 @@ export const compiledParts: readonly CompiledCase[] = [
   ofFour('Llama-2-7B', 'method: lora\nr: 64', 'block'),
   ofFour('Llama-2-7B', 'r: 128', 'cheap'),
   ofFour('Llama-2-7B', 'r: 128\nquantize: nf4', 'block'),
+  ofFour('Llama-3-8B', 'r: 128', 'block', 'rx-7900-xtx'),
+  ofFour('Llama-3-8B', 'trains: columns\nr: 120', 'none', 'mi300x'),
 ];
 const compiledWhole: readonly CompiledCase[] = [
   whole('Llama-2-7B', 'SPSFT r 128', 'h100'),
@@ -102,6 +104,8 @@ const compiledWhole: readonly CompiledCase[] = [
   whole('Qwen3-8B', 'SPSFT r 128, nf4', 'rtx-3060'),
   whole('Qwen3-14B', 'SPSFT r 128, nf4', 'rtx-4060-ti'),
   whole('Qwen3-32B', 'SPSFT r 128, nf4', 'rtx-5090'),
+  whole('Llama-3-8B', 'SPSFT r 128', 'rx-7900-xtx'),
+  whole('Qwen3-8B', 'SPSFT r 128, nf4', 'rx-9070-xt'),
 ];
 
 const planOf = (config: Config, recipe: string, recompute: RecomputePolicy, card: CardName = ASSUMED_CARD) =>
@@ -185,10 +189,10 @@ export async function runCardsBench({ root, cacheDir }: { readonly root: string;
     const left = (minutes / (i + 1)) * (priced.length - i - 1);
     log(`priced ${i + 1} of ${priced.length}, ${((i + 1) / minutes).toFixed(1)} a minute, about ${left.toFixed(0)} min left: ${title}`);
   }
-  const compiler = openCardCompiler(cacheDir);
+  const compilers = { nvidia: openCardCompiler(cacheDir, 'nvidia'), amd: openCardCompiler(cacheDir, 'amd') };
   for (const one of [...missing]) {
     try {
-      const found = await compileCase(one, compiler);
+      const found = await compileCase(one, compilers[makerOf(one.card)]);
       compiled.push(compiledRow(one, found));
       missing.delete(one);
       log(`${titleOf(one)}: ${found.found ? 'found compiled' : `compiled in ${found.seconds.toFixed(0)} s`}`);
@@ -224,7 +228,7 @@ const markdown = ({ predicted, compiled, missing, paper }: Tables): string => `#
 
 ## The model of buffers next to the card's own compiler
 
-Training steps compiled for cards that are not there, by jax-cuda13-pjrt. Sizes are in MiB. The error is that
+Training steps compiled for cards that are not there, by jax-cuda13-pjrt and jax-rocm7-pjrt. Sizes are in MiB. The error is that
 of the model. The last column is what arguments and temporaries take of the memory that a run has on that card (one gibibyte less
 than the card's).
 

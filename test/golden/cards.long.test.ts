@@ -1,31 +1,34 @@
 /**
  * Tests the law of cards: the smallest training step of each family, compiled for a card without the card, updates every variable in place
  * and leaves nothing on the host. Its temporaries are within 10% of the estimate. XLA decides all of that before it compiles kernels, so
- * compilation stops there. Each family is compiled for one generation of cards in turn, and one of them for all. A few families that cover
+ * compilation stops there. Each family is compiled for one generation of NVIDIA's cards in turn, and one of them for all. A few families that cover
  * every operation are also compiled in full. `ROWTUNE_TEST_CARDS=all` compiles every family in full for every card, which takes more than
  * half an hour.
  */
 import { symlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { modeledTemporaries } from '../../bench/memory/cards.ts';
-import { cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
+import { amdCardOfEachGeneration, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
 import { enginesFolder } from '../../trainer/engine/install/engine-folder.ts';
 import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
-import { compileTraining } from '../../trainer/handlers/card-memory.ts';
+import { type CompiledPass, compileTraining } from '../../trainer/handlers/card-memory.ts';
 import { required } from '../../trainer/narrow.ts';
+import type { RunPlan } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import {
   COMPILE_MS,
   cardPlan,
   compilerHere,
+  compilesFor,
   configOf,
   families,
   familiesOfAllOperations,
   MAX_MISSED,
+  noAmdCompiler,
   noCompiler,
 } from '../support/golden/card-steps.ts';
-import { openMemoryCompiler } from '../support/golden/memory-compiler.ts';
+
 import { makeTemporaryFolder } from '../support/machine/temporary-folder.ts';
 
 /** A folder that is tested with rows and columns for each generation, because language models train columns by default and others rows. */
@@ -39,6 +42,23 @@ const isWhole = (folder: string, generation: number): boolean =>
 /** The generation that a family is compiled for: by its name, so that another family changes nothing for it. */
 const generationOf = (folder: string): number => Buffer.from(folder).reduce((sum, byte) => sum + byte, 0) % cardOfEachGeneration.length;
 
+/** Families that cover every operation, each for one of AMD's generations in turn; all for all, on request. */
+const amdCases = (compilesFor('amd') ? (isAllWhole ? families().map(({ folder }) => folder) : familiesOfAllOperations()) : []).flatMap((folder, i) =>
+  amdCardOfEachGeneration.flatMap((card, generation) =>
+    isAllWhole || i % amdCardOfEachGeneration.length === generation ? [[folder, card] as const] : [],
+  ),
+);
+
+/** Expects that the step updates every variable in place, on the card alone, and takes the memory that an estimate says. */
+function expectLaw(found: CompiledPass, plan: RunPlan): void {
+  expect(found.aliased).toBe(found.changedBytes);
+  expect(found.host).toBe(0);
+  expect(found.hostOperations).toEqual([]);
+  expect(found.temporaries).toBeGreaterThan(0);
+  expect(Math.abs(modeledTemporaries(plan, 'cheap') / found.temporaries - 1)).toBeLessThanOrEqual(MAX_MISSED);
+  expect(found.totalBytes).toBe(found.arguments + found.outputs - found.aliased + found.temporaries + found.code);
+}
+
 const cases = families().flatMap(({ folder, config }) => {
   const units = folder === BOTH_UNITS ? ['rows', 'columns'] : ['rows'];
   const isForEach = isAllWhole || folder === BOTH_UNITS;
@@ -50,8 +70,8 @@ const cases = families().flatMap(({ folder, config }) => {
 });
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
-  const whole = openCardCompiler(cacheDir);
-  const forMemory = openMemoryCompiler(cacheDir);
+  const whole = openCardCompiler(cacheDir, 'nvidia');
+  const forMemory = openCardCompiler(cacheDir, 'nvidia', { forMemory: true });
 
   it('is compiled whole for each generation of cards', () => {
     const cards = cases.flatMap(([, card, , , hasKernels]) => (hasKernels ? [card] : []));
@@ -62,14 +82,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
     'of %s for %s (%s) updates every variable in place, on the card alone, in the memory that an estimate says',
     async (folder, card, unit, config, hasKernels) => {
       const plan = cardPlan(config, `${unit}\nr: 2\n`, { card });
-      const found = await compileTraining(plan, 'cheap', card, hasKernels ? whole : forMemory);
-      expect(found.aliased).toBe(found.changedBytes);
-      expect(found.host).toBe(0);
-      expect(found.hostOperations).toEqual([]);
-      expect(found.temporaries).toBeGreaterThan(0);
-      const error = modeledTemporaries(plan, 'cheap') / found.temporaries - 1;
-      expect(Math.abs(error)).toBeLessThanOrEqual(MAX_MISSED);
-      expect(found.totalBytes).toBe(found.arguments + found.outputs - found.aliased + found.temporaries + found.code);
+      expectLaw(await compileTraining(plan, 'cheap', card, hasKernels ? whole : forMemory), plan);
     },
     COMPILE_MS,
   );
@@ -97,8 +110,20 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, () => {
       const { seconds, found, ...complete } = await stepFor(whole);
       const fresh = makeTemporaryFolder();
       symlinkSync(enginesFolder(cacheDir), enginesFolder(fresh));
-      const memory = await stepFor(openMemoryCompiler(fresh));
+      const memory = await stepFor(openCardCompiler(fresh, 'nvidia', { forMemory: true }));
       expect(memory, folder).toMatchObject({ ...complete, found: false });
+    },
+    COMPILE_MS,
+  );
+});
+
+describeWith("a step compiled for AMD's cards", compilesFor('amd') || undefined, noAmdCompiler, () => {
+  const compiler = openCardCompiler(cacheDir, 'amd');
+  it.each(amdCases)(
+    'of %s for %s updates every variable in place, on the card alone, in the memory that an estimate says',
+    async (folder, card) => {
+      const plan = cardPlan(configOf(folder), 'r: 2\n', { card });
+      expectLaw(await compileTraining(plan, 'cheap', card, compiler), plan);
     },
     COMPILE_MS,
   );

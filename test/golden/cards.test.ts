@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest';
 import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
 import { cardCatalog, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
-import type { CardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
+import { type CardCompiler, openCardCompiler } from '../../trainer/engine/pjrt/card-compiler.ts';
 import { openCardPrograms } from '../../trainer/engine/pjrt/card-programs.ts';
 import { type LoweringTarget, lowerSignature } from '../../trainer/engine/pjrt/lower.ts';
 import { decodeProgram, decodeSignature, inferenceBytes, PREFILL } from '../../trainer/generate/decode-program.ts';
@@ -25,7 +25,7 @@ import type { RunPlan } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, type Config, cardPlan, compilerHere, configOf, MAX_MISSED, noCompiler } from '../support/golden/card-steps.ts';
-import { openMemoryCompiler } from '../support/golden/memory-compiler.ts';
+
 
 const [card] = cardOfEachGeneration;
 const small = configOf('llama');
@@ -50,7 +50,7 @@ function expectMoved(before: Pick<Compiled, 'arguments'>, after: Pick<Compiled, 
 }
 
 describeWith('a step compiled for a card', compilerHere, noCompiler, compiler => {
-  const forMemory = openMemoryCompiler(cacheDir);
+  const forMemory = openCardCompiler(cacheDir, 'nvidia', { forMemory: true });
   it.each(process.env.ROWTUNE_TEST_CARDS === 'all' ? compiledParts : [])(
     'of $name ($level) for $card takes the temporaries that an estimate says, within 10%',
     async one => {

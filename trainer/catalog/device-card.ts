@@ -5,6 +5,7 @@ import {
   type CardName,
   type ComputeCapability,
   cardCatalog,
+  type Maker,
   multiprocessors,
   usableCardBytes,
 } from './cards.ts';
@@ -13,7 +14,8 @@ import { namesOf } from './entries.ts';
 /**
  * The names that NVIDIA's driver gives to devices with a card's numbers, without "NVIDIA ", which drivers before 465 omit. They are from
  * its list of supported products (README of the driver, appendix A; README of NVIDIA/open-gpu-kernel-modules). Names that differ by a word
- * are other devices: an H100 PCIe has 114 multiprocessors, an RTX 4090 D 114, a mobile RTX 4090 76.
+ * are other devices: an H100 PCIe has 114 multiprocessors, an RTX 4090 D 114, a mobile RTX 4090 76. Names of AMD's, without "AMD ", are
+ * those of libdrm's list (data/amdgpu.ids).
  */
 const deviceNames: Readonly<Record<CardName, readonly string[]>> = {
   'rtx-3060': ['GeForce RTX 3060'],
@@ -28,17 +30,23 @@ const deviceNames: Readonly<Record<CardName, readonly string[]>> = {
   h100: ['H100 80GB HBM3'],
   h200: ['H200', 'H200 NVL'],
   b200: ['B200'],
+  'rx-7900-xt': ['Radeon RX 7900 XT'],
+  'rx-7900-xtx': ['Radeon RX 7900 XTX'],
+  'rx-9070-xt': ['Radeon RX 9070 XT'],
+  r9700: ['Radeon AI PRO R9700'],
+  'radeon-8060s': ['Radeon 8060S Graphics'],
+  mi300x: ['Instinct MI300X'],
 };
 
 /** Boards with one name and different memory sizes. */
-const SEVERAL_SIZES: readonly CardName[] = ['rtx-3060', 'rtx-4060-ti'];
+const SEVERAL_SIZES: readonly CardName[] = ['rtx-3060', 'rtx-4060-ti', 'radeon-8060s'];
 
 const plain = (text: string): string =>
   text
     .trim()
     .toLowerCase()
     .replace(/\s+/g, ' ')
-    .replace(/^nvidia /, '');
+    .replace(/^(?:nvidia|amd) /, '');
 
 /** The card for a driver's device name, for example "NVIDIA A100-SXM4-80GB"; undefined for a device with other numbers. */
 export function cardOfDevice(deviceName: string): CardName | undefined {
@@ -114,7 +122,7 @@ function assumedText(facts: DeviceFacts, { known, capability, count }: Taken): s
     ...(known === undefined ? [`compute capability ${capability}`] : []),
   ];
   if (missing.length > 0) return `${name}: its memory is estimated with ${missing.join(' and ')}, ${like}`;
-  if (known === facts.capability) return undefined;
+  if (known !== undefined && (facts.capability ?? '').split(':')[0] === known) return undefined;
   return `${name}: its compute capability, ${facts.capability}, counts as ${capability}, the nearest whose numbers are known`;
 }
 
@@ -123,14 +131,33 @@ const partsOf = (capability: string): readonly [number, number] => {
   return [major, minor];
 };
 
-/** The newest known compute capability that is not newer than this one, else the oldest; undefined for any other text. */
+/** The known compute capability that is nearest to this one of the same maker; undefined for any other text. */
 function nearestCapability(text: string): ComputeCapability | undefined {
-  if (!/^\d+\.\d+$/.test(text)) return undefined;
+  if (text.startsWith('gfx')) return nearestTarget(text);
+  return /^\d+\.\d+$/.test(text) ? newestUpTo(text) : undefined;
+}
+
+const capabilitiesOf = (maker: Maker): readonly ComputeCapability[] =>
+  namesOf(multiprocessors).filter(each => multiprocessors[each].maker === maker);
+
+/** The newest that is not newer, else the oldest. */
+function newestUpTo(text: string): ComputeCapability | undefined {
   const [major, minor] = partsOf(text);
-  const known = namesOf(multiprocessors);
+  const known = capabilitiesOf('nvidia');
   const notNewer = known.filter(each => {
     const [ownMajor, ownMinor] = partsOf(each);
     return ownMajor < major || (ownMajor === major && ownMinor <= minor);
   });
   return notNewer.at(-1) ?? known[0];
+}
+
+/** Length of what every target of a family begins with: gfx9 is CDNA; gfx10, 11 and 12 are RDNA. */
+const FAMILY_LENGTH = 'gfx9'.length;
+
+/** The target of AMD's with the longest common beginning. @param text a target, perhaps with features: "gfx942:sramecc+:xnack-" */
+function nearestTarget(text: string): ComputeCapability | undefined {
+  const common = (target: string): number => [...target].findIndex((character, i) => text[i] !== character);
+  const lengthOf = (target: string): number => (common(target) === -1 ? target.length : common(target));
+  const [nearest] = capabilitiesOf('amd').toSorted((a, b) => lengthOf(b) - lengthOf(a));
+  return nearest !== undefined && lengthOf(nearest) >= FAMILY_LENGTH ? nearest : undefined;
 }

@@ -1,7 +1,8 @@
 /** `rowtune estimate --card`: the memory of a run on a graphics card, which need not be present, and the settings that fit it. */
-import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, usableCardBytes } from '../catalog/cards.ts';
+import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, makerOf, usableCardBytes } from '../catalog/cards.ts';
 import { CARD_ENGINE } from '../catalog/engines.ts';
 import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
+import { cardCompilerOf } from '../engine/install/pjrt-plugins.ts';
 import type { CardResult } from '../handlers/card-memory.ts';
 import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import { isMisfit } from '../lint/facts/estimates.ts';
@@ -105,9 +106,13 @@ interface CompileParams {
 
 /** Compiles the step; undefined if no compiler is installed, which is reported. */
 async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe, headers, card, found }: CompileParams) {
-  if (!locateCardCompiler(settings.cacheDir)) {
-    const command = 'rowtune engine install --variant cuda13 --compile-only';
-    terminal.say('info', `estimated by a model of the compiler's buffers; for the card's own compiler (234 MB), run: ${command}`);
+  if (!locateCardCompiler(settings.cacheDir, makerOf(card))) {
+    const { variant, bytes } = cardCompilerOf(makerOf(card));
+    const command = `rowtune engine install --variant ${variant} --compile-only`;
+    terminal.say(
+      'info',
+      `estimated by a model of the compiler's buffers; for the card's own compiler (${byteSize(bytes)}), run: ${command}`,
+    );
     return undefined;
   }
   const modeled = `${byteSize(found.totalBytes)} of ${byteSize(usableCardBytes(card))}`;
@@ -257,5 +262,5 @@ const modelRows = (found: RecipeEstimate): string[][] => [
   [`temporaries of the step (recompute: ${found.recompute})`, byteSize(found.activationBytes + found.engineOverheadBytes)],
 ];
 
-const compilerText = ({ compiler, seconds, found }: CardResult): string =>
-  `The training step was compiled for this card by ${compiler} (${duration(seconds)}${found ? ', found in the cache' : ''}).`;
+const compilerText = ({ compiler, seconds, found, code }: CardResult): string =>
+  `The training step was compiled for this card by ${compiler}${code === 0 ? ', without machine code' : ''} (${duration(seconds)}${found ? ', found in the cache' : ''}).`;

@@ -2,7 +2,7 @@
  * Models the products whose sums XLA splits over a GPU's multiprocessors: a product with few tiles and long sums is computed in parts, each
  * in a buffer of its own, which another kernel adds. The rule is that of XLA's pass `SplitkRewriter`, which depends on a card's number of
  * multiprocessors and its compute capability. It predicts the parts of all 140 kinds of products in seven steps compiled for an H100, of
- * ten products for an H100 with other numbers of multiprocessors, and of 96 to 318 random products in float32 for each of six cards, except
+ * ten products for an H100 with other numbers of multiprocessors, and of 45 to 318 random products in float32 for each of nine cards, except
  * one for an RTX 5090. Estimates count the parts, and the PJRT engine pads products accordingly.
  */
 import type { CardEntry, ComputeCapability } from '../catalog/cards.ts';
@@ -21,6 +21,7 @@ const COSTS = { operation: 100, productByte: 0.194136 } as const;
  */
 const AMPERE = { launch: 4.36e7, byte: 467 } as const;
 const HOPPER = { launch: 4.36e7, byte: 193.1384 } as const;
+const AMD = { launch: 6e7, byte: 467 } as const;
 const ADDITION: Readonly<Record<ComputeCapability, { readonly launch: number; readonly byte: number }>> = {
   '8.0': AMPERE,
   '8.6': AMPERE,
@@ -28,6 +29,10 @@ const ADDITION: Readonly<Record<ComputeCapability, { readonly launch: number; re
   '9.0': HOPPER,
   '10.0': { launch: 1.19e8, byte: 193.1384 },
   '12.0': { launch: 1.18e8, byte: 184 },
+  gfx942: AMD,
+  gfx1100: AMD,
+  gfx1151: AMD,
+  gfx1201: AMD,
 };
 const MAX_PARTS = 2048;
 /** Number of threads in a warp. */

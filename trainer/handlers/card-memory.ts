@@ -1,5 +1,5 @@
 /** The memory of a planned run on a graphics card, which need not be present: compiles its training step with the card's own compiler. */
-import { type CardName, cardCatalog } from '../catalog/cards.ts';
+import { type CardName, cardCatalog, makerOf } from '../catalog/cards.ts';
 import { CARD_ENGINE } from '../catalog/engines.ts';
 import { type CardCompiler, openCardCompiler } from '../engine/pjrt/card-compiler.ts';
 import type { CardProgramMemory } from '../engine/pjrt/card-programs.ts';
@@ -35,7 +35,7 @@ const REPORT_MS = 10_000;
 
 /** Runs the job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
 export async function cardJob({ recipe, model, card, recompute, seesImages }: Request, { job, context }: JobScope): Promise<CardResult> {
-  const compiler = openCardCompiler(context.cacheDir, { log: line => job.log('info', `  ${line}`) });
+  const compiler = openCardCompiler(context.cacheDir, makerOf(card), { log: line => job.log('info', `  ${line}`) });
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
   const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute, seesImages });
   job.phase('compile', `compiling the training step for ${cardCatalog[card].label} with ${compiler.plugin}`);

@@ -1,7 +1,7 @@
 /** The smallest training step of each family in test/golden, planned for a card that need not be present. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import type { CardName } from '../../../trainer/catalog/cards.ts';
+import type { CardName, Maker } from '../../../trainer/catalog/cards.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
 import { familyOf } from '../../../trainer/model/architectures.ts';
@@ -13,10 +13,15 @@ import { cacheDir } from '../cache-dir.ts';
 import { readRecord } from '../files/read-json.ts';
 import { recipeIn } from '../runs/recipe-of.ts';
 
-const installed = locateCardCompiler(cacheDir);
-/** The compiler for cards; undefined if none is installed, or only one for another version of the addon. */
-export const compilerHere = installed !== undefined && pjrtAddonIsCurrent(installed.folder) ? openCardCompiler(cacheDir) : undefined;
+/** Returns whether a compiler for a maker's cards is installed, for this version of the addon. */
+export function compilesFor(maker: Maker): boolean {
+  const installed = locateCardCompiler(cacheDir, maker);
+  return installed !== undefined && pjrtAddonIsCurrent(installed.folder);
+}
+/** The compiler for NVIDIA's cards; undefined if none is installed. */
+export const compilerHere = compilesFor('nvidia') ? openCardCompiler(cacheDir, 'nvidia') : undefined;
 export const noCompiler = 'run rowtune engine install --variant cuda13 --compile-only';
+export const noAmdCompiler = 'run rowtune engine install --variant rocm7 --compile-only';
 
 /** Maximum time to compile a step on a busy machine, in ms. */
 export const COMPILE_MS = 1_200_000;

@@ -13,6 +13,12 @@ describe('findCard', () => {
     ['A100-40', 'a100-40'],
     ['RTX 3060', 'rtx-3060'],
     ['rtx 3060 12 GB', 'rtx-3060'],
+    ['AMD Radeon RX 7900 XTX', 'rx-7900-xtx'],
+    ['9070 XT', 'rx-9070-xt'],
+    ['R9700', 'r9700'],
+    ['Radeon AI PRO R9700', 'r9700'],
+    ['radeon 8060s', 'radeon-8060s'],
+    ['Instinct MI300X', 'mi300x'],
   ])('finds %s', (text, card) => {
     expect(findCard(text)).toEqual({ card });
   });

@@ -19,6 +19,9 @@ it.each([
   ['NVIDIA H100 80GB HBM3', 'h100'],
   ['NVIDIA H200', 'h200'],
   ['NVIDIA B200', 'b200'],
+  ['AMD Radeon RX 7900 XTX', 'rx-7900-xtx'],
+  ['Radeon RX 9070 XT', 'rx-9070-xt'],
+  ['AMD Instinct MI300X', 'mi300x'],
 ] as const)('%s is the card %s', (name, card) => expect(cardOfDevice(name)).toBe(card));
 
 it.each([
@@ -73,6 +76,11 @@ it('uses the numbers that the device reports, whatever its name', () => {
   });
 });
 
+it('assumes nothing of a target that AMD writes with its features', () => {
+  const found = deviceCard({ name: 'AMD Instinct MI300A', capability: 'gfx942:sramecc+:xnack-', multiprocessors: 228 });
+  expect(found).toEqual({ name: 'AMD Instinct MI300A', capability: 'gfx942', multiprocessors: 228 });
+});
+
 it.each([
   [
     { name: 'NVIDIA RTX A6000' },
@@ -83,8 +91,16 @@ it.each([
     'The GPU of this machine has not given its name: its memory is estimated with 132 multiprocessors and compute capability 9.0, those of an H100 80 GB',
   ],
   [
-    { name: 'AMD Instinct MI300X', capability: 'gfx942', multiprocessors: 304 },
-    'AMD Instinct MI300X is not among the known cards: its memory is estimated with compute capability 9.0, those of an H100 80 GB',
+    { name: 'AMD Radeon RX 580', capability: 'gfx803', multiprocessors: 36 },
+    'AMD Radeon RX 580 is not among the known cards: its memory is estimated with compute capability 9.0, those of an H100 80 GB',
+  ],
+  [
+    { name: 'AMD Radeon RX 7800 XT', capability: 'gfx1101', multiprocessors: 30 },
+    'AMD Radeon RX 7800 XT is not among the known cards: its compute capability, gfx1101, counts as gfx1100, the nearest whose numbers are known',
+  ],
+  [
+    { name: 'AMD Instinct MI250X', capability: 'gfx90a:sramecc+:xnack-', multiprocessors: 110 },
+    'AMD Instinct MI250X is not among the known cards: its compute capability, gfx90a:sramecc+:xnack-, counts as gfx942, the nearest whose numbers are known',
   ],
   [
     { name: 'Tesla T4', capability: '7.5', multiprocessors: 40 },

@@ -72,6 +72,11 @@ const onCards: Readonly<Partial<Record<CardName, readonly number[]>>> = {
   a100: [2, 8, 4, 1, 4, 2, 1, 4, 4, 32, 1, 4],
   h100: [4, 16, 4, 2, 4, 4, 2, 8, 8, 32, 8, 8],
   b200: [4, 16, 4, 2, 8, 4, 1, 8, 8, 32, 1, 8],
+  'rx-7900-xt': [1, 8, 2, 1, 2, 1, 1, 4, 4, 8, 1, 4],
+  'rx-7900-xtx': [1, 8, 2, 1, 2, 1, 1, 4, 4, 16, 1, 4],
+  'rx-9070-xt': [1, 4, 2, 1, 1, 1, 1, 2, 4, 8, 1, 4],
+  'radeon-8060s': [1, 4, 1, 1, 1, 1, 1, 2, 4, 4, 1, 4],
+  mi300x: [2, 8, 4, 1, 8, 4, 1, 4, 4, 32, 1, 4],
 };
 
 it.each(Object.entries(onCards))('each card has parts of its own: %s', (name, parts) => {

@@ -1,12 +1,12 @@
 /** Installs a PJRT plugin: its libraries from Python wheels, and the addon that calls it; then loads and tests both. */
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { cardOfEachGeneration } from '../../catalog/cards.ts';
+import { cardNames, makerOf } from '../../catalog/cards.ts';
 import { required } from '../../narrow.ts';
 import { byteSize } from '../../protocol/text/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
-import { describeCard } from '../pjrt/card-description.ts';
+import { topologyOptions } from '../pjrt/card-description.ts';
 import { cardCompileOptions, withFolders } from '../pjrt/compile-options.ts';
 import { buildPjrtAddon } from './build-pjrt-addon.ts';
 import { enginesFolder } from './engine-folder.ts';
@@ -28,6 +28,7 @@ import {
 } from './pjrt-folder.ts';
 import { clientOptions, type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
 import { runCommand } from './run-command.ts';
+import { buildStandIns } from './stand-ins.ts';
 import { requireCompiler, requirePython } from './toolchain.ts';
 import { fetchKnownWheel, sha256OfFile, type WheelContext } from './wheel.ts';
 
@@ -115,7 +116,8 @@ async function place(
     const target = readPjrt(cacheDir, present ? name : partialName);
     if (!target) throw new EngineError(`${name} is not complete: its library is missing`);
     makeExecutable(target);
-    log(`compiling the addon with ${compiler} (about 10 seconds)`);
+    if (target.plugin.standsIn && target.manifest.isCompileOnly) await buildStandIns(target, tick('stand-ins'));
+    log(`compiling the addon with ${compiler} (about 10 seconds, or copying that of another plugin)`);
     await buildPjrtAddon(target.folder, tick('compile'));
     log('loading the plugin');
     await verifyPlugin(target, tick('verify'));
@@ -140,7 +142,7 @@ function makeExecutable({ folder, plugin }: InstalledPjrt): void {
  * Downloads the wheels. Each is checked against the checksum that this version of Rowtune knows, and file by file against the wheel's own.
  */
 async function fetchAll(
-  { cacheDir, log, onProgress = () => {} }: InstallPjrtParams,
+  { cacheDir, log, isCompileOnly, onProgress = () => {} }: InstallPjrtParams,
   plugin: PjrtPlugin,
   wheels: readonly PluginWheel[],
   partial: string,
@@ -150,7 +152,7 @@ async function fetchAll(
   log(
     `${plugin.wheel.project} ${plugin.wheel.version}, the PJRT plugin for ${plugin.label}: ${byteSize(totalBytes)} to download (${files}), up to three times as much on disk`,
   );
-  if (plugin.needs !== undefined) log(`it also needs ${plugin.needs}, which is not installed from here`);
+  if (plugin.needs !== undefined && !isCompileOnly) log(`it also needs ${plugin.needs}, which is not installed from here`);
   const python = await requirePython();
   const found: PjrtManifest['wheel'][] = [];
   for (const wheel of wheels) {
@@ -183,25 +185,32 @@ const SMALLEST_MODULE =
 /** Opens the plugin in a separate process, which a broken plugin would crash; a compile-only plugin compiles a program. */
 async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { folder, plugin, manifest } = installed;
-  const library = pjrtLibrary(installed);
-  const [card] = cardOfEachGeneration;
-  const compileOptions = withFolders(cardCompileOptions({ text: SMALLEST_MODULE }), { toolkit: cudaToolkit(installed) });
-  const description = [
-    ['topology', '1x1x1'],
-    ['target_config', describeCard(card)],
-  ];
-  const opens = `
-    addon.open(${JSON.stringify(library)}, ${JSON.stringify(clientOptions(plugin, 1))}, ${JSON.stringify(preloadedLibraries(installed))}).then(client => {
-      const { major, minor, platform } = addon.describe(client);
-      console.log('PJRT ' + major + '.' + minor + ' on ' + platform);
-    });`;
-  const compiles = `
-    addon.describeDevice(${JSON.stringify(library)}, ${JSON.stringify(card)}, ${JSON.stringify(description)})
-      .then(topology => addon.compileFor(topology, Buffer.from(${JSON.stringify(SMALLEST_MODULE)}), Uint8Array.of(${compileOptions.join()})))
-      .then(compiled => console.log(JSON.stringify(addon.compiledForMemory(compiled))));`;
-  const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${manifest.isCompileOnly ? compiles : opens}`;
+  const does = manifest.isCompileOnly ? compilesSmallest(installed) : opensPlugin(installed);
+  const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${does}`;
   const result = await runCommand(process.execPath, ['-e', script], { environment: inheritedEnvironment(process.env).env, onTick });
   if (result.status === 0) return;
   const needs = plugin.needs === undefined ? '' : `\nIt needs ${plugin.needs}.`;
   throw new EngineError(`the plugin was installed but does not load:\n${result.output.trim()}${needs}`);
+}
+
+function opensPlugin(installed: InstalledPjrt): string {
+  const params = [pjrtLibrary(installed), clientOptions(installed.plugin, 1), preloadedLibraries(installed)];
+  return `
+    addon.open(${params.map(param => JSON.stringify(param)).join()}).then(client => {
+      const { major, minor, platform } = addon.describe(client);
+      console.log('PJRT ' + major + '.' + minor + ' on ' + platform);
+    });`;
+}
+
+function compilesSmallest(installed: InstalledPjrt): string {
+  const card = required(
+    cardNames.find(name => makerOf(name) === installed.plugin.device),
+    'a card',
+  );
+  const options = withFolders(cardCompileOptions({ text: SMALLEST_MODULE }), { toolkit: cudaToolkit(installed) });
+  const params = [pjrtLibrary(installed), card, topologyOptions(card)];
+  return `
+    addon.describeDevice(${params.map(param => JSON.stringify(param)).join()})
+      .then(topology => addon.compileFor(topology, Buffer.from(${JSON.stringify(SMALLEST_MODULE)}), Uint8Array.of(${options.join()})))
+      .then(compiled => console.log(JSON.stringify(addon.compiledForMemory(compiled))));`;
 }

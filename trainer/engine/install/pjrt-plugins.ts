@@ -1,5 +1,7 @@
 /** The PJRT plugins that can be installed, and the wheels that each needs: projects, versions and checksums on PyPI. */
+import type { Maker } from '../../catalog/cards.ts';
 import { namesOf } from '../../catalog/entries.ts';
+import { required } from '../../narrow.ts';
 
 export interface PluginWheel {
   readonly project: string;
@@ -45,6 +47,11 @@ export interface PjrtPlugin {
   readonly dividedBy?: string;
   /** Wheels needed to compile for a card that is not present; omitted if the plugin cannot. */
   readonly compiler?: readonly PluginWheel[];
+  /**
+   * True if the plugin is linked with libraries that it does not need in order to compile. Stand-ins for them are built from the names that
+   * it imports, and it then only decides the memory of a program: it chooses kernels on the device.
+   */
+  readonly standsIn?: true;
   /** Additional wheels needed to compute. */
   readonly runtime?: readonly PluginWheel[];
   /** Folder of NVIDIA's compiler among the wheels: XLA runs its `bin/ptxas` and reads its `nvvm/libdevice`. */
@@ -318,6 +325,9 @@ const entries = {
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     tunes: true,
+    orders: true,
+    compiler: [],
+    standsIn: true,
     // It was built with this version, and needs libraries (librocm_sysdeps) that earlier versions lack.
     needs: 'ROCm 7.14 in /opt/rocm, or on LD_LIBRARY_PATH',
   },
@@ -377,6 +387,16 @@ export type PjrtVariant = keyof typeof entries;
 export const pjrtPlugins: Readonly<Record<PjrtVariant, PjrtPlugin>> = entries;
 
 export const pjrtVariants = namesOf(entries);
+
+/** Returns the plugin that compiles for a maker's cards, and the bytes to download for it. */
+export function cardCompilerOf(maker: Maker): { readonly variant: PjrtVariant; readonly bytes: number } {
+  const variant = required(
+    pjrtVariants.find(name => pjrtPlugins[name].device === maker && pjrtPlugins[name].compiler),
+    maker,
+  );
+  const { wheel, compiler = [] } = pjrtPlugins[variant];
+  return { variant, bytes: [wheel, ...compiler].reduce((sum, { bytes }) => sum + bytes, 0) };
+}
 
 /** Returns the options for a client that uses this many devices. */
 export const clientOptions = ({ options, dividedBy }: PjrtPlugin, devices: number): PjrtPlugin['options'] =>

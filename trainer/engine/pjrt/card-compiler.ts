@@ -1,5 +1,5 @@
 /** Compiles programs for a card that need not be present, with the card's own compiler, and reads their memory use. */
-import { type CardName, cardCatalog } from '../../catalog/cards.ts';
+import { type CardName, cardCatalog, type Maker } from '../../catalog/cards.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
@@ -12,11 +12,13 @@ import {
   pjrtAddonPath,
   pjrtLibrary,
 } from '../install/pjrt-folder.ts';
+import { cardCompilerOf } from '../install/pjrt-plugins.ts';
 import type { Addon, TopologyHandle } from './addon.ts';
-import { describeCard } from './card-description.ts';
+import { topologyOptions } from './card-description.ts';
 import { type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
 import { compileOnce } from './compile-once.ts';
-import { type CompiledModule, type CompilerFolders, cardCompileOptions, withFolders } from './compile-options.ts';
+import { type CompiledModule, cardCompileOptions, withFolders } from './compile-options.ts';
+import { hostOperations, memoryOfBuffers } from './program-buffers.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
@@ -29,25 +31,29 @@ export interface CardCompiler {
   compile(card: CardName, module: CompiledModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
-interface OpenParams extends Pick<CompilerFolders, 'buffers'> {
+interface OpenParams {
   /** Receives one line for the user while another process compiles the same program. */
   readonly log?: (line: string) => void;
+  /** True to compile only until the memory of a program is decided. It is the same to the byte, without machine code. */
+  readonly forMemory?: boolean;
 }
 
 const KEPT_CHARACTERS = 600;
-/** Returns the topology of a machine with this many cards. */
-const topologyText = (cards: number): string => `1x1x${cards}`;
 
 /**
- * Opens the plugin in this process. Compiling uses other threads and all cores, so this belongs in a worker.
- * @param params for programs that never run: where to write their buffers (`buffers`). Memory use is identical to the byte
- * @throws EngineError if no plugin that compiles for cards is installed
+ * Opens the plugin for a maker's cards in this process. Compiling uses other threads and all cores, so this belongs in a worker. A plugin
+ * that chooses kernels on the device only decides the memory of programs.
+ * @throws EngineError if no plugin that compiles for such cards is installed
  */
-export function openCardCompiler(cacheDir: string, { log = () => undefined, ...folders }: OpenParams = {}): CardCompiler {
-  const installed = locateCardCompiler(cacheDir);
+export function openCardCompiler(
+  cacheDir: string,
+  maker: Maker,
+  { log = () => undefined, forMemory = false }: OpenParams = {},
+): CardCompiler {
+  const installed = locateCardCompiler(cacheDir, maker);
   if (!installed)
     throw new EngineError(
-      `no compiler for cards is installed in ${cacheDir}; to install one, run: rowtune engine install --variant cuda13 --compile-only`,
+      `no compiler for such cards is installed in ${cacheDir}; to install one, run: rowtune engine install --variant ${cardCompilerOf(maker).variant} --compile-only`,
     );
   if (!pjrtAddonIsCurrent(installed.folder))
     throw new EngineError(`the addon of ${installed.name} is that of another version of Rowtune; run: ${installCommand(installed)}`);
@@ -60,15 +66,15 @@ export function openCardCompiler(cacheDir: string, { log = () => undefined, ...f
     topologies.set(name, known);
     return known;
   };
+  const compileNow = forMemory || installed.plugin.standsIn ? compileForMemory : compileWhole;
   const compile = async (card: CardName, { text, replicas }: CompiledModule): Promise<CardProgramMemory> => {
+    const started = Date.now();
     try {
-      const memory = await compileNow(
-        await topologyOf(card, replicas),
-        text,
-        withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed), ...folders }),
-      );
-      await programs.keep(card, { text, replicas }, memory);
-      return memory;
+      const options = withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed) });
+      const memory = await compileNow(await topologyOf(card, replicas), text, options);
+      const program = { ...memory, seconds: (Date.now() - started) / 1000 };
+      await programs.keep(card, { text, replicas }, program);
+      return program;
     } catch (error) {
       const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
       throw new EngineError(`${plugin} could not compile the program for ${cardCatalog[card].label}: ${reason}`, { cause: error });
@@ -98,27 +104,21 @@ interface Topology {
 async function openTopology(installed: InstalledPjrt, card: CardName, cards: number): Promise<Topology> {
   // Compiled from `engine/pjrt/native`; `Addon` describes its exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
-  const handle = await addon.describeDevice(pjrtLibrary(installed), card, [
-    ['topology', topologyText(cards)],
-    ['target_config', describeCard(card)],
-  ]);
-  return { addon, handle };
+  return { addon, handle: await addon.describeDevice(pjrtLibrary(installed), card, topologyOptions(card, cards)) };
 }
 
-async function compileNow({ addon, handle }: Topology, text: string, options: Uint8Array): Promise<CardProgramMemory> {
-  const started = Date.now();
+type Compile = (topology: Topology, text: string, options: Uint8Array) => Promise<Omit<CardProgramMemory, 'seconds'>>;
+
+const compileWhole: Compile = async ({ addon, handle }, text, options) => {
   const compiled = await addon.compileFor(handle, Buffer.from(text), options);
   try {
-    const seconds = (Date.now() - started) / 1000;
-    return { ...addon.compiledForMemory(compiled), hostOperations: hostOperations(await addon.optimized(compiled)), seconds };
+    return { ...addon.compiledForMemory(compiled), hostOperations: hostOperations(await addon.optimized(compiled)) };
   } finally {
     addon.closeCompiled(compiled);
   }
-}
+};
 
-/** XLA operations that leave the device: each opcode is a separate string in the binary format. */
-const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'MoveToDevice', 'xla_ffi_python_gpu_callback'] as const;
-
-/** Returns the names found in a binary program. A string field in a protobuf is its length followed by its characters. */
-export const hostOperations = (program: Uint8Array): string[] =>
-  HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));
+const compileForMemory: Compile = async ({ addon, handle }, text, options) =>
+  memoryOfBuffers(async folder =>
+    addon.closeCompiled(await addon.compileFor(handle, Buffer.from(text), withFolders(options, { buffers: folder }))),
+  );

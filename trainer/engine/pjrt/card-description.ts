@@ -1,11 +1,9 @@
 /** Describes a card for XLA's GPU compiler: the text format of its GpuTargetConfigProto. */
-import { type CardName, cardBytes, cardCatalog, multiprocessors } from '../../catalog/cards.ts';
+import { type CardEntry, type CardName, cardBytes, cardCatalog, type Maker, makerOf, multiprocessors } from '../../catalog/cards.ts';
 
-/** Properties of every card since compute capability 8.0 (CUDA programming guide). */
+/** Properties of every card since compute capability 8.0 (CUDA programming guide), and of AMD's since RDNA 3 and CDNA 3. */
 const COMMON = {
   threads_per_block_limit: 1024,
-  threads_per_warp: 32,
-  shared_memory_per_block: 48 * 1024,
   block_dim_limit_x: 2 ** 31 - 1,
   block_dim_limit_y: 65535,
   block_dim_limit_z: 65535,
@@ -13,20 +11,35 @@ const COMMON = {
   registers_per_block_limit: 65536,
   thread_dim_limit_x: 1024,
   thread_dim_limit_y: 1024,
-  thread_dim_limit_z: 64,
 } as const;
+
+/** Properties that differ by maker. */
+const makers: Readonly<
+  Record<Maker, { readonly name: string; readonly platform: string; readonly limits: Readonly<Record<string, number>> }>
+> = {
+  nvidia: { name: 'NVIDIA', platform: 'CUDA', limits: { shared_memory_per_block: 48 * 1024, thread_dim_limit_z: 64 } },
+  amd: { name: 'AMD', platform: 'ROCM', limits: { shared_memory_per_block: 64 * 1024, thread_dim_limit_z: 1024 } },
+};
 
 /** The cuDNN release that the compiler assumes. */
 const DNN_VERSION = { major: 9, minor: 12, patch: 0 } as const;
 
 const lines = (fields: Readonly<Record<string, number>>): string[] => Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
 
+/** Returns the options of a plugin that describe a machine with this many cards. */
+export const topologyOptions = (name: CardName, cards = 1): readonly (readonly [string, string])[] => [
+  ['topology', `1x1x${cards}`],
+  ['target_config', describeCard(name)],
+];
+
 export function describeCard(name: CardName): string {
   const card = cardCatalog[name];
   const core = multiprocessors[card.capability];
-  const [major = 0, minor = 0] = card.capability.split('.').map(Number);
+  const maker = makers[makerOf(name)];
   const info = lines({
     ...COMMON,
+    ...maker.limits,
+    threads_per_warp: core.warp,
     shared_memory_per_core: core.sharedBytes,
     shared_memory_per_block_optin: core.blockSharedBytes,
     threads_per_core_limit: core.threads,
@@ -40,10 +53,16 @@ export function describeCard(name: CardName): string {
   return [
     'gpu_device_info {',
     ...info,
-    `cuda_compute_capability { ${lines({ major, minor }).join(' ')} }`,
+    ...capabilityLines(card),
     '}',
-    'platform_name: "CUDA"',
-    `dnn_version_info { ${lines(DNN_VERSION).join(' ')} }`,
-    `device_description_str: "NVIDIA ${card.label}"`,
+    `platform_name: "${maker.platform}"`,
+    ...(makerOf(name) === 'nvidia' ? [`dnn_version_info { ${lines(DNN_VERSION).join(' ')} }`] : []),
+    `device_description_str: "${maker.name} ${card.label}"`,
   ].join('\n');
+}
+
+function capabilityLines({ capability }: CardEntry): readonly string[] {
+  if (multiprocessors[capability].maker === 'amd') return [`rocm_compute_capability { gcn_arch_name: "${capability}" }`];
+  const [major = 0, minor = 0] = capability.split('.').map(Number);
+  return [`cuda_compute_capability { ${lines({ major, minor }).join(' ')} }`];
 }

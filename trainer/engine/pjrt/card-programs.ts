@@ -2,7 +2,7 @@
  * The programs that were compiled for cards, kept next to those of this machine: estimates find their memory without opening the plugin.
  */
 import { z } from 'zod';
-import { type CardName, cardCatalog } from '../../catalog/cards.ts';
+import { type CardName, cardCatalog, makerOf } from '../../catalog/cards.ts';
 import type { KnownPrograms } from '../../graph/known-programs.ts';
 import { type InstalledPjrt, locateCardCompiler } from '../install/pjrt-folder.ts';
 import { describeCard } from './card-description.ts';
@@ -51,7 +51,7 @@ export function cardPrograms(cacheDir: string, plugin: string): CardPrograms {
 
 /** Returns the steps that were compiled for a card; undefined if no compiler for cards is installed. */
 export function openCardPrograms(cacheDir: string, card: CardName): KnownPrograms | undefined {
-  const installed = locateCardCompiler(cacheDir);
+  const installed = locateCardCompiler(cacheDir, makerOf(card));
   if (!installed) return undefined;
   const programs = cardPrograms(cacheDir, cardPlugin(installed));
   return {

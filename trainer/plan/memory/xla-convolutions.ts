@@ -2,15 +2,12 @@
  * Models the buffers that XLA adds to the gradients of convolutions on a GPU. cuDNN has an operation for each gradient; XLA recognizes one
  * by the rules of its pass `ConvRewriter`, and computes any other convolution as a forward convolution of transposed copies.
  */
-import type { CardEntry } from '../../catalog/cards.ts';
+import { type CardEntry, multiprocessors } from '../../catalog/cards.ts';
 import { aliasedRead, bufferOf } from '../../graph/alias.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { CopiedFirst } from '../../graph/liveness.ts';
 import { inputsOf, isOp } from '../../graph/node-store.ts';
 import { byteSize, bytesPerElement, dimensions, elementCount } from '../../graph/types.ts';
-
-/** First compute capability whose float32 convolutions in cuDNN have channels last, as ours do. */
-const CHANNELS_LAST = 9;
 
 /**
  * Returns the copy of an image batch that a convolution reads, alive from the start of the program to its last reader. Before compute
@@ -19,7 +16,7 @@ const CHANNELS_LAST = 9;
  */
 export function transposedBatch(node: Node, { capability }: Pick<CardEntry, 'capability'>): readonly CopiedFirst[] {
   const isRead = isOp(node, 'conv2d') || isOp(node, 'conv2dFilterGrad');
-  const image = isRead && Number(capability) < CHANNELS_LAST ? floatImage(node) : imageToTranspose(node);
+  const image = isRead && !multiprocessors[capability].floatChannelsLast ? floatImage(node) : imageToTranspose(node);
   return image && isGiven(image) ? [{ name: `transposed ${bufferOf(image).id}`, bytes: byteSize(image) }] : [];
 }
 
@@ -38,7 +35,7 @@ export function transposedFilter(node: Node, card: Pick<CardEntry, 'capability'>
 }
 
 const hasChannelsLast = ({ dtype }: Node, { capability }: Pick<CardEntry, 'capability'>): boolean =>
-  dtype !== 'float32' || Number(capability) >= CHANNELS_LAST;
+  dtype !== 'float32' || multiprocessors[capability].floatChannelsLast;
 
 /** Returns the bytes of temporaries that XLA computes for only one convolution, or for only one pooling gradient. */
 export function convolutionBytes(node: Node): number {

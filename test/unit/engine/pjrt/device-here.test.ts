@@ -137,7 +137,7 @@ describeWith(
   },
 );
 
-const compiling = locateCardCompiler(cacheDir);
+const compiling = locateCardCompiler(cacheDir, 'nvidia');
 describeWith(
   'the CUDA plugin',
   compiling && pjrtAddonIsCurrent(compiling.folder) ? compiling : undefined,

@@ -24,7 +24,7 @@ import { describeWith } from '../../../support/describe-with.ts';
 import { COMPILE_MS, type Config, cardPlan, configOf, noCompiler } from '../../../support/golden/card-steps.ts';
 import { makeTemporaryFolder } from '../../../support/machine/temporary-folder.ts';
 
-const located = locateCardCompiler(cacheDir);
+const located = locateCardCompiler(cacheDir, 'nvidia');
 const installed = located !== undefined && pjrtAddonIsCurrent(located.folder) ? located : undefined;
 
 // Compiled from `engine/pjrt/native`; `Addon` is what it exports.

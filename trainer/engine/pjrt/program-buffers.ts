@@ -1,12 +1,14 @@
-/** Compiles programs only to learn their memory, which XLA decides before it compiles kernels, the slowest part. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/**
+ * The memory of a program from the buffers that XLA assigns to it. It writes them before it compiles kernels, the slowest part, which then
+ * is left out.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import protobuf from 'protobufjs';
 import { z } from 'zod';
-import { type CardCompiler, hostOperations, openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
-import { type CardProgramMemory, cardPrograms } from '../../../trainer/engine/pjrt/card-programs.ts';
-import { KERNELS } from '../../../trainer/engine/pjrt/compile-options.ts';
-import { makeTemporaryFolder } from '../machine/temporary-folder.ts';
+import type { CardProgramMemory } from './card-programs.ts';
+import { KERNELS } from './compile-options.ts';
 
 /** Fields of XLA's HloProto that are read: the program and its buffers. `color` is the memory that a buffer is in. */
 const SCHEMA = `
@@ -31,16 +33,18 @@ const allocationSchema = z.object({
 const programSchema = z.object({ module: z.instanceof(Uint8Array), buffers: z.object({ allocations: z.array(allocationSchema) }) });
 type Allocation = z.infer<typeof allocationSchema>;
 
-const hloProto = protobuf.parse(SCHEMA).root.lookupType('HloProto');
 /** The color of XLA's host memory. */
 const HOST = 5;
 /** End of the name of the file with the finished program. */
 const FINISHED = '_gpu_after_optimizations.hlo.pb';
 
+type ProgramMemory = Omit<CardProgramMemory, 'seconds'>;
+
 /** Returns the memory of the program that XLA wrote into a folder, as PJRT counts it; undefined if it wrote none. Machine code takes 0 bytes. */
-function memoryIn(folder: string): Omit<CardProgramMemory, 'seconds'> | undefined {
+function memoryIn(folder: string): ProgramMemory | undefined {
   const name = readdirSync(folder).find(file => file.endsWith(FINISHED));
   if (name === undefined) return undefined;
+  const hloProto = protobuf.parse(SCHEMA).root.lookupType('HloProto');
   const message = hloProto.decode(readFileSync(path.join(folder, name)));
   const { module, buffers } = programSchema.parse(hloProto.toObject(message, { longs: Number, defaults: true }));
   const total = (isCounted: (allocation: Allocation) => boolean): number =>
@@ -57,26 +61,28 @@ function memoryIn(folder: string): Omit<CardProgramMemory, 'seconds'> | undefine
   };
 }
 
-/** Compiles for the memory of programs alone, one after the other, until XLA has written their buffers. */
-export function openMemoryCompiler(cacheDir: string): CardCompiler {
-  const buffers = makeTemporaryFolder();
-  const { plugin, compile } = openCardCompiler(cacheDir, { buffers });
-  const programs = cardPrograms(cacheDir, plugin);
-  return {
-    plugin,
-    compile: async (card, module, mark) => {
-      for (const file of readdirSync(buffers)) rmSync(path.join(buffers, file));
-      writeFileSync(path.join(buffers, KERNELS), 'none');
-      const started = Date.now();
-      try {
-        return await compile(card, module, mark);
-      } catch (error) {
-        const found = memoryIn(buffers);
-        if (!found) throw error;
-        const memory = { ...found, seconds: (Date.now() - started) / 1000 };
-        await programs.keep(card, module, memory);
-        return { ...memory, found: false };
-      }
-    },
-  };
+/**
+ * Returns the memory of a program.
+ * @param compile compiles it with options that contain the given folder (`CompilerFolders.buffers`), and usually fails after the buffers
+ * are written, because kernels are missing
+ * @throws the error of the compiler if it wrote no buffers
+ */
+export async function memoryOfBuffers(compile: (folder: string) => Promise<void>): Promise<ProgramMemory> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-buffers-'));
+  try {
+    writeFileSync(path.join(folder, KERNELS), 'none');
+    const failure = await compile(folder).catch((error: unknown) => error);
+    const found = memoryIn(folder);
+    if (!found) throw failure ?? new Error('the compiler wrote no buffers');
+    return found;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
+
+/** XLA operations that leave the device: each opcode is a separate string in the binary format. */
+const HOST_OPERATIONS = ['infeed', 'outfeed', 'send', 'recv', 'MoveToHost', 'MoveToDevice', 'xla_ffi_python_gpu_callback'] as const;
+
+/** Returns the names found in a binary program. A string field in a protobuf is its length followed by its characters. */
+export const hostOperations = (program: Uint8Array): string[] =>
+  HOST_OPERATIONS.filter(name => Buffer.from(program).includes(Buffer.from([name.length, ...Buffer.from(name)])));
