@@ -17,7 +17,7 @@ const NETWORK = `HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY NODE_USE_ENV_PROXY NO
 /** Variables that select a GPU or locate its driver. */
 const DEVICES = `CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_HOME CUDA_PATH CUDA_CACHE_PATH CUDA_CACHE_MAXSIZE CUDA_MPS_PIPE_DIRECTORY
   CUDA_MPS_LOG_DIRECTORY NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES GPU_DEVICE_ORDINAL HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES
-  HSA_OVERRIDE_GFX_VERSION ROCM_PATH ZE_AFFINITY_MASK ZE_FLAT_DEVICE_HIERARCHY ONEAPI_DEVICE_SELECTOR VK_* MESA_VK_* DISPLAY WAYLAND_DISPLAY`;
+  HSA_OVERRIDE_GFX_VERSION ROCM_PATH ZE_AFFINITY_MASK ZE_FLAT_DEVICE_HIERARCHY ONEAPI_DEVICE_SELECTOR TPU_* VK_* MESA_VK_* DISPLAY WAYLAND_DISPLAY`;
 /** Rowtune's own variables, and the one that a test runner uses to measure coverage. */
 const OURS = 'ROWTUNE_* NODE_V8_COVERAGE';
 /** Variables that a daemon reads when it starts (`trainer/settings.ts`) and passes to its jobs as settings. */
@@ -34,7 +34,7 @@ const prefixes = names.filter(name => name.endsWith('*')).map(name => name.slice
  * Variables that affect a process that computes. A run reports those that it did not inherit; others, such as a user's tokens, are private.
  */
 const WITH_EFFECT =
-  /^(?:TF_|TF2_|TFLITE_|TENSORFLOW_|XLA_|ONEDNN_|DNNL_|MKL_|KMP_|OMP_|GOMP_|BLIS_|OPENBLAS_|EIGEN_|ACL_|ITT_|INTEL_|CUDA_|CUDNN_|CUBLAS|NCCL_|NVIDIA_|ROCM_|HIP_|MIOPEN_|GRPC_|ABSL_|MALLOC_|GLIBC_|LD_|DYLD_|NODE_|UV_)/i;
+  /^(?:TF_|TF2_|TFLITE_|TENSORFLOW_|XLA_|ONEDNN_|DNNL_|MKL_|KMP_|OMP_|GOMP_|BLIS_|OPENBLAS_|EIGEN_|ACL_|ITT_|INTEL_|CUDA_|CUDNN_|CUBLAS|NCCL_|NVIDIA_|LIBTPU_|ROCM_|HIP_|MIOPEN_|GRPC_|ABSL_|MALLOC_|GLIBC_|LD_|DYLD_|NODE_|UV_)/i;
 
 export interface InheritedEnvironment {
   readonly env: Readonly<Record<string, string>>;
