@@ -16,7 +16,7 @@ const VERSION_OF_SYSTEM = /^(?:GLIBC|GLIBCXX|CXXABI|GCC)_/;
 /** Names of the C++ standard library, which may be linked without a version. */
 const OF_STANDARD_LIBRARY = /^_ZNK?St/;
 
-/** What a library imports from others than those of the system. */
+/** Imports of a library from others than those of the system. */
 export interface Imports {
   /** File names of libraries. */
   readonly libraries: readonly string[];
