@@ -2,6 +2,7 @@
 import type { Maker } from '../../catalog/cards.ts';
 import { namesOf } from '../../catalog/entries.ts';
 import { required } from '../../narrow.ts';
+import { CUDA_12_LIBRARIES, CUDA_13_LIBRARIES } from './cuda-libraries.ts';
 
 export interface PluginWheel {
   readonly project: string;
@@ -73,37 +74,6 @@ export interface PjrtPlugin {
   /** Required software that is not on PyPI. */
   readonly needs?: string;
 }
-
-/**
- * NVIDIA's libraries, as loaded by JAX's `jax_plugins/cuda/__init__.py`. The plugin finds most of them relative to itself; cuDNN for CUDA
- * 12 looks for NVRTC in a different folder from its wheel's.
- */
-const CUDA_13_LIBRARIES = [
-  'nvidia/cu13/lib/libcudart.so.13',
-  'nvidia/cu13/lib/libnvrtc.so.13',
-  'nvidia/cu13/lib/libcublas.so.13',
-  'nvidia/cu13/lib/libcublasLt.so.13',
-  'nvidia/nccl/lib/libnccl.so.2',
-  'nvidia/cu13/lib/libcupti.so.13',
-  'nvidia/cu13/lib/libcusparse.so.12',
-  'nvidia/cu13/lib/libcusolver.so.12',
-  'nvidia/cu13/lib/libcufft.so.12',
-  'nvidia/nvshmem/lib/libnvshmem_host.so.3',
-  'nvidia/cudnn/lib/libcudnn.so.9',
-];
-const CUDA_12_LIBRARIES = [
-  'nvidia/cuda_runtime/lib/libcudart.so.12',
-  'nvidia/cuda_nvrtc/lib/libnvrtc.so.12',
-  'nvidia/cublas/lib/libcublas.so.12',
-  'nvidia/cublas/lib/libcublasLt.so.12',
-  'nvidia/nccl/lib/libnccl.so.2',
-  'nvidia/cuda_cupti/lib/libcupti.so.12',
-  'nvidia/cusparse/lib/libcusparse.so.12',
-  'nvidia/cusolver/lib/libcusolver.so.11',
-  'nvidia/cufft/lib/libcufft.so.11',
-  'nvidia/nvshmem/lib/libnvshmem_host.so.3',
-  'nvidia/cudnn/lib/libcudnn.so.9',
-];
 
 /** Plugins by variant name. Those for GPUs have not been run: they were only installed, loaded and used to compile, and are unmeasured. */
 const entries = {
