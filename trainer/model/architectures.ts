@@ -155,6 +155,7 @@ export const architectures = {
   MistralModel: bareDecoderOf('MistralForCausalLM', llamaBareNames),
   Qwen2Model: bareDecoderOf('Qwen2ForCausalLM', llamaBareNames),
   Qwen3Model: bareDecoderOf('Qwen3ForCausalLM', llamaBareNames),
+  Qwen2VLForConditionalGeneration: textPartOf('Qwen2VLForConditionalGeneration'),
   Qwen2_5_VLForConditionalGeneration: textPartOf('Qwen2_5_VLForConditionalGeneration'),
   Qwen3VLForConditionalGeneration: textPartOf('Qwen3VLForConditionalGeneration'),
   Qwen3VLMoeForConditionalGeneration: textPartOf('Qwen3VLMoeForConditionalGeneration'),

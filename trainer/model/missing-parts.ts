@@ -94,7 +94,7 @@ const imageModels: readonly Missing[] = [
   { needs: SECOND_SWIN, names: /^Swinv2$/i, nearest: 'Swin' },
   { needs: 'restoring an image', names: /^(Swin2SR|DPT|Glpn)/i, nearest: 'Swin' },
   { needs: 'position biases in the attention of a vision transformer', names: /^(Beit|Data2VecVision)/, nearest: 'ViT' },
-  { needs: "CLIP's norm before the blocks and its quick GELU", names: /^CLIP/, nearest: 'Siglip' },
+  { needs: "CLIP's norm before the blocks", names: /^CLIP/, nearest: 'Siglip' },
   { needs: 'a head for images on a tower alone', names: /^SiglipVision/, nearest: 'Siglip' },
   { needs: 'patches of any number that a batch masks', names: /^Siglip2/, nearest: 'Siglip' },
   { needs: 'a head on an encoder that was trained on hidden patches', names: /^(ViTMAE|ViTMSN|IJepa)/, nearest: 'ViT' },

@@ -10,7 +10,7 @@ from make_expert_families import parts_of
 from pictures import NOTE, picture
 from text_golden import text_golden
 from safetensors.torch import load_file, save_file
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
@@ -143,3 +143,7 @@ make('qwen3_5_moe_vision', Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeConfig(
 make('qwen3_vl_moe', Qwen3VLMoeForConditionalGeneration, Qwen3VLMoeConfig(text_config=dict(**{**small, 'num_hidden_layers': 3, 'head_dim': 16}, moe_intermediate_size=20,
      num_experts=4, num_experts_per_tok=2, mlp_only_layers=[0], rope_parameters=dict(rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2], mrope_interleaved=True)),
      vision_config=dict(**{**eyes, 'hidden_size': 16, 'num_heads': 2}, deepstack_visual_indexes=[0, 1]), tie_word_embeddings=False, **ids), processing, 841, with_text=True)
+# Without windows, learned positions or a bias of patches.
+make('qwen2_vl', Qwen2VLForConditionalGeneration, Qwen2VLConfig(text_config=dict(**{key: value for key, value in small.items() if key != 'head_dim'} | dict(
+     num_attention_heads=2, num_key_value_heads=1), rope_parameters=dict(rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2])), vision_config=dict(
+     depth=2, embed_dim=16, hidden_size=32, mlp_ratio=2, num_heads=2, patch_size=4), **ids), processing, 851, with_text=True)

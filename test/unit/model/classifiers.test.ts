@@ -70,6 +70,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^HunYuanDenseV1/, 'hunyuan'],
   [/^Qwen3VLMoe/, 'qwen3_vl_moe'],
   [/^Qwen3VL/, 'qwen3_vl'],
+  [/^Qwen2VL/, 'qwen2_vl'],
   [/^Qwen2_5_VL/, 'qwen2_5_vl'],
   [/^Qwen3_5ForConditional/, 'qwen3_5_images'],
   [/^Qwen3_5MoeForConditional/, 'qwen3_5_moe_images'],

@@ -42,6 +42,8 @@ export const activations: Readonly<Record<string, Activation>> = {
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   gelu_fast: geluTanh,
+  // Hendrycks & Gimpel's other approximation.
+  quick_gelu: (graph, x) => graph.mul(x, graph.sigmoid(graph.mul(x, 1.702))),
   relu: (graph, x) => graph.relu(x),
   relu2: (graph, x) => graph.square(graph.relu(x)),
   tanh: (graph, x) => graph.tanh(x),

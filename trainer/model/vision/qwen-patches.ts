@@ -1,7 +1,6 @@
 /** The feeds of the vision tower of Qwen's models for one image. */
 
 import type { HostArray } from '../../graph/types.ts';
-import type { QwenTower } from './qwen-vision-config.ts';
 import type { ViewPixels } from './vision-encoder.ts';
 
 interface PatchPlace {
@@ -87,9 +86,10 @@ export const TAPS = 4;
 /**
  * The feeds of one image, padded to `count` patches: those of `patchFeeds`, and cells int32 [4, count], shares [4, count]: rows of the table
  * of positions, and their weights.
+ * @param tableSide the side of the square that the rows of the table form
  */
-export function qwenFeeds(sizes: QwenTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
-  const { patch, merged, tableSide } = sizes;
+export function qwenFeeds(sizes: PatchSizes, tableSide: number, pixels: ViewPixels, count: number): Record<string, HostArray> {
+  const { patch, merged } = sizes;
   const [rows, columns] = [pixels.height / patch, pixels.width / patch];
   const cells = new Int32Array(TAPS * count);
   const shares = new Float32Array(TAPS * count);

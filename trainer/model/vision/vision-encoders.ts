@@ -11,9 +11,10 @@ import { lfm2Vl } from './lfm2-vl.ts';
 import { lfm2VlProcessorKeys, unknownLfm2VlKeys } from './lfm2-vl-config.ts';
 import { pixtral } from './pixtral.ts';
 import { pixtralProcessorKeys, unknownPixtralKeys } from './pixtral-config.ts';
-import { qwenVision } from './qwen-vision.ts';
-import { qwenProcessorKeys, unknownQwenTowerKeys } from './qwen-vision-config.ts';
-import { qwenWindowVision, unknownWindowTowerKeys } from './qwen-window-vision.ts';
+import { QWEN2_NAMES, QWEN3_NAMES, qwenVision } from './qwen/qwen-vision.ts';
+import { qwenProcessorKeys, qwenTower, unknownQwenTowerKeys } from './qwen/qwen-vision-config.ts';
+import { qwenWindowVision, unknownWindowTowerKeys } from './qwen/qwen-window-vision.ts';
+import { qwen2Tower, unknownQwen2TowerKeys } from './qwen/qwen2-vision-config.ts';
 import { type SmolvlmArchitecture, smolvlm, smolvlmProcessorKeys, unknownSmolvlmTowerKeys } from './smolvlm.ts';
 import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -26,7 +27,7 @@ interface EncoderEntry {
 }
 
 const qwen = (architecture: string, deepstack?: readonly number[]): EncoderEntry => ({
-  read: files => qwenVision(architecture, files, deepstack),
+  read: files => qwenVision(qwenTower(architecture, files, deepstack), QWEN3_NAMES),
   unknownKeys: unknownQwenTowerKeys,
   processorKeys: qwenProcessorKeys,
 });
@@ -48,6 +49,11 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
   Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys, processorKeys: lfm2VlProcessorKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys, processorKeys: pixtralProcessorKeys },
+  Qwen2VLForConditionalGeneration: {
+    read: files => qwenVision(qwen2Tower('Qwen2VLForConditionalGeneration', files), QWEN2_NAMES),
+    unknownKeys: unknownQwen2TowerKeys,
+    processorKeys: qwenProcessorKeys,
+  },
   Qwen2_5_VLForConditionalGeneration: {
     read: files => qwenWindowVision('Qwen2_5_VLForConditionalGeneration', files),
     unknownKeys: unknownWindowTowerKeys,

@@ -121,6 +121,32 @@ describe('files', () => {
     expect(older.vision).toEqual({ imageToken: 60, positions: 'grid', deepstack: 0, attendsWithin: false });
   });
 
+  test('published files of Qwen2-VL: every key is known, also those of older versions, and the head is tied', () => {
+    const published = {
+      ...{ architectures: ['Qwen2VLForConditionalGeneration'], attention_dropout: 0, bos_token_id: 151643, eos_token_id: 151645 },
+      ...{ vision_start_token_id: 151652, vision_end_token_id: 151653, vision_token_id: 151654, image_token_id: 151655 },
+      ...{ video_token_id: 151656, hidden_act: 'silu', hidden_size: 1536, initializer_range: 0.02, intermediate_size: 8960 },
+      ...{ max_position_embeddings: 32768, max_window_layers: 28, model_type: 'qwen2_vl', num_attention_heads: 12, num_hidden_layers: 2 },
+      ...{ num_key_value_heads: 2, rms_norm_eps: 1e-6, rope_theta: 1e6, sliding_window: 32768, tie_word_embeddings: true },
+      ...{ torch_dtype: 'bfloat16', transformers_version: '4.41.2', use_cache: true, use_sliding_window: false, vocab_size: 151936 },
+      rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] },
+      vision_config: {
+        ...{ depth: 2, embed_dim: 1280, mlp_ratio: 4, num_heads: 16, in_chans: 3, hidden_size: 1536, patch_size: 14 },
+        ...{ spatial_merge_size: 2, spatial_patch_size: 14, temporal_patch_size: 2 },
+      },
+    };
+    expect(unknownConfigKeys(published)).toEqual([]);
+    expect(causalModel(published).parameters.some(({ name }) => name === 'lm_head.weight')).toBe(false);
+    const own = { ...unsized, patch_size: 14, min_pixels: 3136, max_pixels: 12845056 };
+    const { parameters, layout } = encoder({ config: published, processor: own }, 'Qwen2VLForConditionalGeneration');
+    expect(parameters.find(({ name }) => name === 'visual.blocks.1.mlp.fc1.weight')?.shape).toEqual([5120, 1280]);
+    expect(layout({ width: 640, height: 480 }, 200_000).grid).toEqual({ rows: 13, columns: 18 });
+    const odd = { ...published, vision_config: { ...published.vision_config, num_heads: 15 } };
+    expect(() => encoder({ config: odd, processor: own }, 'Qwen2VLForConditionalGeneration')).toThrow(
+      'embed_dim 1280 is not a multiple of num_heads 15',
+    );
+  });
+
   test('a window smaller than a vector is refused, and a block that does not exist', () => {
     const files = (changes: ConfigJson) => {
       const whole = configOf('qwen2_5_vl');

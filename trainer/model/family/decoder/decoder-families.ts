@@ -130,6 +130,7 @@ export type DecoderArchitecture = keyof typeof families;
 
 /** Families that exist as parts of models with images alone. */
 const innerFamilies = {
+  Qwen2VLTextModel: qwen25Vl,
   Qwen2_5_VLTextModel: qwen25Vl,
   Qwen3VLTextModel: qwen3Vl,
   Qwen3VLMoeTextModel: qwen3VlMoe,

@@ -69,7 +69,11 @@ const GEMMA4 = {
 const qwen25VlImageKeys = {
   ...withoutEffect('is read from text_config, or as a key of the text part if there is none', ...namesOf(qwen25VlKeys)),
   ...qwenImageKeys(151655),
+  ...withoutEffect('is not read by Transformers either', 'vision_token_id'),
 } as const satisfies KeyTable;
+
+/** Qwen2-VL and Qwen2.5-VL differ in their towers alone. */
+const QWEN25 = { keys: qwen25VlImageKeys, names: llamaPlainTextNames, isFlat: true, vision: qwenImages(() => 0) } as const;
 
 const textParts = {
   Gemma3ForConditionalGeneration: {
@@ -101,12 +105,10 @@ const textParts = {
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
     vision: countedImages,
   },
+  Qwen2VLForConditionalGeneration: { ...QWEN25, decoders: { qwen2_vl_text: 'Qwen2VLTextModel', qwen2_vl: 'Qwen2VLTextModel' } },
   Qwen2_5_VLForConditionalGeneration: {
-    keys: qwen25VlImageKeys,
-    names: llamaPlainTextNames,
+    ...QWEN25,
     decoders: { qwen2_5_vl_text: 'Qwen2_5_VLTextModel', qwen2_5_vl: 'Qwen2_5_VLTextModel' },
-    isFlat: true,
-    vision: qwenImages(() => 0),
   },
   Qwen3VLForConditionalGeneration: {
     keys: qwenImageKeys(151655),

@@ -43,7 +43,7 @@ export const qwen25VlKeys = {
   max_window_layers: computed(z.number().int().nonnegative().default(80)),
 } as const satisfies KeyTable;
 
-/** The text part of Qwen2.5-VL. */
+/** The text part of Qwen2-VL and Qwen2.5-VL. */
 export const qwen25Vl = familyOf({
   family: 'qwen2_5_vl',
   keys: qwen25VlKeys,

@@ -4,21 +4,21 @@
  */
 
 import { z } from 'zod';
-import type { Node } from '../../graph/graph.ts';
-import type { HostArray } from '../../graph/types.ts';
-import { elementAt, isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
-import { computed, contradiction, type KeyTable, refusedUnless, unknownKeys, withoutEffect } from '../config-keys.ts';
-import { activation, size } from '../family/common-keys.ts';
-import { activationOf } from '../layer/activation.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf } from '../module-specs.ts';
-import type { Tracer } from '../tracer.ts';
-import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from './gated-block.ts';
-import { bucketOf } from './patch-buckets.ts';
-import { copyPatch } from './qwen-patches.ts';
+import type { Node } from '../../../graph/graph.ts';
+import type { HostArray } from '../../../graph/types.ts';
+import { elementAt, isRecord } from '../../../narrow.ts';
+import type { ConfigJson } from '../../config-json.ts';
+import { computed, contradiction, type KeyTable, refusedUnless, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import { activation, size } from '../../family/common-keys.ts';
+import { activationOf } from '../../layer/activation.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../gated-block.ts';
+import { bucketOf } from '../patch-buckets.ts';
+import { copyPatch } from '../qwen-patches.ts';
+import type { ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
 import { blockProblems, plainKeys, type QwenSizes, qwenSizes, readTower } from './qwen-vision-config.ts';
-import type { ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 const PREFIX = 'visual';
 const EPSILON = 1e-6;
@@ -112,7 +112,7 @@ export function qwenWindowVision(architecture: string, files: VisionFiles): Visi
     modules,
     scale: config.scale,
     placeholder: IMAGE,
-    layout: image => layoutOf(config, image),
+    layout: (image, maxPixels) => layoutOf(config, image, maxPixels),
     shapeOf: windowsOf,
     trace: (tracer, windows) => vectorsOf(tracer, parts, windows),
     feeds: (view, pixels) => windowFeeds(config, pixels, windowsOf(view)),

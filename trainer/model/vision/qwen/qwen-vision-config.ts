@@ -1,8 +1,8 @@
 /** Reads what describes the vision tower of Qwen's models: `vision_config`, and the image processor. */
 
 import { z } from 'zod';
-import { isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
+import { isRecord } from '../../../narrow.ts';
+import type { ConfigJson } from '../../config-json.ts';
 import {
   type ConfigReading,
   type ConfigValues,
@@ -14,12 +14,12 @@ import {
   refuse,
   refusedUnless,
   withoutEffect,
-} from '../config-keys.ts';
-import { activation, commonKeys, size } from '../family/common-keys.ts';
-import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
-import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
-import type { PixelLimits } from './smart-resize.ts';
-import type { PixelScale, VisionFiles } from './vision-encoder.ts';
+} from '../../config-keys.ts';
+import { activation, commonKeys, size } from '../../family/common-keys.ts';
+import { type ConfigProblem, ModelConfigError } from '../../model-spec.ts';
+import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from '../processor-keys.ts';
+import type { PixelLimits } from '../smart-resize.ts';
+import type { PixelScale, VisionFiles } from '../vision-encoder.ts';
 
 /** The sizes that the towers of all generations have. */
 export interface QwenSizes {
@@ -41,11 +41,10 @@ export interface QwenSizes {
   readonly scale: PixelScale;
 }
 
-/** One tower of Qwen3-VL or Qwen3.5. */
+/** One tower of Qwen2-VL, Qwen3-VL or Qwen3.5. */
 export interface QwenTower extends QwenSizes {
-  /** Side of the square table of learned positions, and its number of rows. */
-  readonly tableSide: number;
-  readonly tableRows: number;
+  /** The square table of learned positions; undefined for towers that only rotate, whose patches have no bias either. */
+  readonly table: { readonly side: number; readonly rows: number } | undefined;
   /** The blocks whose states also become vectors. */
   readonly deepstack: readonly number[];
 }
@@ -139,7 +138,8 @@ export function qwenTower(architecture: string, files: VisionFiles, usual: reado
   const { values: c, problems } = readTower(towerKeys(usual), architecture, files);
   const deepstack = c.deepstack_visual_indexes;
   const sizes = qwenSizes(architecture, files, c, [...problems, ...blockProblems('deepstack_visual_indexes', deepstack, c.depth)]);
-  return { ...sizes, deepstack, tableSide: Math.floor(Math.sqrt(c.num_position_embeddings)), tableRows: c.num_position_embeddings };
+  const rows = c.num_position_embeddings;
+  return { ...sizes, deepstack, table: { side: Math.floor(Math.sqrt(rows)), rows } };
 }
 
 /** @throws ModelConfigError with every key of `vision_config` that is missing or out of bounds */
@@ -153,6 +153,7 @@ export const blockProblems = (key: string, listed: readonly number[], depth: num
 /**
  * @param c the values of `vision_config`
  * @param problems those found there
+ * @param widthKey the key of the width of a patch
  * @throws ModelConfigError with all problems of either file
  */
 export function qwenSizes(
@@ -160,6 +161,7 @@ export function qwenSizes(
   { processor }: VisionFiles,
   c: ConfigValues<typeof plainKeys>,
   problems: readonly ConfigProblem[],
+  widthKey = 'hidden_size',
 ): QwenSizes {
   if (Object.keys(processor).length === 0)
     throw new ModelConfigError(`${PROCESSOR_FILE} is missing: it says how images are resized. Take the file that came with the model.`);
@@ -176,7 +178,7 @@ export function qwenSizes(
   refuse(
     [
       ...problems,
-      ...multipleProblems('hidden_size', ['hidden_size', c.hidden_size], heads),
+      ...multipleProblems(widthKey, [widthKey, c.hidden_size], heads),
       ...(headDim % 4 ? [contradiction('num_heads', odd)] : []),
     ],
     architecture,

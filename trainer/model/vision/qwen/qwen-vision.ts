@@ -1,9 +1,10 @@
 /**
  * The vision tower of Qwen3-VL and Qwen3.5 (Bai et al. 2025): a vision transformer over patches of an image of any size, with learned
- * positions that are interpolated, rotary positions in two dimensions, and a projector of squares of patches.
+ * positions that are interpolated, rotary positions in two dimensions, and a projector of squares of patches. That of Qwen2-VL (Wang et al.
+ * 2024) has no learned positions.
  */
 
-import type { Node } from '../../graph/graph.ts';
+import type { Node } from '../../../graph/graph.ts';
 import {
   type ImageBlock,
   type ImageBlockConfig,
@@ -11,9 +12,9 @@ import {
   imageBlockModules,
   projections,
   runImageBlock,
-} from '../family/image/image-block.ts';
-import { activationOf } from '../layer/activation.ts';
-import { attend, paddingMask } from '../layer/attention/self-attention.ts';
+} from '../../family/image/image-block.ts';
+import { activationOf } from '../../layer/activation.ts';
+import { attend, paddingMask } from '../../layer/attention/self-attention.ts';
 import {
   type BiasedSpec,
   embeddingSpec,
@@ -22,17 +23,32 @@ import {
   type ModuleSpec,
   parameterSpec,
   parametersOf,
-} from '../module-specs.ts';
-import type { Tracer } from '../tracer.ts';
-import { axialTables, queriesAtOnce } from './gated-block.ts';
-import { bucketOf } from './patch-buckets.ts';
-import { qwenFeeds, TAPS } from './qwen-patches.ts';
+} from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
+import { axialTables, queriesAtOnce } from '../gated-block.ts';
+import { bucketOf } from '../patch-buckets.ts';
+import { patchFeeds, qwenFeeds, TAPS } from '../qwen-patches.ts';
+import type { ImageView, VisionEncoder } from '../vision-encoder.ts';
 import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
-import { type QwenTower, qwenTower } from './qwen-vision-config.ts';
-import type { ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
+import type { QwenTower } from './qwen-vision-config.ts';
 
-const PREFIX = 'model.visual';
 const EPSILON = 1e-6;
+
+/** The names of a tower's modules. */
+interface TowerNames {
+  readonly tower: string;
+  /** The layers of a block's MLP. */
+  readonly mlp: readonly [up: string, down: string];
+  readonly merger: readonly [norm: string, up: string, down: string];
+}
+
+export const QWEN3_NAMES: TowerNames = {
+  tower: 'model.visual',
+  mlp: ['mlp.linear_fc1', 'mlp.linear_fc2'],
+  merger: ['norm', 'linear_fc1', 'linear_fc2'],
+};
+
+export const QWEN2_NAMES: TowerNames = { tower: 'visual', mlp: ['mlp.fc1', 'mlp.fc2'], merger: ['ln_q', 'mlp.0', 'mlp.2'] };
 
 /** Projects a square of patches to a vector. */
 interface Merger {
@@ -48,65 +64,67 @@ interface Parts {
   readonly block: ImageBlockConfig;
   /** [hiddenSize, 3, frames, patch, patch] */
   readonly patches: ModuleSpec;
-  readonly patchBias: ModuleSpec;
-  readonly table: ModuleSpec;
+  /** The bias of patches, and the table of their positions; none in some towers. */
+  readonly learned: { readonly bias: ModuleSpec; readonly table: ModuleSpec } | undefined;
   readonly blocks: readonly ImageBlock[];
   readonly merger: Merger;
   /** One for each block whose states become vectors. */
   readonly deepstack: readonly Merger[];
 }
 
-function mergerOf({ hiddenSize, merged, outputSize }: QwenTower, name: string, isJoint: boolean): Merger {
+function mergerOf({ hiddenSize, merged, outputSize }: QwenTower, names: TowerNames, at: string, isJoint: boolean): Merger {
+  const [norm, up, down] = names.merger.map(name => `${names.tower}.${at}.${name}`) as [string, string, string];
   const wide = hiddenSize * merged ** 2;
   const place = { part: 'mlp', layer: -1 } as const;
   return {
-    norm: layerNormSpec(`${name}.norm`, -1, isJoint ? wide : hiddenSize),
+    norm: layerNormSpec(norm, -1, isJoint ? wide : hiddenSize),
     isJoint,
-    up: linearSpec(`${name}.linear_fc1`, place, wide, wide),
-    down: linearSpec(`${name}.linear_fc2`, place, outputSize, wide),
+    up: linearSpec(up, place, wide, wide),
+    down: linearSpec(down, place, outputSize, wide),
   };
 }
 
 const mergerModules = ({ norm, up, down }: Merger): ModuleSpec[] => [norm, up, down];
 
-function partsOf(config: QwenTower): Parts {
-  const { hiddenSize, patch, frames, tableRows } = config;
+function partsOf(config: QwenTower, names: TowerNames): Parts {
+  const { hiddenSize, patch, frames, table } = config;
   const block: ImageBlockConfig = {
     ...{ hiddenSize, intermediateSize: config.intermediateSize, heads: config.heads, activation: config.activation, epsilon: EPSILON },
     ...{ biased: { q: true, k: true, v: true, o: true, mlp: true }, isScaled: false },
     ...{ dropout: 0, attentionDropout: 0, pathDropout: { attention: 0, mlp: 0 } },
   };
+  const patches = `${names.tower}.patch_embed.proj`;
   return {
     config,
     block,
-    patches: parameterSpec(`${PREFIX}.patch_embed.proj.weight`, [hiddenSize, 3, frames, patch, patch]),
-    patchBias: parameterSpec(`${PREFIX}.patch_embed.proj.bias`, [hiddenSize]),
-    table: embeddingSpec(`${PREFIX}.pos_embed`, tableRows, hiddenSize),
+    patches: parameterSpec(`${patches}.weight`, [hiddenSize, 3, frames, patch, patch]),
+    learned: table && {
+      bias: parameterSpec(`${patches}.bias`, [hiddenSize]),
+      table: embeddingSpec(`${names.tower}.pos_embed`, table.rows, hiddenSize),
+    },
     blocks: Array.from({ length: config.blocks }, (_, layer) => {
-      const at = `${PREFIX}.blocks.${layer}`;
+      const at = `${names.tower}.blocks.${layer}`;
       const attention = { qkv: `${at}.attn.qkv`, o: `${at}.attn.proj`, inputNorm: `${at}.norm1` };
-      return imageBlock(block, layer, {
-        ...attention,
-        middleNorm: `${at}.norm2`,
-        mlp: `${at}.mlp.linear_fc1`,
-        down: `${at}.mlp.linear_fc2`,
-      });
+      const [up, down] = names.mlp;
+      return imageBlock(block, layer, { ...attention, middleNorm: `${at}.norm2`, mlp: `${at}.${up}`, down: `${at}.${down}` });
     }),
-    merger: mergerOf(config, `${PREFIX}.merger`, false),
-    deepstack: config.deepstack.map((_, i) => mergerOf(config, `${PREFIX}.deepstack_merger_list.${i}`, true)),
+    merger: mergerOf(config, names, 'merger', false),
+    deepstack: config.deepstack.map((_, i) => mergerOf(config, names, `deepstack_merger_list.${i}`, true)),
   };
 }
 
-/**
- * @param deepstackByDefault the blocks whose states also become vectors, if the config leaves them out; undefined for towers without any
- * @throws ModelConfigError
- */
-export function qwenVision(architecture: string, files: VisionFiles, deepstackByDefault?: readonly number[]): VisionEncoder {
-  const config = qwenTower(architecture, files, deepstackByDefault);
-  const parts = partsOf(config);
-  const { patches, patchBias, table, blocks, merger, deepstack } = parts;
-  const modules = [patches, patchBias, table, ...blocks.flatMap(imageBlockModules), ...[merger, ...deepstack].flatMap(mergerModules)];
+/** The encoder with this tower. */
+export function qwenVision(config: QwenTower, names: TowerNames): VisionEncoder {
+  const parts = partsOf(config, names);
+  const { patches, learned, blocks, merger, deepstack } = parts;
+  const modules = [
+    patches,
+    ...(learned ? [learned.bias, learned.table] : []),
+    ...blocks.flatMap(imageBlockModules),
+    ...[merger, ...deepstack].flatMap(mergerModules),
+  ];
   const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const { table } = config;
   return {
     parameters: parametersOf(modules),
     modules,
@@ -115,7 +133,7 @@ export function qwenVision(architecture: string, files: VisionFiles, deepstackBy
     layout: (image, maxPixels) => layoutOf(config, image, maxPixels),
     shapeOf: patchesOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => qwenFeeds(config, pixels, patchesOf(view)),
+    feeds: (view, pixels) => (table ? qwenFeeds(config, table.side, pixels, patchesOf(view)) : patchFeeds(config, pixels, patchesOf(view))),
   };
 }
 
@@ -146,14 +164,16 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
   );
 }
 
-/** Patches with their learned positions, [count, hiddenSize]. */
-function embedded(tracer: Tracer, { config, patches, patchBias, table }: Parts, count: number): Node {
+/** Patches with their learned positions, if there are any, [count, hiddenSize]. */
+function embedded(tracer: Tracer, { config, patches, learned }: Parts, count: number): Node {
   const { graph } = tracer;
-  const x = graph.add(patchProducts(tracer, config, patches, count), tracer.parameter(patchBias.weight));
+  const products = patchProducts(tracer, config, patches, count);
+  if (!learned) return products;
+  const x = graph.add(products, tracer.parameter(learned.bias.weight));
   const [cells, shares] = [graph.feed('cells', [TAPS, count], 'int32'), graph.feed('shares', [TAPS, count])];
   const row = (from: Node, i: number): Node => graph.sliceAxis(from, 0, i, 1);
   return Array.from({ length: TAPS }, (_, i) => i).reduce((sum, i) => {
-    const cell = tracer.embedding(table, graph.reshape(row(cells, i), [count]));
+    const cell = tracer.embedding(learned.table, graph.reshape(row(cells, i), [count]));
     return graph.add(sum, graph.mul(cell, graph.reshape(row(shares, i), [count, 1])));
   }, x);
 }

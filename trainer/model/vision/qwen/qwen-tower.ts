@@ -1,13 +1,13 @@
 /** The parts that the vision towers of Qwen's generations share. */
 
-import type { Node } from '../../graph/graph.ts';
-import { ModelConfigError } from '../model-spec.ts';
-import type { ModuleSpec } from '../module-specs.ts';
-import { product } from '../product.ts';
-import type { Tracer } from '../tracer.ts';
+import type { Node } from '../../../graph/graph.ts';
+import { ModelConfigError } from '../../model-spec.ts';
+import type { ModuleSpec } from '../../module-specs.ts';
+import { product } from '../../product.ts';
+import type { Tracer } from '../../tracer.ts';
+import { MAX_SIDES_RATIO, smartResize } from '../smart-resize.ts';
+import type { ImageLayout, ImageSize } from '../vision-encoder.ts';
 import type { QwenSizes } from './qwen-vision-config.ts';
-import { MAX_SIDES_RATIO, smartResize } from './smart-resize.ts';
-import type { ImageLayout, ImageSize } from './vision-encoder.ts';
 
 /** The text of an image's token, and its placeholder in chat templates. */
 export const IMAGE = '<|image_pad|>';
