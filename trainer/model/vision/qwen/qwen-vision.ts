@@ -73,14 +73,15 @@ interface Parts {
 }
 
 function mergerOf({ hiddenSize, merged, outputSize }: QwenTower, names: TowerNames, at: string, isJoint: boolean): Merger {
-  const [norm, up, down] = names.merger.map(name => `${names.tower}.${at}.${name}`) as [string, string, string];
+  const [norm, up, down] = names.merger;
+  const path = (name: string): string => `${names.tower}.${at}.${name}`;
   const wide = hiddenSize * merged ** 2;
   const place = { part: 'mlp', layer: -1 } as const;
   return {
-    norm: layerNormSpec(norm, -1, isJoint ? wide : hiddenSize),
+    norm: layerNormSpec(path(norm), -1, isJoint ? wide : hiddenSize),
     isJoint,
-    up: linearSpec(up, place, wide, wide),
-    down: linearSpec(down, place, outputSize, wide),
+    up: linearSpec(path(up), place, wide, wide),
+    down: linearSpec(path(down), place, outputSize, wide),
   };
 }
 
