@@ -232,7 +232,7 @@ describe('families', () => {
     ['biases', { like: 'arcee' }, /cannot hold the biases of this Arcee/],
     ['biases in MLPs', { like: 'ernie4_5' }, /cannot hold the biases of this Ernie4_5/],
     ['convolutions with biases', { like: 'lfm2_untied' }, /cannot hold the recurrent state of this Lfm2/],
-    ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, Mixtral, Qwen2/],
+    ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, .*, Qwen2, /],
   ] as const)('%s: refused', async (_, params, message) => {
     await expect(exportOf(await tinyDecoder(params))).rejects.toThrow(message);
   });
