@@ -129,6 +129,7 @@ describe('activations', () => {
     gelu_new: geluTanh,
     gelu_pytorch_tanh: geluTanh,
     gelu_fast: geluTanh,
+    quick_gelu: x => x * sigmoid(1.702 * x),
     relu: x => Math.max(0, x),
     relu2: x => Math.max(0, x) ** 2,
     tanh: Math.tanh,
