@@ -65,8 +65,7 @@ export const openOthers = (): Promise<EngineUnderTest[]> => openThose(inOrder.fi
 
 /** Opens the fastest engine that compiles quickly, for trainings of a few updates that do not test the engine itself. */
 export async function openToTrain(): Promise<Engine> {
-  const others = await openOthers();
-  return others.findLast(({ engine }) => engine)?.engine ?? openReference();
+  return fastestOf(await openOthers())?.engine ?? openReference();
 }
 
 /** Opens all engines except the reference, for tests with few programs or with {@link casesOn}. */
@@ -87,11 +86,26 @@ export interface NamedEngine extends Pick<EngineTraits, 'runsAhead'> {
 export const listEngines = (): Promise<NamedEngine[]> =>
   Promise.all(inOrder.map(async name => ({ name, missing: (await openNamed(name)).missing, runsAhead: traits[name]?.runsAhead })));
 
+const compilesSlowly = (engineName: string): boolean => engineNames.some(name => name === engineName && traits[name]?.compilesSlowly);
+
 /** Returns the cases to run on an engine: few if each takes seconds to compile, and all of them with ROWTUNE_TEST_PJRT=all. */
 export const casesOn = <T>(engineName: string, all: readonly T[], isAmongFew: (one: T) => boolean): readonly T[] =>
-  engineNames.some(name => name === engineName && traits[name]?.compilesSlowly) && process.env.ROWTUNE_TEST_PJRT !== 'all'
-    ? all.filter(isAmongFew)
-    : all;
+  compilesSlowly(engineName) && process.env.ROWTUNE_TEST_PJRT !== 'all' ? all.filter(isAmongFew) : all;
+
+/** Returns the fastest engine that compiles quickly and runs here: engines are listed from the slowest on. */
+const fastestOf = (engines: readonly EngineUnderTest[]): EngineUnderTest | undefined =>
+  engines.findLast(({ name, engine }) => engine !== undefined && !compilesSlowly(name));
+
+/**
+ * Returns the cases to run on one of several engines for a law about programs rather than about what an engine computes: all on the fastest,
+ * few on the others.
+ */
+export const casesOnFastest = <T>(
+  engines: readonly EngineUnderTest[],
+  engineName: string,
+  all: readonly T[],
+  isAmongFew: (one: T) => boolean,
+): readonly T[] => (process.env.ROWTUNE_TEST_PJRT === 'all' || fastestOf(engines)?.name === engineName ? all : all.filter(isAmongFew));
 
 /** Returns the number of live tensors in an engine and in tfjs. */
 export const tensorsAlive = (engine: Engine): number =>

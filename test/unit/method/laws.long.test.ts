@@ -1,4 +1,4 @@
-/** Tests the laws that every method keeps, on every engine: one table of variants, one of laws. */
+/** Tests the laws that every method keeps: one table of variants, all on the fastest engine and a few on each; one of laws. */
 
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { valueFor } from '../../../trainer/narrow.ts';
-import { casesOn, describeOn, openAllOthers, tensorsAlive } from '../../support/engines.ts';
+import { casesOnFastest, describeOn, openAllOthers, tensorsAlive } from '../../support/engines.ts';
 import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
 import { scattered, settingsOf } from '../../support/models/method-settings.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
@@ -128,7 +128,7 @@ const variants: readonly Variant[] = [
   { title: 'FA-full', method: 'full', settings: { freeze: ['attention'] }, count: everything - L * attentionWeights },
 ];
 
-/** Rows in place, factors next to the weights, and all weights: the variants for engines that need seconds to compile a program. */
+/** Rows in place, factors next to the weights, and all weights: the variants for every engine. */
 const few = new Set(['spsft', 'lora', 'full']);
 
 test('every method is in the table', () => {
@@ -326,14 +326,15 @@ function expectSame(found: ReadonlyMap<string, HostArray>, wanted: ReadonlyMap<s
   for (const [name, values] of wanted) expectClose(Array.from(found.get(name) ?? []), Array.from(values), tolerance, name);
 }
 
-describeOn(await openAllOthers(), (engine, engineName) => {
+const engines = await openAllOthers();
+describeOn(engines, (engine, engineName) => {
   const shared = { engine, tiny, optimizer: adamw };
   const plain = new SharedRuns({ ...shared, attachment: untouched });
   afterAll(() => plain.dispose());
   const full = new SharedRuns({ ...shared, attachment: attach('full') });
   afterAll(() => full.dispose());
 
-  for (const variant of casesOn(engineName, variants, ({ title }) => few.has(title)))
+  for (const variant of casesOnFastest(engines, engineName, variants, ({ title }) => few.has(title)))
     describe(variant.title, () => {
       const attachment = attach(variant.method, variant.settings);
       const base = { ...shared, attachment };
