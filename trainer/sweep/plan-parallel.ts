@@ -57,15 +57,17 @@ export async function planParallel({ recipes, wanted, context, job }: ParallelPa
   }).name;
   const here = deviceHere(engine, context.cacheDir);
   const { usableBytes: usable, isPerDevice } = runMemory(here, availableMemoryBytes());
+  const estimateOf = async (recipe: Recipe): Promise<Need> => {
+    const own = await headers(recipe);
+    const sees = await seesImages(recipe, own.config, context);
+    return estimateOfRun({ recipe, headers: own, seesImages: sees, engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) });
+  };
   const estimates = new Map<string, Need>();
   const found: Need[] = [];
   for (const recipe of recipes) {
     job.checkStop();
     const key = memoryKey(recipe);
-    const own = await headers(recipe);
-    const sees = await seesImages(recipe, own.config, context);
-    const params = { recipe, headers: own, seesImages: sees, engine, ...here, isPerDevice, usableBytes: usable / (wanted ?? 1) };
-    const estimate: Need = estimates.get(key) ?? estimateOfRun(params);
+    const estimate: Need = estimates.get(key) ?? (await estimateOf(recipe));
     estimates.set(key, { runBytes: estimate.runBytes, recompute: estimate.recompute });
     found.push(estimate);
     // A large sweep over sizes computes many estimates: a stop request must not wait for all of them.

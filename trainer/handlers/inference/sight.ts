@@ -35,10 +35,17 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder, run
       return encodeImages(scope, { engine, model, vision, folder: opened, fingerprint }, images, session);
     });
   const { name, device, gpu } = engine.description;
-  const { weightsBytes, activationBytes } = encoderMemory({ model, vision }, { engine: name, device, gpu });
+  let encoderBytes: number | undefined;
   return {
     reading,
-    encoderBytes: weightsBytes + activationBytes,
+    // Traces the encoder, which a prompt without images does not need.
+    get encoderBytes() {
+      if (encoderBytes === undefined) {
+        const { weightsBytes, activationBytes } = encoderMemory({ model, vision }, { engine: name, device, gpu });
+        encoderBytes = weightsBytes + activationBytes;
+      }
+      return encoderBytes;
+    },
     isLoaded: () => session.isLoaded,
     // Prompts that come together share one encoder.
     encode(images) {
