@@ -78,6 +78,7 @@ const DECODERS = [
   'mistral3_images',
   'qwen3_5_images',
   'smolvlm',
+  'internvl',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);

@@ -166,6 +166,7 @@ export const architectures = {
   Gemma3ForConditionalGeneration: textPartOf('Gemma3ForConditionalGeneration'),
   Gemma4ForConditionalGeneration: textPartOf('Gemma4ForConditionalGeneration'),
   Gemma4UnifiedForConditionalGeneration: textPartOf('Gemma4UnifiedForConditionalGeneration'),
+  InternVLForConditionalGeneration: textPartOf('InternVLForConditionalGeneration'),
   Lfm2VlForConditionalGeneration: textPartOf('Lfm2VlForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
   Idefics3ForConditionalGeneration: textPartOf('Idefics3ForConditionalGeneration'),

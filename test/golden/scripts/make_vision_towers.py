@@ -1,4 +1,4 @@
-"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL) or Pixtral (Mistral 3): what the image processor, the encoder and
+"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3) or InternVL: what the image processor, the encoder and
 the language model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
 thread); needs torchvision 0.27 or newer, Pillow and num2words.
 run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
@@ -10,9 +10,11 @@ from as_json import norm, numbers, seeded, summary, tensor
 from pictures import NOTE, picture
 from text_golden import text_golden
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
-from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
+from transformers import InternVLConfig, InternVLForConditionalGeneration, Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
+from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
+from transformers.models.internvl.processing_internvl import InternVLProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
 from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
@@ -32,7 +34,7 @@ EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.'
 IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
           '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE,
-          '<|image_start|>': FAKE, '<|image_end|>': WHOLE, '<|img_thumbnail|>': LINE}
+          '<img>': FAKE, '<IMG_CONTEXT>': IMAGE, '</img>': WHOLE, '<|image_start|>': FAKE, '<|image_end|>': WHOLE, '<|img_thumbnail|>': LINE}
 
 
 def ids_of(text):
@@ -99,6 +101,30 @@ class Squares:
 
     def inputs(self, images, ids):
         return dict(pixel_values=torch.cat([image['pixel_values'] for own in images for image in own]), token_type_ids=(ids == IMAGE).int())
+
+
+class Grids:
+    """InternVL's images are square tiles and the whole image in the size of one."""
+    def __init__(self, processor, vectors):
+        self.processor = processor
+        self.whole = dict(image_seq_length=vectors, processor_class='InternVLProcessor')
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt', **InternVLProcessor.images_kwargs)
+        return image, image['pixel_values'], dict(num_patches=image.pop('num_patches').tolist())
+
+    def seen(self, pixels):
+        return bytes_of(self.processor, pixels)
+
+    def features(self, model, image):
+        return torch.cat(list(model.model.get_image_features(image['pixel_values'], return_dict=True).pooler_output))
+
+    def text(self, vectors, views, place):
+        tokens = dict(start_image_token='<img>', image_token='<IMG_CONTEXT>', end_image_token='</img>')
+        return InternVLProcessor.replace_image_token(SimpleNamespace(**self.whole, **tokens), place, 0)
+
+    def inputs(self, images, ids):
+        return dict(pixel_values=torch.cat([image['pixel_values'] for own in images for image in own]))
 
 
 class Naflex:
@@ -250,3 +276,10 @@ make('lfm2_vl', Lfm2VlForConditionalGeneration, Lfm2VlConfig(text_config=dict(**
      model_type='siglip2_vision_model', num_patches=25, vision_use_head=False), image_token_id=IMAGE, projector_hidden_size=20, tie_word_embeddings=False),
      Naflex(Lfm2VlImageProcessor(encoder_patch_size=4, tile_size=16, min_image_tokens=4, max_image_tokens=8, max_tiles=6, image_std=[0.5, 0.6, 0.7])),
      [(50, 30), (20, 28), (5, 7)], 861)
+# The first picture gives 3 × 2 tiles of 2 × 2 vectors and the whole, the second one tile, the third 1 × 3.
+make('internvl', InternVLForConditionalGeneration, InternVLConfig(text_config=dict(**small, model_type='qwen3', head_dim=12), vision_config=eyes, image_token_id=IMAGE,
+     tie_word_embeddings=False), Grids(GotOcr2ImageProcessor(size=dict(height=16, width=16), max_patches=6, image_std=[0.5, 0.6, 0.7]), 4), [(30, 20), (13, 13), (9, 40)], 871)
+# Tiles that are smaller than the tower's images, and at least two of them; biases and a norm in the tower; a tied head.
+make('internvl_resized', InternVLForConditionalGeneration, InternVLConfig(text_config=dict(**small, model_type='qwen2'),
+     vision_config={**eyes, 'image_size': 24, 'attention_bias': True, 'use_mean_pooling': False}, downsample_ratio=0.25, image_token_id=IMAGE, tie_word_embeddings=True),
+     Grids(GotOcr2ImageProcessor(size=dict(height=16, width=16), min_patches=2, image_std=[0.5, 0.6, 0.7]), 1), [(30, 20), (13, 13), (40, 24)], 881, with_text=False)

@@ -52,6 +52,7 @@ const SAME_LAYERS = [
   'cohere2_moe',
   'arcee',
   'lfm2_vl',
+  'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',
 ];

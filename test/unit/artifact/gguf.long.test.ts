@@ -181,6 +181,7 @@ describe('families', () => {
     ['mistral3 that sees images', { like: 'mistral3_images' }],
     ['llama that sees images', { like: 'smolvlm' }],
     ['lfm2 that sees images', { like: 'lfm2_vl' }],
+    ['qwen3 that sees images', { like: 'internvl' }],
     ['llama with experts', { like: 'mixtral', changes: { sliding_window: null } }],
     ['qwen3moe', { like: 'qwen3_moe', changes: { mlp_only_layers: [] } }],
     ['gpt-oss', { like: 'gpt_oss', changes: { swiglu_limit: 7 } }],

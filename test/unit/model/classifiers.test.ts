@@ -38,6 +38,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^ConvNext/, 'convnext'],
   [/^Swin/, 'swin'],
   [/^Lfm2Vl/, 'lfm2_vl'],
+  [/^InternVL/, 'internvl'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],
   [/^NemotronH/, 'nemotron_h'],

@@ -157,10 +157,10 @@ export const paddingRow = (id: number | null | undefined, rows: number): number 
 /** Height and width in pixels, given as one number or two. */
 const sides = z.union([size(8192).transform((n): [number, number] => [n, n]), z.tuple([size(8192), size(8192)])]);
 
-/** Keys of models that cut images into patches. @param patch the default side of a patch */
-export const imageKeys = (patch: number) =>
+/** Keys of models that cut images into patches. @param patch the default side of a patch @param image the default side of an image */
+export const imageKeys = (patch: number, image = 224) =>
   ({
-    image_size: computed(sides.default([224, 224])),
+    image_size: computed(sides.default([image, image])),
     patch_size: computed(sides.default([patch, patch])),
     num_channels: computed(size(64).default(3)),
     ...withoutEffect('is of no token of this model', 'pad_token_id'),

@@ -7,6 +7,8 @@ import { gemma3, gemma3ProcessorKeys, unknownGemma3TowerKeys } from './gemma/gem
 import { gemma4, unknownGemma4TowerKeys } from './gemma/gemma4.ts';
 import { gemma4ProcessorKeys } from './gemma/gemma4-processor.ts';
 import { gemma4Unified, unknownGemma4UnifiedKeys } from './gemma/gemma4-unified.ts';
+import { internVl } from './internvl.ts';
+import { INTERN_VL, internVlProcessorKeys, unknownInternVlKeys } from './internvl-config.ts';
 import { lfm2Vl } from './lfm2-vl.ts';
 import { lfm2VlProcessorKeys, unknownLfm2VlKeys } from './lfm2-vl-config.ts';
 import { pixtral } from './pixtral.ts';
@@ -47,6 +49,7 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
     processorKeys: gemma4ProcessorKeys,
   },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
+  [INTERN_VL]: { read: internVl, unknownKeys: unknownInternVlKeys, processorKeys: internVlProcessorKeys },
   Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys, processorKeys: lfm2VlProcessorKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys, processorKeys: pixtralProcessorKeys },
   Qwen2VLForConditionalGeneration: {

@@ -19,7 +19,14 @@ import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
 import { gemma4ImageKeys, gemma4Images, gemma4Placeholders, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
-import { gemma3ImageKeys, type imageTextKeys, lfm2VlImageKeys, mistral3ImageKeys, smolvlmImageKeys } from './keys/image-text-keys.ts';
+import {
+  gemma3ImageKeys,
+  type imageTextKeys,
+  internVlImageKeys,
+  lfm2VlImageKeys,
+  mistral3ImageKeys,
+  smolvlmImageKeys,
+} from './keys/image-text-keys.ts';
 
 interface TextPart {
   readonly keys: Pick<typeof imageTextKeys, 'text_config' | 'tie_word_embeddings'> & KeyTable;
@@ -97,6 +104,18 @@ const textParts = {
     keys: lfm2VlImageKeys,
     names: lfm2TextNames,
     decoders: { lfm2: 'Lfm2ForCausalLM', lfm2_moe: 'Lfm2MoeForCausalLM' },
+    vision: countedImages,
+  },
+  InternVLForConditionalGeneration: {
+    keys: internVlImageKeys,
+    names: llamaTextNames,
+    decoders: {
+      qwen2: 'Qwen2ForCausalLM',
+      qwen3: 'Qwen3ForCausalLM',
+      qwen3_moe: 'Qwen3MoeForCausalLM',
+      llama: 'LlamaForCausalLM',
+      gpt_oss: 'GptOssForCausalLM',
+    },
     vision: countedImages,
   },
   Mistral3ForConditionalGeneration: {

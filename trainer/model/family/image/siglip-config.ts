@@ -89,7 +89,7 @@ export const unknownTowerKeys = ({ vision_config: tower }: ConfigJson): string[]
 type TowerValues = ConfigValues<ReturnType<typeof towerKeys>>;
 
 /** Problems of a tower's sizes. */
-export const squareProblems = (c: TowerValues): ConfigProblem[] => [
+export const squareProblems = (c: Omit<TowerValues, 'attention_dropout'>): ConfigProblem[] => [
   ...encoderProblems(c),
   ...[c.image_size, c.patch_size].flatMap((sides, i) =>
     sides[0] === sides[1] ? [] : [contradiction('vision_config', `${i === 0 ? 'image_size' : 'patch_size'} [${sides}] is not square`)],

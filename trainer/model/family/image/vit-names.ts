@@ -39,6 +39,9 @@ export interface ScaleName {
 
 const scaleName = (name: string, weight: string): ScaleName => ({ name, weight: `${name}.${weight}` });
 
+/** A scale without a module of its own. */
+const bareScale = (name: string): ScaleName => ({ name, weight: name });
+
 export const transformersNames = (prefix: string, hasTeacherHead: boolean): VitNames => ({
   tokens: [`${prefix}embeddings.cls_token`, `${prefix}embeddings.distillation_token`],
   positions: `${prefix}embeddings.position_embeddings`,
@@ -114,6 +117,26 @@ export const siglipTowerNames = (prefix: string): TowerNames => ({
       down: `${at}.mlp.fc2`,
       inputNorm: `${at}.layer_norm1`,
       middleNorm: `${at}.layer_norm2`,
+    };
+  },
+});
+
+/** The image tower of InternVL. @param prefix of all names, with its dot */
+export const internVlTowerNames = (prefix: string): TowerNames => ({
+  tokens: [`${prefix}embeddings.cls_token`],
+  positions: `${prefix}embeddings.position_embeddings`,
+  patches: `${prefix}embeddings.patch_embeddings.projection`,
+  finalNorm: `${prefix}layernorm`,
+  block: layer => {
+    const at = `${prefix}encoder.layer.${layer}`;
+    return {
+      qkv: [`${at}.attention.q_proj`, `${at}.attention.k_proj`, `${at}.attention.v_proj`],
+      o: `${at}.attention.projection_layer`,
+      mlp: `${at}.mlp.fc1`,
+      down: `${at}.mlp.fc2`,
+      inputNorm: `${at}.layernorm_before`,
+      middleNorm: `${at}.layernorm_after`,
+      scales: [bareScale(`${at}.lambda_1`), bareScale(`${at}.lambda_2`)],
     };
   },
 });

@@ -61,6 +61,18 @@ export const lfm2VlImageKeys = {
   ),
 } as const satisfies KeyTable;
 
+export const internVlImageKeys = {
+  ...imageTextKeys,
+  vision_config: tower,
+  image_token_id: computed(tokenId.default(151667)),
+  downsample_ratio: computed(z.number().positive().max(1).default(0.5)),
+  projector_hidden_act: activation('gelu'),
+  ...refusedUnless([-1], 'vision_feature_layer'),
+  ...refusedUnless(['default'], 'vision_feature_select_strategy'),
+  ...withoutEffect('follows from the other sizes', 'image_seq_length'),
+  ...withoutEffect('is read from text_config', 'hidden_size'),
+} as const satisfies KeyTable;
+
 /** The keys of SmolVLM and Idefics3. */
 export const smolvlmImageKeys = {
   ...imageTextKeys,
