@@ -2,6 +2,7 @@
  * Compares estimates of a training step with the card's own compiler, without the card. Families and generations are in
  * `cards.long.test.ts`. `ROWTUNE_TEST_CARDS=all` also compares larger steps.
  */
+import path from 'node:path';
 import { expect, it } from 'vitest';
 import { compileCase, compiledParts, modeledTemporaries } from '../../bench/memory/cards.ts';
 import { cardCatalog, cardOfEachGeneration } from '../../trainer/catalog/cards.ts';
@@ -13,7 +14,8 @@ import { Graph } from '../../trainer/graph/graph.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { byteSize, elementCount } from '../../trainer/graph/types.ts';
 import { splitSumBytes } from '../../trainer/graph/xla-split-sums.ts';
-import { compileTraining } from '../../trainer/handlers/card-memory.ts';
+import { compilePass, compileTraining } from '../../trainer/handlers/card-memory.ts';
+import { readModelHeaders } from '../../trainer/hub/open-model.ts';
 import { HOSTED_FROM } from '../../trainer/model/hosted-weights.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { FLOAT32 } from '../../trainer/model/weight-storage.ts';
@@ -21,10 +23,12 @@ import { required } from '../../trainer/narrow.ts';
 import { untouchedIn } from '../../trainer/objective/untouched-in.ts';
 import { attentionForms } from '../../trainer/plan/choices/check-attention.ts';
 import { priceRun } from '../../trainer/plan/memory/predict.ts';
-import type { RunPlan } from '../../trainer/plan/run-plan.ts';
+import { encoderMark, largestView, priceEncoder } from '../../trainer/plan/memory/price-encoder.ts';
+import { planRun, type RunPlan } from '../../trainer/plan/run-plan.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { COMPILE_MS, type Config, cardPlan, compilerHere, configOf, MAX_MISSED, noCompiler } from '../support/golden/card-steps.ts';
+import { recipeIn } from '../support/runs/recipe-of.ts';
 
 
 const [card] = cardOfEachGeneration;
@@ -76,6 +80,21 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
     expect(found).toMatchObject({ source: 'compiler', recompute: 'cheap' });
     expect(priceRun(plan).source).toBe('model');
   });
+
+  it.each(['smolvlm', 'qwen2_5_vl'])(
+    'of the encoder of images of %s takes the memory that an estimate says, and gives an estimate its memory',
+    async folder => {
+      const headers = await readModelHeaders(path.join(import.meta.dirname, folder));
+      const recipe = recipeIn('model: base\ndata: {train: [train.jsonl], image_max_pixels: 4096}\nr: 2\nmax_length: 16\n');
+      const plan = planRun({ recipe, headers, on: { engine: 'pjrt', device: 'gpu', card } });
+      const view = required(largestView(recipe, headers, plan), 'an encoder');
+      const { totalBytes, hostOperations } = await compilePass(view, { card, compiler: forMemory, mark: encoderMark(view) });
+      expect(hostOperations).toEqual([]);
+      expect(Math.abs(required(priceEncoder(recipe, headers, plan), 'its memory') / totalBytes - 1)).toBeLessThanOrEqual(MAX_MISSED);
+      expect(priceEncoder(recipe, headers, plan, openCardPrograms(cacheDir, card))).toBe(totalBytes);
+    },
+    COMPILE_MS,
+  );
 
   it(
     "keeps the optimizer's state in the memory of the host, if it is offloaded, and takes as much less of the card",

@@ -82,16 +82,17 @@ export async function estimateOnCard(context: CommandContext, params: CardEstima
     return { found, compiled, options: await fittingOptions(reader, source, planned) };
   });
   const totalBytes = compiled ? totalOf(compiled, recipe, found) : found.totalBytes;
-  const mostBytes = Math.max(totalBytes, mostBefore(found));
+  const priced = { ...found, ...(compiled?.encoder && { encoderBytes: compiled.encoder.totalBytes }) };
+  const mostBytes = Math.max(totalBytes, mostBefore(priced));
   const fits = mostBytes <= usableBytes;
-  context.terminal.print(describe({ card, recipe, found, compiled, totalBytes, options }));
+  context.terminal.print(describe({ card, recipe, found: priced, compiled, totalBytes, options }));
   if (!fits)
     context.terminal.say(
       'warning',
       `the run needs about ${byteSize(mostBytes)}${partsOfBatch(recipe) > 1 ? ' on each card' : ''}, but ${cardCatalog[card].label} has ${byteSize(usableBytes)} for it${onHostText(found, usableBytes)}`,
     );
   const facts = { name: card, label: cardCatalog[card].label, bytes: cardBytes(card), usableBytes, reservedBytes: CARD_RESERVED_BYTES };
-  return { value: { ok: true, card: facts, fits, ...found, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
+  return { value: { ok: true, card: facts, fits, ...priced, source: compiled ? 'compiler' : 'model', totalBytes, compiled, options } };
 }
 
 /** Uses steps that were compiled for the card earlier, unless compiling is turned off. */
@@ -116,11 +117,13 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     return undefined;
   }
   const modeled = `${byteSize(found.totalBytes)} of ${byteSize(usableCardBytes(card))}`;
-  terminal.say(
-    'info',
-    `by a model of the compiler's buffers: ${modeled}; for the exact memory, the step is compiled (--no-compile skips this)`,
-  );
-  const model = 'model' in headers ? headers.model : { config: headers.headers.config, shapes: shapesOf(headers.headers) };
+  const seesImages = found.encoderBytes !== undefined;
+  const programs = seesImages ? 'the step and the encoder of images are compiled' : 'the step is compiled';
+  terminal.say('info', `by a model of the compiler's buffers: ${modeled}; for the exact memory, ${programs} (--no-compile skips this)`);
+  const model =
+    'model' in headers
+      ? headers.model
+      : { config: headers.headers.config, processor: headers.headers.processor, shapes: shapesOf(headers.headers) };
   // Sums over processes happen outside of a program; those over devices are compiled with it.
   const own = { ...recipe, processes: 1 };
   const request = {
@@ -130,7 +133,7 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     model,
     card,
     recompute: found.recompute,
-    seesImages: found.encoderBytes !== undefined,
+    seesImages,
   } as const;
   return runWorker({ request, terminal, threads: 0 });
 }
@@ -262,5 +265,11 @@ const modelRows = (found: RecipeEstimate): string[][] => [
   [`temporaries of the step (recompute: ${found.recompute})`, byteSize(found.activationBytes + found.engineOverheadBytes)],
 ];
 
-const compilerText = ({ compiler, seconds, found, code }: CardResult): string =>
-  `The training step was compiled for this card by ${compiler}${code === 0 ? ', without machine code' : ''} (${duration(seconds)}${found ? ', found in the cache' : ''}).`;
+function compilerText({ compiler, encoder, ...training }: CardResult): string {
+  const programs = encoder ? 'The training step and the encoder of images were' : 'The training step was';
+  const all = [training, ...(encoder ? [encoder] : [])];
+  const seconds = all.reduce((sum, each) => sum + each.seconds, 0);
+  const code = training.code === 0 ? ', without machine code' : '';
+  const cached = all.every(({ found }) => found) ? ', found in the cache' : '';
+  return `${programs} compiled for this card by ${compiler}${code} (${duration(seconds)}${cached}).`;
+}

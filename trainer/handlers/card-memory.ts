@@ -10,7 +10,8 @@ import { readModelHeaders } from '../hub/open-model.ts';
 import type { JobScope } from '../job/job-scope.ts';
 import { valueFor } from '../narrow.ts';
 import { planMark, trainingStep } from '../plan/memory/counted-passes.ts';
-import { type PlanHeaders, planRun, type RunPlan } from '../plan/run-plan.ts';
+import { encoderMark, largestView } from '../plan/memory/price-encoder.ts';
+import { type PlanHeaders, type PlannedPass, planRun, type RunPlan } from '../plan/run-plan.ts';
 import type { JobRequest, ModelHeaders } from '../protocol/messages/job-messages.ts';
 import { duration } from '../protocol/text/format.ts';
 
@@ -27,6 +28,8 @@ export interface CompiledPass extends CardProgramMemory {
 type Request = Extract<JobRequest, { kind: 'card' }>;
 
 export interface CardResult extends CompiledPass {
+  /** The encoder for the largest view of an image; omitted if the samples have no images. */
+  readonly encoder?: CompiledPass;
   /** The compiler, for example "jax-cuda13-pjrt 0.12.0.1". */
   readonly compiler: string;
 }
@@ -38,32 +41,49 @@ export async function cardJob({ recipe, model, card, recompute, seesImages }: Re
   const compiler = openCardCompiler(context.cacheDir, makerOf(card), { log: line => job.log('info', `  ${line}`) });
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
   const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute, seesImages });
-  job.phase('compile', `compiling the training step for ${cardCatalog[card].label} with ${compiler.plugin}`);
+  const view = seesImages ? largestView(recipe, headers, plan) : undefined;
+  job.phase(
+    'compile',
+    `compiling the training step${view ? ' and the encoder of images' : ''} for ${cardCatalog[card].label} with ${compiler.plugin}`,
+  );
   const started = Date.now();
   const report = setInterval(() => job.log('info', `  compiling: ${duration((Date.now() - started) / 1000)} so far`), REPORT_MS);
   try {
-    return { ...(await compileTraining(plan, recompute, card, compiler)), compiler: compiler.plugin };
+    const training = await compileTraining(plan, recompute, card, compiler);
+    const encoder = view && (await compilePass(view, { card, compiler, mark: encoderMark(view) }));
+    return { ...training, ...(encoder && { encoder }), compiler: compiler.plugin };
   } finally {
     clearInterval(report);
   }
 }
 
-const headersOf = ({ config, shapes }: ModelHeaders): PlanHeaders => ({
+const headersOf = ({ config, processor, shapes }: ModelHeaders): PlanHeaders => ({
   config,
+  processor,
   tensors: new Map(shapes.map(([name, shape]) => [name, { shape }])),
 });
 
 /** @throws EngineError with the compiler's reason */
-export async function compileTraining(
-  plan: RunPlan,
-  recompute: RecomputePolicy,
-  card: CardName,
-  compiler: CardCompiler,
+export const compileTraining = (plan: RunPlan, recompute: RecomputePolicy, card: CardName, compiler: CardCompiler): Promise<CompiledPass> =>
+  compilePass(trainingStep(plan, recompute), { places: plan.places, card, compiler, mark: planMark(plan, recompute) });
+
+interface CompileParams {
+  readonly card: CardName;
+  readonly compiler: CardCompiler;
+  /** The mark by which estimates find the program. */
+  readonly mark: string;
+  /** The memories of variables that are not on the card. */
+  readonly places?: RunPlan['places'];
+}
+
+/** @throws EngineError with the compiler's reason */
+export async function compilePass(
+  { signature, variables }: PlannedPass,
+  { card, compiler, mark, places }: CompileParams,
 ): Promise<CompiledPass> {
-  const { signature, variables } = trainingStep(plan, recompute);
   const specs = new Map(variables.map(spec => [spec.name, spec]));
-  const lowered = lowerSignature(signature, specs, { places: plan.places, card: cardCatalog[card] });
-  const memory = await compiler.compile(card, { text: lowered.text, replicas: signature.replicas }, planMark(plan, recompute));
+  const lowered = lowerSignature(signature, specs, { places, card: cardCatalog[card] });
+  const memory = await compiler.compile(card, { text: lowered.text, replicas: signature.replicas }, mark);
   const changedBytes = lowered.changed.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
   const totalBytes = memory.arguments + memory.outputs - memory.aliased + memory.temporaries + memory.code;
   return { ...memory, changedBytes, totalBytes };

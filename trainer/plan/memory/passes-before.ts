@@ -1,4 +1,5 @@
 /** The memory of the passes that end before training starts, each with what it loads alone. */
+import type { KnownPrograms } from '../../graph/known-programs.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { PlanFacts, RunPlan } from '../run-plan.ts';
 import { priceEncoder } from './price-encoder.ts';
@@ -18,12 +19,14 @@ export interface PassesBefore {
 export interface PassesBeforeParams extends Pick<PlanFacts, 'headers' | 'seesImages'> {
   readonly recipe: Recipe;
   readonly teacherConfig?: PlanFacts['headers']['config'] | undefined;
+  /** Programs that were previously compiled for the run's device. */
+  readonly known?: KnownPrograms | undefined;
 }
 
-export function passesBefore({ recipe, headers, seesImages, teacherConfig }: PassesBeforeParams, plan: RunPlan): PassesBefore {
+export function passesBefore({ recipe, headers, seesImages, teacherConfig, known }: PassesBeforeParams, plan: RunPlan): PassesBefore {
   const teacherBytes = teacherConfig && priceTeacher(recipe, teacherConfig, plan.on);
   const scoringBytes = priceMovement(recipe, plan);
-  const encoderBytes = seesImages ? priceEncoder(recipe, headers, plan) : undefined;
+  const encoderBytes = seesImages ? priceEncoder(recipe, headers, plan, known) : undefined;
   return {
     ...(teacherBytes !== undefined && { teacherBytes }),
     ...(scoringBytes !== undefined && { scoringBytes }),

@@ -1,7 +1,9 @@
 /** The memory of the encoder of images, from the exact program that reads the largest view of an image. */
 
 import { objectiveCatalog } from '../../catalog/objectives.ts';
-import { byteSize } from '../../graph/types.ts';
+import type { KnownPrograms } from '../../graph/known-programs.ts';
+import type { Signature } from '../../graph/program.ts';
+import { byteSize, type TensorSpec } from '../../graph/types.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { encoderOf } from '../../model/vision/open-encoder.ts';
 import type { ImageSize, VisionEncoder } from '../../model/vision/vision-encoder.ts';
@@ -9,8 +11,8 @@ import { required } from '../../narrow.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import type { ComputesOn } from '../../train/recipe-settings.ts';
 import { encoderProgram, viewSignature } from '../../vision/encoder-program.ts';
-import type { PlanHeaders, RunPlan } from '../run-plan.ts';
-import { bufferRules, engineMemory, poolTableOf } from './engine-memory.ts';
+import type { PlanHeaders, PlannedPass, RunPlan } from '../run-plan.ts';
+import { bufferRules, engineMemory, memoryOnGpu, poolTableOf } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { measurePass } from './traced-passes.ts';
 
@@ -30,20 +32,36 @@ export interface EncoderMemory {
   readonly totalBytes: number;
 }
 
-/** Returns the memory for the largest view. @param shapes of all programs that are compiled; by default, the largest */
+export interface EncoderOptions {
+  /** The shapes of all programs that are compiled; the largest if left out. */
+  readonly shapes?: readonly number[];
+  /** Programs that were compiled for a card. */
+  readonly known?: KnownPrograms | undefined;
+}
+
+/** Returns the passes that read views of these shapes, of which all have the same variables. */
+function encoderPasses(
+  vision: VisionEncoder,
+  shapes: readonly number[],
+): { readonly variables: PlannedPass['variables']; readonly passes: readonly PlannedPass[] } {
+  const { signatures, variables } = encoderProgram(vision, shapes);
+  const signatureOf = (shape: number): Signature => required(signatures[viewSignature(shape)], 'the signature of a view');
+  return { variables, passes: shapes.map(shape => ({ variables, signature: signatureOf(shape) })) };
+}
+
+/** Returns the memory for the largest view. */
 export function encoderMemory(
   { model, vision }: { readonly model: CausalModel; readonly vision: VisionEncoder },
   on: ComputesOn,
-  shapes: readonly number[] = [largestShape(vision)],
+  { shapes = [largestShape(vision)], known }: EncoderOptions = {},
 ): EncoderMemory {
-  const { signatures, variables } = encoderProgram(vision, shapes);
-  const passes = shapes.map(shape =>
-    measurePass(on, { variables, signature: required(signatures[viewSignature(shape)], 'the signature of a view') }),
-  );
+  const { passes: planned, variables } = encoderPasses(vision, shapes);
+  const passes = planned.map(pass => measurePass(on, pass));
+  const counted = known && mostCounted(planned, known);
   const mostOf = (bytesOf: (pass: (typeof passes)[number]) => number): number => Math.max(...passes.map(bytesOf));
   const sizes = variables.map(spec => bufferRules(on.engine, { variables }).bytes(spec));
   const weightsBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
-  const activationBytes = mostOf(pass => pass.activationBytes);
+  const activationBytes = counted ?? mostOf(pass => pass.activationBytes);
   const overhead = engineOverheadBytes({
     ...on,
     nodes: passes.reduce((sum, { nodes }) => sum + nodes, engineMemory[on.engine].overhead.nodesOfVariable * variables.length),
@@ -53,22 +71,54 @@ export function encoderMemory(
     tableBytes: poolTableOf(on, variables.map(byteSize)),
     gradientBytes: 0,
     activationBytes,
-    isCounted: false,
-    feedBytes: mostOf(pass => pass.feedBytes),
+    isCounted: counted !== undefined,
+    // A GPU computes a view before the next one is uploaded.
+    feedBytes: memoryOnGpu(on) ? 0 : mostOf(pass => pass.feedBytes),
     vocabularySize: model.vocabularySize,
   });
   return { weightsBytes, activationBytes, totalBytes: weightsBytes + activationBytes + overhead };
 }
 
+/** Returns the bytes that the largest of the passes takes in addition to the variables; undefined if they were not compiled for a card. */
+function mostCounted(passes: readonly PlannedPass[], known: KnownPrograms): number | undefined {
+  const all = passes.map(pass =>
+    known.ofCard && known.mayHave(encoderMark(pass)) ? known.workingBytes(pass.signature, pass.variables, undefined) : undefined,
+  );
+  return all.reduce((most, bytes) => (most === undefined || bytes === undefined ? undefined : Math.max(most, bytes)), 0);
+}
+
+/** Returns a mark that distinguishes most encoders without lowering their programs, as `planMark` does plans. */
+export const encoderMark = ({ signature, variables }: PlannedPass): string =>
+  JSON.stringify(['encoder', ...[signature.feeds.map(({ attrs }) => attrs.spec), variables].map(bytesOfAll)]);
+
+const bytesOfAll = (specs: readonly TensorSpec[]): number => specs.reduce((sum, spec) => sum + byteSize(spec), 0);
+
 const largestShape = ({ layout, shapeOf }: VisionEncoder): number => Math.max(...LARGEST.flatMap(size => layout(size).views.map(shapeOf)));
+
+/** The model of a run that reads images, with its encoder; undefined if it reads none. */
+function seeingModel(
+  recipe: Recipe,
+  { config, processor }: PlanHeaders,
+  { model }: Pick<RunPlan, 'model'>,
+): { readonly model: CausalModel; readonly vision: VisionEncoder } | undefined {
+  if (model.kind !== 'causal' || !objectiveCatalog[recipe.task].seesImages || processor === undefined) return undefined;
+  const vision = encoderOf(model, { config, processor }, recipe.data.image_max_pixels);
+  return vision && { model, vision };
+}
 
 /** Returns the bytes of one process with the encoder loaded; undefined if the run reads no images. */
 export function priceEncoder(
   recipe: Recipe,
-  { config, processor }: PlanHeaders,
-  { model, on }: Pick<RunPlan, 'model' | 'on'>,
+  headers: PlanHeaders,
+  plan: Pick<RunPlan, 'model' | 'on'>,
+  known?: KnownPrograms,
 ): number | undefined {
-  if (model.kind !== 'causal' || !objectiveCatalog[recipe.task].seesImages || processor === undefined) return undefined;
-  const vision = encoderOf(model, { config, processor }, recipe.data.image_max_pixels);
-  return vision && encoderMemory({ model, vision }, on).totalBytes;
+  const seeing = seeingModel(recipe, headers, plan);
+  return seeing && encoderMemory(seeing, plan.on, { known }).totalBytes;
+}
+
+/** Returns the program that reads the largest view; undefined if the run reads no images. */
+export function largestView(recipe: Recipe, headers: PlanHeaders, plan: Pick<RunPlan, 'model'>): PlannedPass | undefined {
+  const seeing = seeingModel(recipe, headers, plan);
+  return seeing && encoderPasses(seeing.vision, [largestShape(seeing.vision)]).passes[0];
 }

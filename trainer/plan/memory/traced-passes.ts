@@ -2,6 +2,7 @@
 
 import { engineCatalog } from '../../catalog/engines.ts';
 import { cacheVariables } from '../../generate/decode-program.ts';
+import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { planner } from '../../graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../graph/fusion/step.ts';
@@ -177,11 +178,18 @@ function executionOf(on: ComputesOn, variables: PlannedPass['variables'], onCpu:
   return { steps, rules, tables, compiler: { operations, overhead } };
 }
 
-/** Measures a pass that belongs to no plan, whose variables are all on the device that computes. */
+/**
+ * Measures a pass that belongs to no plan, whose variables are all on the device that computes. On a GPU, its outputs are stored next to the
+ * program's buffers, as its feeds are.
+ */
 export function measurePass(on: ComputesOn, { signature, variables }: PlannedPass): MeasuredPass {
   const { steps, ...rest } = executionOf(on, variables, singleSteps);
-  const found = deepened(signature, { ...rest, steps: steps(signature), hosted: new Map(), unit: 1, more: 0 });
-  return required(found, 'the cost of the pass');
+  const outputs = memoryOnGpu(on) ? new Set(Object.values(signature.outputs).map(bufferOf)) : new Set<Node>();
+  const rules: BufferRules = { ...rest.rules, isOutside: node => outputs.has(node) || rest.rules.isOutside(node) };
+  const found = deepened(signature, { ...rest, rules, steps: steps(signature), hosted: new Map(), unit: 1, more: 0 });
+  const outputBytes = [...outputs].reduce((sum, node) => sum + rest.rules.bytes(node), 0);
+  const pass = required(found, 'the cost of the pass');
+  return { ...pass, activationBytes: pass.activationBytes + outputBytes };
 }
 
 interface Work {

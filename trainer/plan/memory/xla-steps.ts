@@ -10,7 +10,7 @@ import { bufferWaits } from '../../graph/buffer-waits.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { keptTensors } from '../../graph/kept-tensors.ts';
-import { inputsOf, isOp, isSource } from '../../graph/node-store.ts';
+import { inputsOf, isBackward, isOp, isSource } from '../../graph/node-store.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize, sameShape } from '../../graph/types.ts';
@@ -44,6 +44,12 @@ const READ_BUFFERS: ReadonlySet<OpName> = new Set<OpName>([
 
 /** Safety factor on the bytes that recomputing a value moves, when they are compared with those of a buffer. */
 const CAUTION = 1.45;
+/**
+ * Bytes that a card moves at 1 TB/s in the time that XLA assumes for launching a kernel, 1 µs (its `GpuPerformanceModelBase`). In a forward
+ * pass, small sums of products are therefore computed in their readers, which hold all products. In a training step the backward pass needs
+ * most of them anyway, and its small steps are estimated better without.
+ */
+const LAUNCH_BYTES = 1e6;
 /** Limit on the bytes read from a tensor, as a multiple of the result: of a larger tensor, such as a lookup table, only a part is read. */
 const MAX_READ_RATIO = 4;
 
@@ -68,6 +74,7 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
   const needsBuffer = (reader: Node, node: Node): boolean =>
     READ_BUFFERS.has(reader.op) &&
     (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
+  const launchBytes = schedule.some(isBackward) ? 0 : LAUNCH_BYTES;
   const waits = bufferWaits(schedule);
   /** The operations that still wait for a value, among each operation without a buffer and the inputs it is computed from. */
   const waiting = new Map<Node, readonly Node[]>();
@@ -93,7 +100,7 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     const isInPlace = mayBeWithin && all.every(({ op }) => READ_BUFFERS.has(op));
     const isOfNone = isView(node)
       ? node.inputs.some(input => sources.has(input))
-      : isComputed(node) && !isSummedApart(node, readers) && (isInPlace || saves(node, reads, countOf(node, readers)));
+      : isComputed(node) && !isSummedApart(node, readers) && (isInPlace || saves(node, reads, countOf(node, readers), launchBytes));
     if (mayBeWithin && isOfNone) {
       sources.set(node, reads);
       waiting.set(node, waitingIn(node));
@@ -189,9 +196,12 @@ function countOf(node: Node, readers: ReadonlyMap<Node, readonly Node[]>): numbe
   return (readers.get(node) ?? []).reduce((sum, reader) => sum + (isWidened(reader) ? countOf(reader, readers) : 1), 0);
 }
 
-/** Returns true if computing the node in each of its readers moves fewer bytes than writing and reading its buffer. */
-function saves(node: Node, reads: readonly Node[], readers: number): boolean {
+/**
+ * Returns true if computing the node in each of its readers moves fewer bytes than writing and reading its buffer.
+ * @param launchBytes bytes that a card moves while it launches the kernel that writes the buffer
+ */
+function saves(node: Node, reads: readonly Node[], readers: number, launchBytes: number): boolean {
   const own = byteSize(node);
   const read = reads.reduce((sum, each) => sum + Math.min(byteSize(each), MAX_READ_RATIO * own), 0);
-  return CAUTION * readers * read < read + own + readers * own;
+  return CAUTION * readers * read < read + own + readers * own + launchBytes;
 }

@@ -155,7 +155,7 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly statistics: boolean;
     }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
-  /** Compiles the training step for a graphics card, which need not be present. */
+  /** Compiles the training step, and the encoder of images, for a graphics card, which need not be present. */
   | {
       readonly kind: 'card';
       readonly recipe: Recipe;
@@ -169,9 +169,10 @@ export type JobRequest = { readonly context: JobContext } & (
   | { readonly kind: 'doctor'; readonly engine: Recipe['engine'] }
 );
 
-/** The config of a model, and the shapes of its tensors by name. */
+/** The config of a model, the settings of its processor of images, and the shapes of its tensors by name. */
 export interface ModelHeaders {
   readonly config: Readonly<Record<string, unknown>>;
+  readonly processor?: Readonly<Record<string, unknown>> | undefined;
   readonly shapes: readonly (readonly [string, readonly number[]])[];
 }
 
