@@ -52,8 +52,13 @@ const decoders: readonly Missing[] = [
   { needs: 'attention with linear biases', names: /^(Bloom|MPT|Baichuan)/i, keys: ['alibi'] },
   { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTJ|Persimmon|CodeGen)/i },
   {
+    needs: 'the form of files that Transformers reads, which is in the repositories whose names end in -hf or -HF',
+    names: /^InternVLChat$/,
+    nearest: 'InternVL',
+  },
+  {
     needs: 'images or sound in addition to text',
-    names: /(VL|(?<!Data2Vec|Siglip|CLIP)Vision|Llava|Idefics|Paligemma|Audio|Omni|Multimodal|Mllama)/i,
+    names: /(VL(?!Chat$)|(?<!Data2Vec|Siglip|CLIP)Vision|Llava|Idefics|Paligemma|Audio|Omni|Multimodal|Mllama)/i,
   },
 ];
 

@@ -18,7 +18,7 @@ const LISTED = 'docs/reference/models.md';
 const LISTED_TIMM = 'docs/reference/model-folders.md';
 
 /** Endings of supported classes, tried when no class of the family has the same ending. */
-const TASKS = ['ForImageClassification', 'ForSequenceClassification', 'ForCausalLM'];
+const TASKS = ['ForImageClassification', 'ForSequenceClassification', 'ForCausalLM', 'ForConditionalGeneration'];
 
 interface Answer {
   readonly what: string;

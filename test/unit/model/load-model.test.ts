@@ -31,6 +31,11 @@ describe('config.json', () => {
       { architectures: ['Llama4ForConditionalGeneration'] },
       /; the nearest supported class is Qwen3MoeForCausalLM/,
     ],
+    [
+      'files for code of their own',
+      { architectures: ['InternVLChatModel'] },
+      /it needs the form of files that Transformers reads, .* in -hf or -HF; the nearest supported class is InternVLForConditionalGeneration/,
+    ],
     ['an old name of language models', { architectures: ['OpenAIGPTLMHeadModel'] }, /; the nearest supported class is LlamaForCausalLM/],
     [
       'the second Swin, which is no misspelled Swin',
