@@ -283,3 +283,6 @@ make('internvl', InternVLForConditionalGeneration, InternVLConfig(text_config=di
 make('internvl_resized', InternVLForConditionalGeneration, InternVLConfig(text_config=dict(**small, model_type='qwen2'),
      vision_config={**eyes, 'image_size': 24, 'attention_bias': True, 'use_mean_pooling': False}, downsample_ratio=0.25, image_token_id=IMAGE, tie_word_embeddings=True),
      Grids(GotOcr2ImageProcessor(size=dict(height=16, width=16), min_patches=2, image_std=[0.5, 0.6, 0.7]), 1), [(30, 20), (13, 13), (40, 24)], 881, with_text=False)
+# The tower of the largest models: root-mean-square norms, also of queries and keys.
+make('internvl_rms', InternVLForConditionalGeneration, InternVLConfig(text_config=dict(**small, model_type='qwen3', head_dim=12), vision_config={**eyes, 'norm_type': 'rms_norm', 'use_qk_norm': True},
+     image_token_id=IMAGE, tie_word_embeddings=True), Grids(GotOcr2ImageProcessor(size=dict(height=16, width=16), max_patches=2), 4), [(30, 20), (13, 13), (9, 40)], 891, with_text=False)

@@ -58,8 +58,8 @@ const towerKeys = {
   layer_norm_eps: epsilon(1e-6),
   attention_bias: computed(z.boolean().default(false)),
   use_mean_pooling: computed(z.boolean().default(true)),
-  ...refusedUnless(['layer_norm'], 'norm_type'),
-  ...refusedUnless([false], 'use_qk_norm'),
+  norm_type: computed(z.enum(['layer_norm', 'rms_norm']).default('layer_norm')),
+  use_qk_norm: computed(z.boolean().default(false)),
   ...refusedUnless([true], 'use_absolute_position_embeddings'),
   ...withoutEffect('is of training, and the encoder is not trained', 'attention_dropout', 'hidden_dropout_prob', 'projection_dropout'),
   ...withoutEffect('is for new layers, which a file always has', 'initializer_range', 'initializer_factor', 'layer_scale_init_value'),
@@ -108,6 +108,9 @@ export function internVlEyes({ config, processor }: VisionFiles): InternVlEyes {
   };
 }
 
+/** The epsilon of the norms of queries and keys. */
+const INNER_EPSILON = 1e-6;
+
 function towerConfig(c: ConfigValues<typeof towerKeys>, tile: number): TowerConfig {
   const { attention_bias: isBiased, hidden_size: hiddenSize } = c;
   return {
@@ -119,6 +122,8 @@ function towerConfig(c: ConfigValues<typeof towerKeys>, tile: number): TowerConf
     intermediateSize: c.intermediate_size,
     biased: { q: isBiased, k: isBiased, v: isBiased, o: true, mlp: true },
     isScaled: true,
+    ...(c.norm_type === 'rms_norm' && { hasRmsNorms: true }),
+    ...(c.use_qk_norm && { innerEpsilon: INNER_EPSILON }),
     activation: c.hidden_act,
     dropout: 0,
     embeddingDropout: 0,

@@ -82,12 +82,19 @@ describe('config.json, preprocessor_config.json and processor_config.json', () =
     expect(names({ attention_bias: false })).not.toContain(bias);
   });
 
+  test('the tower of the largest models has norms without a bias, also of queries and keys', () => {
+    const names = encoder({ vision_config: { ...eyes, norm_type: 'rms_norm', use_qk_norm: true } }).parameters.map(({ name }) => name);
+    const at = 'model.vision_tower.encoder.layer.0.';
+    expect(names).toContain(`${at}attention.q_norm.weight`);
+    expect(names).toContain(`${at}layernorm_before.weight`);
+    expect(names).not.toContain(`${at}layernorm_before.bias`);
+  });
+
   test.each<[string, ConfigJson, ConfigJson, RegExp]>([
     ['vectors of another block', { vision_feature_layer: -2 }, {}, /vision_feature_layer -2 is not supported; supported is -1/],
     ['the class token', { vision_feature_select_strategy: 'full' }, {}, /vision_feature_select_strategy "full" is not supported/],
     ['another text part', { text_config: { ...text, model_type: 'gemma3' } }, {}, /text_config.model_type "gemma3" is not supported/],
-    ['the norms of the 6B tower', { vision_config: { ...eyes, norm_type: 'rms_norm' } }, {}, /norm_type "rms_norm" is not supported/],
-    ['normalized queries', { vision_config: { ...eyes, use_qk_norm: true } }, {}, /use_qk_norm true is not supported/],
+    ['other norms', { vision_config: { ...eyes, norm_type: 'batch_norm' } }, {}, /norm_type "batch_norm" is not supported/],
     ['a tower without positions', { vision_config: { ...eyes, use_absolute_position_embeddings: false } }, {}, /position_embeddings false/],
     ['oblong images', { vision_config: { ...eyes, image_size: [448, 224] } }, {}, /image_size \[448,224\] is not square/],
     ['heads that share no width', { vision_config: { ...eyes, num_attention_heads: 7 } }, {}, /hidden_size 1024 is not a multiple/],

@@ -5,7 +5,7 @@ import { atLeast, elementAt } from '../../../narrow.ts';
 import { activationOf } from '../../layer/activation.ts';
 import { attend, byHead, splitHeads } from '../../layer/attention/self-attention.ts';
 import { type RotaryTables, rotate } from '../../layer/positions/rotary.ts';
-import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec, withHeads } from '../../module-specs.ts';
+import { layerNormSpec, linearSpec, type ModuleSpec, normSpec, scaleSpec, withHeads } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { BlockNames } from './vit-names.ts';
 
@@ -18,6 +18,10 @@ export interface ImageBlockConfig {
   /** True if the outputs of attention and the MLP are scaled per feature. */
   readonly isScaled: boolean;
   readonly epsilon: number;
+  /** Set if norms divide by the root mean square, without a mean or a bias. */
+  readonly hasRmsNorms?: true | undefined;
+  /** Set if queries and keys are normalized, all heads together: the epsilon. */
+  readonly innerEpsilon?: number | undefined;
   readonly activation: string;
   /** Dropout of the outputs of attention and the MLP, before they are added to the stream. */
   readonly dropout: number;
@@ -36,8 +40,10 @@ export interface ImageBlock {
   readonly up: ModuleSpec;
   readonly hasFusedGate: boolean;
   readonly down: ModuleSpec;
-  readonly inputNorm: BiasedSpec;
-  readonly middleNorm: BiasedSpec;
+  readonly inputNorm: ModuleSpec;
+  readonly middleNorm: ModuleSpec;
+  /** The norms of the queries and the keys. */
+  readonly innerNorms: readonly [ModuleSpec, ModuleSpec] | undefined;
   readonly scales: readonly [ModuleSpec, ModuleSpec] | undefined;
 }
 
@@ -50,6 +56,8 @@ export function imageBlock(config: ImageBlockConfig, layer: number, names: Block
     withHeads(linearSpec(name, attention, width, hiddenSize, isBiased), { rows: headDim });
   const { qkv, mlp: inner } = names;
   const up = typeof inner === 'string' ? inner : inner.up;
+  const norm = (name: string): ModuleSpec =>
+    config.hasRmsNorms ? normSpec(name, layer, hiddenSize) : layerNormSpec(name, layer, hiddenSize);
   const scale = ({ name, weight }: { name: string; weight: string }) => scaleSpec(name, weight, layer, hiddenSize);
   return {
     qkv:
@@ -61,8 +69,12 @@ export function imageBlock(config: ImageBlockConfig, layer: number, names: Block
     up: linearSpec(up, mlp, names.hasFusedGate ? 2 * intermediateSize : intermediateSize, hiddenSize, biased.mlp),
     hasFusedGate: names.hasFusedGate ?? false,
     down: linearSpec(names.down, mlp, hiddenSize, intermediateSize, biased.mlp),
-    inputNorm: layerNormSpec(names.inputNorm, layer, hiddenSize),
-    middleNorm: layerNormSpec(names.middleNorm, layer, hiddenSize),
+    inputNorm: norm(names.inputNorm),
+    middleNorm: norm(names.middleNorm),
+    innerNorms:
+      config.innerEpsilon !== undefined && names.innerNorms
+        ? [normSpec(names.innerNorms[0], layer, hiddenSize), normSpec(names.innerNorms[1], layer, hiddenSize)]
+        : undefined,
     scales: isScaled && names.scales ? [scale(names.scales[0]), scale(names.scales[1])] : undefined,
   };
 }
@@ -77,13 +89,16 @@ export const withModules = (block: ImageBlock, change: <Spec extends ModuleSpec>
   down: change(block.down),
   inputNorm: change(block.inputNorm),
   middleNorm: change(block.middleNorm),
+  innerNorms: block.innerNorms && [change(block.innerNorms[0]), change(block.innerNorms[1])],
   scales: block.scales && [change(block.scales[0]), change(block.scales[1])],
 });
 
 /** The modules in the order of the forward pass. */
-export function imageBlockModules({ inputNorm, qkv, o, scales, middleNorm, gate, up, down }: ImageBlock): ModuleSpec[] {
+export function imageBlockModules({ inputNorm, qkv, innerNorms, o, scales, middleNorm, gate, up, down }: ImageBlock): ModuleSpec[] {
   const [afterAttention, afterMlp] = scales ?? [];
-  return [inputNorm, ...qkv, o, afterAttention, middleNorm, gate, up, down, afterMlp].filter(module => module !== undefined);
+  return [inputNorm, ...qkv, ...(innerNorms ?? []), o, afterAttention, middleNorm, gate, up, down, afterMlp].filter(
+    module => module !== undefined,
+  );
 }
 
 /**
@@ -103,9 +118,11 @@ export function runImageBlock(
     const scaled = scale ? tracer.scale(scale, change) : change;
     return graph.add(before, tracer.dropPath(tracer.dropout(scaled, config.dropout), past, batch));
   };
-  const normal = tracer.layerNorm(block.inputNorm, x, config.epsilon);
+  const normed = (norm: ModuleSpec, y: Node): Node =>
+    config.hasRmsNorms ? tracer.rmsNorm(norm, y, config.epsilon) : tracer.layerNorm(norm, y, config.epsilon);
+  const normal = normed(block.inputNorm, x);
   const middle = add(x, attendTo(normal), block.scales?.[0], config.pathDropout.attention);
-  const inner = hiddenOf(tracer, config, block, tracer.layerNorm(block.middleNorm, middle, config.epsilon));
+  const inner = hiddenOf(tracer, config, block, normed(block.middleNorm, middle));
   return add(middle, tracer.linear(block.down, inner), block.scales?.[1], config.pathDropout.mlp);
 }
 
@@ -137,8 +154,8 @@ function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFused
 /** Queries, keys and values, each [batch, heads, tokens, headDim]. */
 export function projections(
   tracer: Tracer,
-  { heads, hiddenSize }: Pick<ImageBlockConfig, 'heads' | 'hiddenSize'>,
-  { qkv }: Pick<ImageBlock, 'qkv'>,
+  { heads, hiddenSize, innerEpsilon }: Pick<ImageBlockConfig, 'heads' | 'hiddenSize' | 'innerEpsilon'>,
+  { qkv, innerNorms }: Pick<ImageBlock, 'qkv'> & Partial<Pick<ImageBlock, 'innerNorms'>>,
   x: Node,
   batch: number,
   rotary?: RotaryTables,
@@ -149,7 +166,11 @@ export function projections(
     1,
   );
   const all = others.length > 0 ? [first, ...others] : [0, 1, 2].map(i => graph.sliceAxis(first, 1, i * hiddenSize, hiddenSize));
-  const [q, k, v] = atLeast(all, 3);
+  const [plainQ, plainK, v] = atLeast(all, 3);
+  const [q, k] =
+    innerNorms && innerEpsilon !== undefined
+      ? [tracer.rmsNorm(innerNorms[0], plainQ, innerEpsilon), tracer.rmsNorm(innerNorms[1], plainK, innerEpsilon)]
+      : [plainQ, plainK];
   const plain = (y: Node) => byHead(tracer, y, { batch, heads });
   const rotated = (y: Node) => (rotary ? tracer.keep(rotate(graph, splitHeads(graph, y, { batch, heads }), rotary)) : plain(y));
   return [rotated(q), rotated(k), plain(v)];

@@ -28,6 +28,8 @@ export interface BlockNames {
   readonly down: string;
   readonly inputNorm: string;
   readonly middleNorm: string;
+  /** The norms of the queries and the keys, in families that have them. */
+  readonly innerNorms?: readonly [string, string];
   /** Modules that scale the outputs of attention and the MLP, with the full names of their weights. */
   readonly scales?: readonly [ScaleName, ScaleName];
 }
@@ -131,6 +133,7 @@ export const internVlTowerNames = (prefix: string): TowerNames => ({
     const at = `${prefix}encoder.layer.${layer}`;
     return {
       qkv: [`${at}.attention.q_proj`, `${at}.attention.k_proj`, `${at}.attention.v_proj`],
+      innerNorms: [`${at}.attention.q_norm`, `${at}.attention.k_norm`],
       o: `${at}.attention.projection_layer`,
       mlp: `${at}.mlp.fc1`,
       down: `${at}.mlp.fc2`,
