@@ -103,7 +103,7 @@ const lowered = lowerProgram(program, {
   hasProducts: true,
   hasColumns: true,
   hasSums: false,
-  hasNarrowConvolutions: true,
+  hasNarrowKernels: true,
 });
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;

@@ -12,7 +12,7 @@ import { randomNumbers } from '../../support/numbers/operation-case.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 const { installed, reason } = await engineForTests();
-const kernels = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
+const kernels = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowKernels: false };
 
 const SHAPE = [2, 7, 6, 8];
 /** Grouped, with padding other than TensorFlow's own. */
@@ -36,7 +36,7 @@ test('no convolution runs in bfloat16', () => {
   const all = lowerProgram(program(), kernels).nodes.filter(({ op }) => op.startsWith('Conv2D'));
   expect(all.map(({ attr }) => attr.T)).toEqual(all.map(() => all[0]?.attr.T));
   expect(JSON.stringify(all[0]?.attr.T)).not.toBe(
-    JSON.stringify(lowerProgram(program(), { ...kernels, hasNarrowConvolutions: true }).nodes.find(({ op }) => op === 'Conv2D')?.attr.T),
+    JSON.stringify(lowerProgram(program(), { ...kernels, hasNarrowKernels: true }).nodes.find(({ op }) => op === 'Conv2D')?.attr.T),
   );
 });
 

@@ -138,7 +138,7 @@ describe('host', () => {
       hasProducts: false,
       hasColumns: false,
       hasSums: false,
-      hasNarrowConvolutions: true,
+      hasNarrowKernels: true,
     });
     const byName = new Map(nodes.map(node => [node.name, node]));
     const inputsOf = ({ input }: NodeDef): NodeDef[] =>

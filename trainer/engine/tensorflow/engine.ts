@@ -26,7 +26,7 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const description = describe(addon, installed, { fuses: library !== undefined && !onGpu, unfused: onGpu ? undefined : kernels.missing });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
-  const { fuses, narrowConvolutions: hasNarrowConvolutions } = description;
+  const { fuses, narrowConvolutions: hasNarrowKernels } = description;
   const hasProducts = fuses && (library?.hasProducts ?? false);
   // One planner per program: its memo is freed with it.
   return {
@@ -49,7 +49,7 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
           plan: fuses ? (fuse ?? planner()) : singleSteps,
           hasProducts,
           hasColumns: fuses,
-          hasNarrowConvolutions,
+          hasNarrowKernels,
           hasSums: library !== undefined,
         },
       });

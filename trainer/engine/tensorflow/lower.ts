@@ -86,7 +86,7 @@ export interface LoweredProgram {
 }
 
 /** The capabilities of the kernels installed with the engine (without them, each node is a TensorFlow operation), and of the CPU. */
-export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasColumns' | 'hasNarrowConvolutions' | 'hasSums'> {
+export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasColumns' | 'hasNarrowKernels' | 'hasSums'> {
   /** True if variables are filled from a host array, by `native/operations/host-operation.cc`. */
   readonly copiesHost?: boolean;
   readonly plan: Planner;

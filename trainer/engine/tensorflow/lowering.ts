@@ -21,8 +21,8 @@ export interface LoweringContext<Op extends OpName> {
   readonly hasColumns: boolean;
   /** True if the sums over processes of `native/operations/group-operations.cc` are available. */
   readonly hasSums: boolean;
-  /** True if there are bfloat16 convolutions. */
-  readonly hasNarrowConvolutions: boolean;
+  /** True if TensorFlow computes with bfloat16 itself; otherwise it has no such convolutions, and copies matrices in float32 for products. */
+  readonly hasNarrowKernels: boolean;
 }
 
 /** Emits the operation; returns the name of its output, or undefined for an effect, whose token is created when something reads it. */

@@ -21,7 +21,7 @@ import { engineForTests } from '../engine-for-tests.ts';
 // More threads than a small machine has cores, so that some must wait. The kernels read this once, before their first work.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, installed, reason } = await engineForTests();
-const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
+const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowKernels: false };
 
 interface Case {
   readonly what: string;

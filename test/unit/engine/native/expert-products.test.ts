@@ -18,7 +18,7 @@ import { engineForTests } from '../engine-for-tests.ts';
 // More threads than a small machine has cores, so that some must wait. The kernels read this once, before their first product.
 process.env.TF_NUM_INTRAOP_THREADS = '3';
 const { engine, installed, reason } = await engineForTests();
-const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowConvolutions: false };
+const plain = { plan: singleSteps, hasProducts: false, hasColumns: false, hasSums: false, hasNarrowKernels: false };
 
 const random = createRandom(3);
 const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.uniform() * 2 - 1);

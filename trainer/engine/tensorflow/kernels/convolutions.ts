@@ -115,9 +115,9 @@ type ConvolutionName = 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad';
 const inWidth =
   <Op extends ConvolutionName>(lower: (context: LoweringContext<Op>, inputs: readonly [string, string], dtype: DType) => string) =>
   (context: LoweringContext<Op>): string => {
-    const { emitter, node, inputs, hasNarrowConvolutions } = context;
+    const { emitter, node, inputs, hasNarrowKernels } = context;
     const [first = '', second = ''] = inputs;
-    if (node.dtype !== 'bfloat16' || hasNarrowConvolutions) return lower(context, [first, second], node.dtype);
+    if (node.dtype !== 'bfloat16' || hasNarrowKernels) return lower(context, [first, second], node.dtype);
     const widen = (x: string): string => emitter.emit('Cast', [x], { SrcT: attr.type('bfloat16'), DstT: attr.type('float32') });
     const wide = lower(context, [widen(first), widen(second)], 'float32');
     return emitter.emit('Cast', [wide], { SrcT: attr.type('float32'), DstT: attr.type('bfloat16') });

@@ -1,4 +1,4 @@
-// TensorFlow operations: RowtuneFused, a row program over its inputs; RowtuneProduct, a float32 matrix product; RowtuneExpertProduct and
+// TensorFlow operations: RowtuneFused, a row program over its inputs; RowtuneProduct, a matrix product; RowtuneExpertProduct and
 // RowtuneExpertGradient, products grouped by expert; RowtuneReadBack and RowtuneWriteOut, which move the buffer of a variable in from its
 // place in a file, and out; RowtuneUnpack, a weight of 4-bit codes; RowtuneFewRows, a product of a few rows with a stored weight; RowtuneHost, the values of a JavaScript array; RowtuneReadColumns and
 // RowtuneUpdateColumns, for columns or single elements; RowtuneBeginSum and RowtuneEndSum, sums over the ranks of a run. They are
@@ -98,11 +98,17 @@ void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
   product.n = b[lead + !product.transpose_b];
   std::vector<int64_t> shape(a.begin(), a.begin() + lead);
   shape.insert(shape.end(), {product.m, product.n});
-  const size_t bytes = sizeof(float) * static_cast<size_t>(product.batch * product.m * product.n);
-  const Tensor output(TF_AllocateOutput(context, 0, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), bytes, run.status()));
+  const TF_DataType type = TF_TensorType(left.get());
+  const size_t bytes = TF_DataTypeSize(type) * static_cast<size_t>(product.batch * product.m * product.n);
+  const Tensor output(TF_AllocateOutput(context, 0, type, shape.data(), static_cast<int>(shape.size()), bytes, run.status()));
   if (run.Failed()) return;
-  RunProduct(product, static_cast<const float*>(TF_TensorData(left.get())), static_cast<const float*>(TF_TensorData(right.get())),
-             static_cast<float*>(TF_TensorData(output.get())));
+  const auto compute = [&](auto element) {
+    using Element = decltype(element);
+    RunProduct(product, static_cast<const Element*>(TF_TensorData(left.get())), static_cast<const Element*>(TF_TensorData(right.get())),
+               static_cast<Element*>(TF_TensorData(output.get())));
+  };
+  if (type == TF_FLOAT) compute(0.f);
+  else compute(uint16_t{0});
 }
 
 void DestroyProduct(void* kernel) { delete static_cast<Product*>(kernel); }
@@ -221,7 +227,7 @@ std::string Register(const Operation& operation) {
 std::string RegisterAll() {
   const Operation operations[] = {
       {"RowtuneFused", {"program: string", "Tin: list(type) >= 0", "Tout: list(type) >= 1"}, {"inputs: Tin"}, {"outputs: Tout"}, CreateFused, RunFused, DestroyFused},
-      {"RowtuneProduct", {"transpose_a: bool", "transpose_b: bool"}, {"a: float", "b: float"}, {"product: float"}, CreateProduct, RunProductOperation, DestroyProduct},
+      {"RowtuneProduct", {"T: {float, bfloat16}", "transpose_a: bool", "transpose_b: bool"}, {"a: T", "b: T"}, {"product: T"}, CreateProduct, RunProductOperation, DestroyProduct},
       {"RowtuneExpertProduct", {"experts: int", "flag: bool"}, {"x: float", "weights: float", "ids: int32"}, {"product: float"}, CreateExperts, RunExpertProductOperation, DestroyExperts},
       {"RowtuneExpertGradient", {"experts: int", "flag: bool"}, {"a: float", "b: float", "ids: int32", "rows: int32"}, {"gradient: float"}, CreateExperts, RunExpertGradientOperation, DestroyExperts},
       {"RowtuneReadBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<ReadBack>, DestroyFilePlace},

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "thread-pool.h"
+#include "vector-math.h"
 
 // After Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: a tile of c stays in vector registers, a panel of b
 // is packed in the order in which it is read. Elements of a are broadcast from their original place: their cache lines stay in L1.
@@ -36,18 +39,30 @@ constexpr int64_t kCached = 250000;
 constexpr int64_t kRowsApart = 128;
 // A product with fewer multiplications is finished before another thread has woken up.
 constexpr int64_t kSmall = 500000;
+// Rows of bfloat16 results that are summed in float32 before they are rounded.
+constexpr int64_t kRowsOfSums = 1024;
 
 typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4)));
 typedef int32_t Order __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
+typedef uint16_t Halves __attribute__((vector_size(2 * kLanes), aligned(2)));
 
 Vector LoadVector(const float* from) { return *reinterpret_cast<const Vector*>(from); }
+Vector LoadVector(const uint16_t* from) {
+  return reinterpret_cast<Vector>(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16);
+}
+float Widened(float value) { return value; }
+float Widened(uint16_t bits) { return FromBfloat16(bits); }
 void StoreVector(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 
-struct Rows {
-  const float* at;
+// float32, or the bits of bfloat16.
+template <class Element>
+struct RowsOf {
+  const Element* at;
   // Stride from one row to the next, and from one element of a row to the next.
   int64_t row, element;
 };
+using Rows = RowsOf<float>;
 
 struct Target {
   float* at;
@@ -120,13 +135,15 @@ TileFunction PickTile(int64_t rows, Reading reading) {
 }
 
 #if defined(__clang__) || !defined(__GNUC__)
-void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_stride) {
+template <class Element>
+void TransposeBlock(const Element* from, int64_t stride, float* to, int64_t to_stride) {
   for (int i = 0; i < kLanes; i++)
-    for (int k = 0; k < kLanes; k++) to[k * to_stride + i] = from[i * stride + k];
+    for (int k = 0; k < kLanes; k++) to[k * to_stride + i] = Widened(from[i * stride + k]);
 }
 #else
 // Transposes in log2(lanes) rounds that interleave each line of the upper half with its counterpart in the lower half.
-void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_stride) {
+template <class Element>
+void TransposeBlock(const Element* from, int64_t stride, float* to, int64_t to_stride) {
   Order low, high;
   for (int i = 0; i < kLanes; i++) {
     low[i] = i / 2 + (i % 2) * kLanes;
@@ -161,12 +178,13 @@ int64_t PanelWidth(int64_t columns) { return columns <= kLanes ? kLanes : kWide;
 int64_t PanelSpacing(int64_t width, int64_t depth) { return width * depth + kApart; }
 
 // Packs columns of b into panels: for each k, `width` adjacent columns, with zeros for missing ones. The "rows" of b are its columns here:
-// `row` is the stride from one to the next, `element` the stride along k.
-void PackPanels(const Rows& b, int64_t depth, int64_t columns, int64_t width, float* to) {
+// `row` is the stride from one to the next, `element` the stride along k. Elements of bfloat16 are widened.
+template <class Element>
+void PackPanels(const RowsOf<Element>& b, int64_t depth, int64_t columns, int64_t width, float* to) {
   const int64_t whole = columns / width * width, spacing = PanelSpacing(width, depth);
   if (b.row == 1) {
     for (int64_t k = 0; k < depth; k++) {
-      const float* from = b.at + k * b.element;
+      const Element* from = b.at + k * b.element;
       float* panel = to + k * width;
       for (int64_t n = 0; n < whole; n += width, panel += spacing)
         for (int64_t i = 0; i < width; i += kLanes) {
@@ -177,19 +195,30 @@ void PackPanels(const Rows& b, int64_t depth, int64_t columns, int64_t width, fl
   } else {
     const int64_t blocks = depth / kLanes * kLanes;
     for (int64_t n = 0; n < whole; n += kLanes) {
-      const float* from = b.at + n * b.row;
+      const Element* from = b.at + n * b.row;
       float* panel = to + n / width * spacing + n % width;
       for (int64_t k = 0; k < blocks; k += kLanes) {
         for (int64_t i = 0; i < kLanes; i++) __builtin_prefetch(from + (kLanes + i) * b.row + k);
         TransposeBlock(from + k, b.row, panel + k * width, width);
       }
       for (int64_t k = blocks; k < depth; k++)
-        for (int64_t i = 0; i < kLanes; i++) panel[k * width + i] = from[i * b.row + k];
+        for (int64_t i = 0; i < kLanes; i++) panel[k * width + i] = Widened(from[i * b.row + k]);
     }
   }
   for (int64_t k = 0; whole < columns && k < depth; k++)
     for (int64_t n = 0; n < width; n++)
-      to[whole / width * spacing + k * width + n] = whole + n < columns ? b.at[(whole + n) * b.row + k * b.element] : 0.f;
+      to[whole / width * spacing + k * width + n] = whole + n < columns ? Widened(b.at[(whole + n) * b.row + k * b.element]) : 0.f;
+}
+
+// Writes `height` rows of a, widened, one after the other.
+void WidenRows(const RowsOf<uint16_t>& a, int64_t height, int64_t depth, float* to) {
+  if (a.element == 1) {
+    for (int64_t i = 0; i < height; i++)
+      for (int64_t k = 0; k < depth; k++) to[i * depth + k] = FromBfloat16(a.at[i * a.row + k]);
+    return;
+  }
+  for (int64_t k = 0; k < depth; k++)
+    for (int64_t i = 0; i < height; i++) to[i * depth + k] = FromBfloat16(a.at[i * a.row + k * a.element]);
 }
 
 // Divides `whole` into the fewest parts of at most `most`, and returns their nearly equal size, a multiple of `unit`.
@@ -203,55 +232,82 @@ float* OwnPanels() {
   return panels->elements;
 }
 
+// The widened rows of a tile, and the sums of a piece, of bfloat16 matrices.
+struct Widening {
+  alignas(64) float rows[kTall * kDeep];
+  std::vector<float> sums;
+};
+
+Widening& OwnWidening() {
+  static thread_local const auto widening = std::make_unique<Widening>();
+  return *widening;
+}
+
 struct Part {
   int64_t begin, end;
   int64_t size() const { return end - begin; }
 };
 
-// Computes a range of rows and columns of one product of the batch.
-void RunPiece(const Product& product, const float* a, const float* b, float* c, Part rows, Part columns) {
-  const Rows ra = product.transpose_a ? Rows{a, 1, product.m} : Rows{a, product.k, 1};
-  const Rows rb = product.transpose_b ? Rows{b, product.k, 1} : Rows{b, 1, product.n};
-  const bool in_one_set = !product.transpose_a && ra.row * 4 % kSetBytes == 0;
+// Computes a range of rows and columns of one product of the batch. Products of bfloat16 are summed in float32 and rounded once.
+template <class Element>
+void RunPiece(const Product& product, const Element* a, const Element* b, Element* c, Part rows, Part columns) {
+  constexpr bool is_narrow = std::is_same_v<Element, uint16_t>;
+  const RowsOf<Element> ra = product.transpose_a ? RowsOf<Element>{a, 1, product.m} : RowsOf<Element>{a, product.k, 1};
+  const RowsOf<Element> rb = product.transpose_b ? RowsOf<Element>{b, product.k, 1} : RowsOf<Element>{b, 1, product.n};
+  const bool in_one_set = !is_narrow && !product.transpose_a && ra.row * 4 % kSetBytes == 0;
   const int64_t tall = in_one_set ? kTallInOneSet : kTall;
   const int64_t width = PanelWidth(product.n);
   const int64_t deep = EvenPart(product.k, kDeep, kLanes);
   // With few rows, multiplying is faster than packing the columns first.
-  const bool packs = !product.transpose_a || product.transpose_b || rows.size() > kFewRows || columns.size() % width != 0;
-  const Reading reading = !product.transpose_a ? Reading::kAlong : packs ? Reading::kAcross : Reading::kAcrossUnpacked;
+  const bool packs = is_narrow || !product.transpose_a || product.transpose_b || rows.size() > kFewRows || columns.size() % width != 0;
+  const Reading reading = is_narrow || !product.transpose_a ? Reading::kAlong : packs ? Reading::kAcross : Reading::kAcrossUnpacked;
   float* panels = OwnPanels();
+  Target target{nullptr, product.n, 0, false};
+  if constexpr (is_narrow) {
+    auto& sums = OwnWidening().sums;
+    if (sums.size() < static_cast<size_t>(rows.size() * columns.size())) sums.resize(static_cast<size_t>(rows.size() * columns.size()));
+    target = {sums.data(), columns.size(), 0, false};
+  } else {
+    target.at = c + rows.begin * product.n + columns.begin;
+  }
   const auto panel_at = [&](int64_t n, int64_t k, int64_t depth) {
-    return packs ? Panel{panels + (n - columns.begin) / width * PanelSpacing(width, depth), width} : Panel{rb.at + n + k * rb.element, rb.element};
+    if constexpr (!is_narrow)
+      if (!packs) return Panel{rb.at + n + k * rb.element, rb.element};
+    return Panel{panels + (n - columns.begin) / width * PanelSpacing(width, depth), width};
   };
   for (int64_t k = 0; k < product.k; k += deep) {
     const int64_t depth = std::min(deep, product.k - k);
-    if (packs) PackPanels({rb.at + columns.begin * rb.row + k * rb.element, rb.row, rb.element}, depth, columns.size(), width, panels);
+    if (packs)
+      PackPanels(RowsOf<Element>{rb.at + columns.begin * rb.row + k * rb.element, rb.row, rb.element}, depth, columns.size(), width, panels);
     for (int64_t m = rows.begin; m < rows.end;) {
       const int64_t height = std::min(tall, rows.end - m);
       const TileFunction tile = width == kLanes ? PickTile<1>(height, reading) : PickTile<2>(height, reading);
-      const Rows tile_rows{ra.at + m * ra.row + k * ra.element, ra.row, ra.element};
+      const RowsOf<Element> own{ra.at + m * ra.row + k * ra.element, ra.row, ra.element};
+      Rows tile_rows{};
+      if constexpr (is_narrow) {
+        float* wide = OwnWidening().rows;
+        WidenRows(own, height, depth, wide);
+        tile_rows = {wide, depth, 1};
+      } else {
+        tile_rows = own;
+      }
+      float* to = target.at + (m - rows.begin) * target.row;
       for (int64_t n = columns.begin; n < columns.end; n += width)
-        tile(tile_rows, panel_at(n, k, depth), depth, {c + m * product.n + n, product.n, std::min(width, columns.end - n), k > 0});
+        tile(tile_rows, panel_at(n, k, depth), depth, {to + n - columns.begin, target.row, std::min(width, columns.end - n), k > 0});
       m += height;
     }
   }
+  if constexpr (is_narrow)
+    for (int64_t m = rows.begin; m < rows.end; m++)
+      ToBfloat16s(target.at + (m - rows.begin) * target.row, c + m * product.n + columns.begin, columns.size());
 }
 
-}  // namespace
-
-bool HasProducts() {
-#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
-  return true;
-#else
-  return false;
-#endif
-}
-
-void RunProduct(const Product& product, const float* a, const float* b, float* c) {
+template <class Element>
+void RunAll(const Product& product, const Element* a, const Element* b, Element* c) {
   const auto& [batch, m, n, k, transpose_a, transpose_b] = product;
   if (batch * m * n == 0) return;
   if (k == 0) {
-    std::fill_n(c, batch * m * n, 0.f);
+    std::fill_n(c, batch * m * n, Element{0});
     return;
   }
   ThreadPool& pool = SharedPool();
@@ -261,7 +317,8 @@ void RunProduct(const Product& product, const float* a, const float* b, float* c
   // Each thread gets a part of the rows, if there are enough, so that it finds its own results in its cache; columns are shared only at the
   // end.
   const int64_t down = std::clamp<int64_t>(m / kRowsApart, 1, DivideUp(threads, batch));
-  const int64_t rows = EvenPart(m, DivideUp(m, down), 1);
+  const int64_t most = std::is_same_v<Element, uint16_t> ? kRowsOfSums : m;
+  const int64_t rows = EvenPart(m, std::min(DivideUp(m, down), most), 1);
   const int64_t panels = DivideUp(n, width);
   // Rows that do not fit in a cache are read once by each piece.
   const int64_t wanted = threads * (rows * k > kCached ? 1 : kPieces);
@@ -275,6 +332,19 @@ void RunProduct(const Product& product, const float* a, const float* b, float* c
     }
   });
 }
+
+}  // namespace
+
+bool HasProducts() {
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+  return true;
+#else
+  return false;
+#endif
+}
+
+void RunProduct(const Product& product, const float* a, const float* b, float* c) { RunAll(product, a, b, c); }
+void RunProduct(const Product& product, const uint16_t* a, const uint16_t* b, uint16_t* c) { RunAll(product, a, b, c); }
 
 // A piece with this many multiplications keeps a thread busy for longer than handing it over takes.
 constexpr int64_t kWorthSharing = 2000000;

@@ -1,4 +1,4 @@
-// Products of float32 matrices on the thread pool of the fused steps.
+// Products of float32 or bfloat16 matrices on the thread pool of the fused steps.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -14,6 +14,9 @@ bool HasProducts();
 
 // Computes the product. The result does not depend on the number of threads.
 void RunProduct(const Product& product, const float* a, const float* b, float* c);
+
+// Computes the same for bfloat16, given as bits: widened tile by tile, summed in float32 and rounded once.
+void RunProduct(const Product& product, const uint16_t* a, const uint16_t* b, uint16_t* c);
 
 // One of several products with the same transposes: c = op(a) · op(b), all row-major and dense. Any size may be 0.
 struct SomeProduct {

@@ -24,6 +24,7 @@ const char* TF_Message(const TF_Status*);
 size_t TF_DataTypeSize(TF_DataType);
 void TF_DeleteTensor(TF_Tensor*);
 void* TF_TensorData(const TF_Tensor*);
+TF_DataType TF_TensorType(const TF_Tensor*);
 size_t TF_TensorByteSize(const TF_Tensor*);
 int TF_NumDims(const TF_Tensor*);
 int64_t TF_Dim(const TF_Tensor*, int axis);
