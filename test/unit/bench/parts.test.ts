@@ -206,15 +206,15 @@ describe('measurements', () => {
   });
 });
 
-test('the report of serving has rates of all answers and of each', () => {
-  const row = { read: [90, 110, 100], written: [30, 44, 40], residentBytes: 2 ** 30 };
+test("the report of serving compares each side's median rates with ours", () => {
+  const row = { form: 'float32', parallel: 4, read: [90, 110, 100], residentBytes: 2 ** 30 };
   const rows = [
-    { side: 'rowtune', parallel: 4, ...row },
-    { side: 'llama.cpp', parallel: 1, ...row },
+    { ...row, side: 'rowtune', written: [30, 44, 40], processorMs: [20, 30, 25] },
+    { ...row, side: 'llama.cpp', written: [80, 70, 90], processorMs: [10, 11, 10] },
   ] as const;
-  const text = serveMarkdown({ facts, threads: 1, file: 'model.gguf', rounds: 3, rows });
-  expect(text).toContain('| rowtune | 4 | 100 | 40.0 | 10.0 | 1024 |');
-  expect(text).toContain('| llama.cpp | 1 | 100 | 40.0 | 40.0 | 1024 |');
+  const text = serveMarkdown({ facts, threads: 1, file: 'model.gguf', rounds: 3, load: 0.1, rows });
+  expect(text).toContain('| float32, rowtune | 4 | 100 | 40.0 | 25.0 |  |  | 1024 |');
+  expect(text).toContain('| float32, llama.cpp | 4 | 100 | 80.0 | 10.0 | 0.50 | 0.40 | 1024 |');
 });
 
 describe('preferences', () => {
