@@ -134,6 +134,8 @@ const cases: readonly Case[] = [
       'granitemoe',
       'qwen2_moe',
       'cohere2_moe',
+      'flint',
+      'kolibri1',
       'granite4_experts',
       'nemotron_h_experts',
     ] as const

@@ -1,5 +1,5 @@
 """Golden folders of mixtures of experts: Mixtral, Qwen3-MoE, Qwen3.5, Qwen3-Next, gpt-oss, Gemma 4, LFM2, GLM-4, DeepSeek-V3, Mistral 4, ERNIE 4.5, AFMoE, Mellum,
-OLMoE, Granite 3 and 4, Qwen2-MoE, Cohere 2 and Nemotron 3, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
+OLMoE, Granite 3 and 4, Qwen2-MoE, Cohere 2, Nemotron 3, Flint and Kolibri 1, with tiny random weights. Gradients have the names that we give to the stacked matrices of all experts. gpt_oss_mxfp4 holds the experts as four-bit blocks,
 packed here according to the format's definition; Transformers computes with the values that these blocks represent.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
@@ -9,6 +9,7 @@ import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
+from transformers import FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
@@ -33,7 +34,7 @@ def parts_of(model, name, x):
                 'granitemoe': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
     if not experts:
-        of_file = {'mixtral': ('.mlp.gate.', '.block_sparse_moe.gate.'), **dict.fromkeys(('granitemoe', 'granitemoehybrid'), ('.block_sparse_moe.router.', '.block_sparse_moe.router.layer.'))}
+        of_file = {'mixtral': ('.mlp.gate.', '.block_sparse_moe.gate.'), 'flint': ('.self_attn.sinks', '.self_attn.softmax_offset'), **dict.fromkeys(('granitemoe', 'granitemoehybrid'), ('.block_sparse_moe.router.', '.block_sparse_moe.router.layer.'))}
         return [(name.replace(*of_file[family]) if family in of_file else name, x)]
     if family == 'gpt_oss':
         if last.endswith('_bias'):
@@ -224,3 +225,8 @@ if __name__ == '__main__':
     make('nemotron_h_experts', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_block_type=['linear_attention', 'moe', 'full_attention'], head_dim=8, mamba_num_heads=4,
          mamba_head_dim=8, n_groups=1, ssm_state_size=6, chunk_size=8, time_step_min=0.02, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2,
          moe_intermediate_size=16, moe_shared_expert_intermediate_size=20, routed_scaling_factor=2.5, moe_latent_size=12), 571, 12)
+    # Blocks with windows rotate; a plain MLP comes first, as in the published models.
+    make('flint', FlintForCausalLM, FlintConfig(**{**small, 'num_hidden_layers': 3}, head_dim=12, intermediate_size=40, moe_intermediate_size=16, shared_expert_intermediate_size=20,
+         num_experts=8, num_experts_per_tok=3, mlp_only_layers=[0], layer_types=['full_attention', 'sliding_attention', 'full_attention'], sliding_window=5), 631, 16)
+    make('kolibri1', Kolibri1ForCausalLM, Kolibri1Config(**{**small, 'num_hidden_layers': 3}, head_dim=12, moe_intermediate_size=16, shared_expert_intermediate_size=20,
+         num_experts=8, num_experts_per_tok=3, norm_topk_prob=True, layer_types=['sliding_attention', 'full_attention', 'sliding_attention'], sliding_window=5), 641, 16)

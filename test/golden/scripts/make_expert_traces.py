@@ -12,7 +12,7 @@ from transformers import AutoConfig
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-FOLDERS = ['mixtral', 'qwen3_moe', 'qwen3_5_moe', 'qwen3_next', 'gpt_oss', 'gemma4_experts', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'mistral4', 'ernie4_5_moe', 'afmoe', 'mellum', 'olmoe', 'granite4_experts', 'granitemoe', 'qwen2_moe', 'cohere2_moe', 'nemotron_h_experts']
+FOLDERS = ['mixtral', 'qwen3_moe', 'qwen3_5_moe', 'qwen3_next', 'gpt_oss', 'gemma4_experts', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'mistral4', 'ernie4_5_moe', 'afmoe', 'mellum', 'olmoe', 'granite4_experts', 'granitemoe', 'qwen2_moe', 'cohere2_moe', 'nemotron_h_experts', 'flint', 'kolibri1']
 BATCH, TOKENS = 2, 12
 IDS = torch.tensor([[3 + (7 * i * i + 3 * t * t + 11 * i * t + 5) % 61 for t in range(TOKENS)] for i in range(BATCH)])
 ROUTER = re.compile(r'((mlp|feed_forward|mixer)\.gate|shared_expert_gate|\brouter)\.')
@@ -150,7 +150,7 @@ def seen_squares(model):
             block = at.removesuffix('.experts').removesuffix('.mlp').removesuffix('.feed_forward').removesuffix('.block_sparse_moe').removesuffix('.mixer')
             qwen = ['mlp.experts.gate_proj', 'mlp.experts.up_proj']
             inner = {'mixtral': ['block_sparse_moe.experts.w1', 'block_sparse_moe.experts.w3'], 'gpt_oss': ['mlp.experts.gate_up_proj'],
-                     'qwen2_moe': qwen, 'cohere2_moe': qwen, 'qwen3_moe': qwen, 'qwen3_5_moe_text': qwen, 'qwen3_next': qwen, 'glm4_moe': qwen, 'deepseek_v3': qwen, 'mistral4': qwen, 'ernie4_5_moe': qwen, 'afmoe': qwen, 'mellum': qwen, 'olmoe': qwen,
+                     'qwen2_moe': qwen, 'cohere2_moe': qwen, 'flint': qwen, 'kolibri1': qwen, 'qwen3_moe': qwen, 'qwen3_5_moe_text': qwen, 'qwen3_next': qwen, 'glm4_moe': qwen, 'deepseek_v3': qwen, 'mistral4': qwen, 'ernie4_5_moe': qwen, 'afmoe': qwen, 'mellum': qwen, 'olmoe': qwen,
                      'lfm2_moe': ['feed_forward.experts.w1', 'feed_forward.experts.w3'],
                      **dict.fromkeys(('granitemoe', 'granitemoehybrid'), ['block_sparse_moe.experts.gate_proj', 'block_sparse_moe.experts.up_proj']),
                      'nemotron_h': ['mixer.experts.up_proj'], 'gemma4_text': ['experts.gate_proj', 'experts.up_proj']}[model.config.model_type]

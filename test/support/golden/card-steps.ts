@@ -50,6 +50,8 @@ const SAME_LAYERS = [
   'granitemoe',
   'qwen2_moe',
   'cohere2_moe',
+  'flint',
+  'kolibri1',
   'arcee',
   'lfm2_vl',
   'internvl',

@@ -29,6 +29,8 @@ export type ScoringRule = ScoringShape & ({ readonly epsilon: number } | { reado
 interface ScoringShape {
   /** The function of the logits that gives the scores. */
   readonly of: 'sigmoid' | 'softmax';
+  /** Set if the logits, with the bias, decide the choice, and the scores are only the weights. */
+  readonly choosesByLogits?: true;
   /** Multiplies all weights. */
   readonly factor: number;
   /** Groups of neighboring experts, all of equal size, and the number of groups that a token's experts may come from. */
@@ -41,13 +43,14 @@ const OUT = -3e38;
 /**
  * Chooses the experts with the highest logits, the first among equals. The choice has no gradient; the weights do.
  * @param logits of the router, [tokens, experts]
- * @param bias of each expert, [experts]: added to the scores for the choice of experts, but not to the weights
+ * @param bias of each expert, [experts]: added to what decides the choice of experts, but not to the weights
  */
 export function route(graph: Graph, logits: Node, rule: RoutingRule, bias?: Node): Routing {
   const [tokens, experts] = dimensions(logits.shape, 2);
   const { chosen, sumsToOne, scoring } = rule;
   const scores = scoring ? graph[scoring.of](logits) : sumsToOne ? logits : graph.softmax(logits);
-  let left = scoring ? eligible(graph, bias ? graph.add(scores, bias) : scores, scoring) : logits;
+  const judged = scoring?.choosesByLogits ? logits : scores;
+  let left = scoring ? eligible(graph, bias ? graph.add(judged, bias) : judged, scoring) : logits;
   const ids: Node[] = [];
   const values: Node[] = [];
   for (let i = 0; i < chosen; i++) {

@@ -1,6 +1,6 @@
 /**
- * Tests experts that are chosen by their scores, with a bias (LFM2, GLM-4, ERNIE 4.5) and without (Mistral 4): the choice and the
- * weights, published configs, what is refused, and the bias.
+ * Tests experts that are chosen by their scores, with a bias (LFM2, GLM-4, ERNIE 4.5) and without (Mistral 4), or by logits (Kolibri 1):
+ * the choice and the weights, published configs, what is refused, and the bias.
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -53,7 +53,7 @@ function routedOf(token: number, { chosen, sumsToOne, scoring }: RoutingRule, is
   const given = logits.slice(token * EXPERTS, (token + 1) * EXPERTS);
   const total = sumOf(given.map(Math.exp));
   const scores = given.map(logit => (of === 'softmax' ? Math.exp(logit) / total : 1 / (1 + Math.exp(-logit))));
-  const ranked = scores.map((score, e) => score + (isBiased ? elementAt(bias, e) : 0));
+  const ranked = (rule.choosesByLogits ? given : scores).map((value, e) => value + (isBiased ? elementAt(bias, e) : 0));
   const size = EXPERTS / groups.count;
   const best = Array.from({ length: groups.count }, (_, g) => {
     const own = ranked.slice(g * size, (g + 1) * size);
@@ -85,6 +85,7 @@ test.each<[string, RoutingRule, boolean]>([
     { chosen: 3, sumsToOne: true, scoring: { of: 'softmax', least: 0.6, factor: 1 } },
     true,
   ],
+  ['by logits with a bias', { chosen: 3, sumsToOne: true, scoring: { of: 'sigmoid', epsilon: 0, factor: 1, choosesByLogits: true } }, true],
   ['with a bias', { chosen: 3, sumsToOne: true, scoring: { of: 'sigmoid', epsilon: 0.1, factor: 1 } }, true],
   ['without a bias, by weights as they are', { chosen: 3, sumsToOne: false, scoring: { of: 'sigmoid', epsilon: 1e-6, factor: 2 } }, false],
 ])('experts %s', async (_, rule, isBiased) => {

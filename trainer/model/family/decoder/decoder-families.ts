@@ -22,6 +22,7 @@ import { ernie, ernieMoe } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
 import { falconH1 } from './families/falcon-h1.ts';
 import type { Family, Own } from './families/family.ts';
+import { flint } from './families/flint.ts';
 import { gemma1, gemma2, gemma3, vaultGemma } from './families/gemma.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
 import { glm, glm4 } from './families/glm.ts';
@@ -34,6 +35,7 @@ import { graniteSwa } from './families/granite-swa.ts';
 import { helium } from './families/helium.ts';
 import { hunYuan } from './families/hunyuan.ts';
 import { jais2 } from './families/jais2.ts';
+import { kolibri } from './families/kolibri.ts';
 import { lfm2, lfm2Moe } from './families/lfm2.ts';
 import { lfm3 } from './families/lfm3.ts';
 import { internLm3, iquestCoder, llama } from './families/llama.ts';
@@ -124,6 +126,8 @@ const families = {
   HeliumForCausalLM: helium,
   InternLM3ForCausalLM: internLm3,
   IQuestCoderForCausalLM: iquestCoder,
+  FlintForCausalLM: flint,
+  Kolibri1ForCausalLM: kolibri,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;

@@ -240,6 +240,21 @@ export const glm4Names: DecoderNames = {
   },
 };
 
+/** Kolibri's names, with GLM-4's norms, which files name differently. */
+export const kolibriNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => {
+    const [own, { norms }] = [llamaNames.block(layer), glm4Names.block(layer)];
+    return { ...own, norms, otherNorms: { afterAttention: `${own.at}.post_attn_norm`, afterMlp: `${own.at}.post_ffn_norm` } };
+  },
+};
+
+/** Flint's names. */
+export const flintNames: DecoderNames = {
+  ...llamaNames,
+  block: layer => ({ ...llamaNames.block(layer), sinks: `model.layers.${layer}.self_attn.softmax_offset` }),
+};
+
 /** HunYuan's names. */
 export const hunYuanNames: DecoderNames = {
   ...llamaNames,
