@@ -17,6 +17,10 @@ constexpr int64_t kPieceElements = 65536;
 // Number of sums that stay in registers, next to the elements that are read.
 constexpr int kSums = 8;
 
+// Distance of prefetching, in bytes. The processor prefetches too late here, because several rows are read at the same time.
+constexpr int64_t kAheadBytes = 8192;
+constexpr int64_t kLineBytes = 64;
+
 using Vector = float __attribute__((vector_size(4 * kFewRowsLanes)));
 using Words = uint32_t __attribute__((vector_size(4 * kFewRowsLanes)));
 
@@ -27,12 +31,13 @@ template <class To>
   return value;
 }
 
-// Reads one row of a weight, in order. `At` returns the eight elements from column k on.
+// Reads one row of a weight, in order. `At` returns the eight elements from column k on; kInLine elements are in a line of the cache.
 template <WeightForm>
 struct Row;
 
 template <>
 struct Row<WeightForm::kFloat32> {
+  static constexpr int64_t kInLine = 16;
   const float* at;
   Row(const StoredWeight& weight, int64_t first) : at(static_cast<const float*>(weight.elements) + first) {}
   void Begin(int64_t) {}
@@ -41,6 +46,7 @@ struct Row<WeightForm::kFloat32> {
 
 template <>
 struct Row<WeightForm::kBfloat16> {
+  static constexpr int64_t kInLine = 32;
   const uint16_t* at;
   Row(const StoredWeight& weight, int64_t first) : at(static_cast<const uint16_t*>(weight.elements) + first) {}
   void Begin(int64_t) {}
@@ -52,6 +58,7 @@ struct Row<WeightForm::kBfloat16> {
 
 template <>
 struct Row<WeightForm::kInt8> {
+  static constexpr int64_t kInLine = 64;
   const int8_t* at;
   Row(const StoredWeight& weight, int64_t first) : at(static_cast<const int8_t*>(weight.elements) + first) {}
   void Begin(int64_t) {}
@@ -70,6 +77,7 @@ struct Row<WeightForm::kInt8> {
 // Two codes per byte, the first in the upper half.
 template <>
 struct Row<WeightForm::kCodes> {
+  static constexpr int64_t kInLine = 128;
   const uint8_t* at;
   const float *scales, *levels;
   int64_t block;
@@ -107,6 +115,11 @@ struct Row<WeightForm::kCodes> {
   }
 };
 
+template <WeightForm kForm>
+[[gnu::always_inline]] inline void Prefetch(const Row<kForm>& row, int64_t k) {
+  if (k % row.kInLine == 0) __builtin_prefetch(reinterpret_cast<const char*>(row.at) + k / row.kInLine * kLineBytes + kAheadBytes);
+}
+
 float Sum(Vector values) {
   return ((values[0] + values[4]) + (values[2] + values[6])) + ((values[1] + values[5]) + (values[3] + values[7]));
 }
@@ -127,6 +140,7 @@ void RunColumns(const StoredWeight& weight, const Rows& rows, int64_t first, std
   for (int64_t begin = 0; begin < in; begin += block) {
     for (auto& row : read) row.Begin(begin);
     for (int64_t k = begin; k < begin + block; k += kFewRowsLanes) {
+      (Prefetch(read[kWide], k), ...);
       const Vector elements[] = {read[kWide].At(k)...};
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; i++) {
