@@ -131,8 +131,8 @@ export async function runServe(context: PartContext): Promise<boolean> {
   const all = await startAll(context, source);
   for (const { process: own } of all) await own.ready();
   const [load = 0] = os.loadavg();
-  // The first round warms up.
-  for (const { process: own } of all) for (const parallel of PARALLEL) await own.measure({ parallel, round: rounds });
+  // The first answer of each process warms up.
+  for (const { process: own } of all) await own.measure({ parallel: 1, round: rounds });
   const found = new Map<string, ServeRow & Readonly<Record<'read' | 'written' | 'processorMs', number[]>>>();
   for (let round = 0; round < rounds; round++)
     for (const parallel of PARALLEL)
