@@ -9,7 +9,7 @@ from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
-from transformers import FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
+from transformers import CohereConfig, CohereForCausalLM, CwmConfig, CwmForCausalLM, FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import HeliumConfig, HeliumForCausalLM, InternLM3Config, IQuestCoderConfig, Jais2Config, Jais2ForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
 from transformers import PhiConfig, PhiForCausalLM
@@ -114,6 +114,8 @@ FAMILIES = dict(
     qwen2_moe=(Qwen2MoeForCausalLM, Qwen2MoeConfig, dict(**decoder, **experts, use_sliding_window=True, sliding_window=5)),
     cohere2_moe=(Cohere2MoeForCausalLM, Cohere2MoeConfig, dict(**decoder, head_dim=8, num_experts=4, num_shared_experts=1, sliding_window=5,
                  layer_types=['sliding_attention', 'full_attention'], mlp_layer_types=['dense', 'sparse'])),
+    cohere=(CohereForCausalLM, CohereConfig, decoder),
+    cwm=(CwmForCausalLM, CwmConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     flint=(FlintForCausalLM, FlintConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2, mlp_only_layers=[0],
            shared_expert_intermediate_size=20, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     kolibri1=(Kolibri1ForCausalLM, Kolibri1Config, {**{k: v for k, v in decoder.items() if k != 'intermediate_size'}, 'head_dim': 8, 'moe_intermediate_size': 16, 'num_experts': 4,
@@ -195,7 +197,8 @@ OLDER = dict(
     stablelm=['head_dim', 'norm_eps', 'rms_norm_eps', 'rope_pct', 'rotary_scaling_factor', 'attention_bias', 'mlp_bias'],
     internlm3=['qkv_bias', 'bias', 'pretraining_tp'], iquestcoder=['clip_qkv', 'use_sliding_window', 'pretraining_tp'], helium=['use_sliding_window'], jais2=['rms_norm_eps', 'use_sliding_window'],
     vaultgemma=['hidden_act', 'sliding_window_pattern', 'cache_implementation', 'use_bidirectional_attention'], qwen2_moe=['attention_bias', 'num_local_experts', 'head_dim'],
-    flint=['num_local_experts', 'use_sliding_window', 'qkv_bias', 'max_window_layers'], kolibri1=['intermediate_size', 'use_sliding_window', 'attention_bias', 'decoder_sparse_step', 'mlp_only_layers'],
+    cohere=['rms_norm_eps', 'cache_implementation', 'use_gated_activation', 'use_embedding_sharing', 'use_parallel_block', 'use_parallel_embedding', 'position_embedding_type', 'head_dim'],
+    cwm=['attention_bias', 'pretraining_tp'], flint=['num_local_experts', 'use_sliding_window', 'qkv_bias', 'max_window_layers'], kolibri1=['intermediate_size', 'use_sliding_window', 'attention_bias', 'decoder_sparse_step', 'mlp_only_layers'],
     granitemoe=['head_dim', 'mlp_bias'], granitemoeshared=['head_dim', 'mlp_bias'],
     cohere2_moe=['first_k_dense_replace', 'cache_implementation', 'use_qk_norm', 'use_gated_activation', 'use_embedding_sharing', 'use_parallel_block', 'use_parallel_embedding',
                  'position_embedding_type', 'use_sliding_window', 'mlp_bias', 'rotary_pct', 'num_local_experts'],

@@ -9,6 +9,7 @@ from file_names import file_names
 from safetensors.torch import load_file, save_file
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
+from transformers import CohereConfig, CohereForCausalLM, CwmConfig, CwmForCausalLM
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import GemmaConfig, GemmaForCausalLM
@@ -260,6 +261,11 @@ make('hunyuan_untied', HunYuanDenseV1ForCausalLM, HunYuanDenseV1Config(**{**smal
 # Attention and MLP in parallel; layers with full attention do not rotate.
 make('cohere2', Cohere2ForCausalLM, Cohere2Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, sliding_window=5, layer_types=layers, logit_scale=0.4), 541, 16)
 make('cohere2_untied', Cohere2ForCausalLM, Cohere2Config(**small, sliding_window=32, attention_bias=True), 551, 12)
+
+make('cohere', CohereForCausalLM, CohereConfig(**{**small, 'tie_word_embeddings': True}, logit_scale=0.4), 761, 12)
+# Windows in three of four layers; positions stretched as Llama 3 does.
+make('cwm', CwmForCausalLM, CwmConfig(**{**small, 'num_hidden_layers': 3}, head_dim=12, sliding_window=5, mlp_bias=True, rope_parameters=dict(rope_type='llama3',
+     rope_theta=1000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)), 771, 16)
 
 # Fused projections; a part of each head is rotated; texts up to and beyond the original length of longrope.
 make('phi3', Phi3ForCausalLM, Phi3Config(**small, sliding_window=5), 301, 16)

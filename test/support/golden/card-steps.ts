@@ -50,6 +50,8 @@ const SAME_LAYERS = [
   'granitemoe',
   'qwen2_moe',
   'cohere2_moe',
+  'cohere',
+  'cwm',
   'flint',
   'kolibri1',
   'arcee',

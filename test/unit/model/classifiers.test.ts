@@ -63,6 +63,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^GraniteMoe(?!Hybrid)/, 'granitemoe'],
   [/^Qwen2Moe/, 'qwen2_moe'],
   [/^Cohere2Moe/, 'cohere2_moe'],
+  [/^Cohere(?!2)/, 'cohere'],
+  [/^Cwm/, 'cwm'],
   [/^Flint/, 'flint'],
   [/^Kolibri1/, 'kolibri1'],
   [/^Glm4Moe/, 'glm4_moe'],

@@ -73,6 +73,7 @@ const needed: Readonly<Record<string, object>> = {
   internlm3: { num_key_value_heads: 2 },
   iquestcoder: { num_key_value_heads: 2 },
   qwen2_moe: { num_key_value_heads: 2 },
+  cwm: { num_key_value_heads: 2, head_dim: 8 },
   olmo_hybrid: {
     ...{ num_key_value_heads: null, layer_types: ['linear_attention', 'full_attention'] },
     ...{ linear_num_key_heads: null, linear_num_value_heads: null, linear_key_head_dim: null, linear_value_head_dim: null },

@@ -15,8 +15,9 @@ import { type DecoderNames, llamaNames } from './blocks/names.ts';
 import { afmoe } from './families/afmoe.ts';
 import { apertus } from './families/apertus.ts';
 import { arcee } from './families/arcee.ts';
-import { cohere2 } from './families/cohere2.ts';
+import { cohere, cohere2 } from './families/cohere2.ts';
 import { cohere2Moe } from './families/cohere2-moe.ts';
+import { cwm } from './families/cwm.ts';
 import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
 import { ernie, ernieMoe } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
@@ -126,6 +127,8 @@ const families = {
   HeliumForCausalLM: helium,
   InternLM3ForCausalLM: internLm3,
   IQuestCoderForCausalLM: iquestCoder,
+  CohereForCausalLM: cohere,
+  CwmForCausalLM: cwm,
   FlintForCausalLM: flint,
   Kolibri1ForCausalLM: kolibri,
 } as const;

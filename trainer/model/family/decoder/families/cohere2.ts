@@ -1,11 +1,14 @@
-/** Cohere 2: attention and MLP read the same norm in parallel, and blocks with global attention apply no RoPE. */
+/**
+ * Cohere (Command R, Aya): attention and MLP read the same norm in parallel. In Cohere 2, blocks with global attention apply no RoPE, and
+ * others have a window.
+ */
 
 import { z } from 'zod';
-import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
+import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { epsilon } from '../../common-keys.ts';
 import { cohereNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, listedTypes, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
-import { layerTypes, windowsOf } from '../keys/layers.ts';
+import { biased, decoderKeys, headCount, listedTypes, noWindows, paddingId, sizeKeys, windowSize } from '../keys/decoder-keys.ts';
+import { everywhere, layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
 export const cohere2Keys = {
@@ -37,20 +40,33 @@ export const cohere2Keys = {
   ...refused('attention_chunk_size'),
 } as const satisfies KeyTable;
 
+const { sliding_window: _, sliding_window_pattern: __, layer_types: ___, ...shared } = cohere2Keys;
+const cohereKeys = { ...shared, ...noWindows, ...refused('sliding_window_pattern') } as const satisfies KeyTable;
+
+/** Properties of both families. */
+const alikeOf = (c: ConfigValues<typeof cohereKeys>) =>
+  ({
+    biases: alike(c.attention_bias),
+    norms: { epsilon: c.layer_norm_eps, offset: 0, centered: true },
+    rotatesNeighbors: true,
+    sideBySide: true,
+    multipliers: { logitMultiplier: c.logit_scale },
+  }) as const;
+
+export const cohere = familyOf({
+  family: 'cohere',
+  names: cohereNames,
+  keys: cohereKeys,
+  rope: { theta: 500_000 },
+  own: c => ({ ...alikeOf(c), windows: everywhere(c, undefined) }),
+});
+
 export const cohere2 = familyOf({
   family: 'cohere2',
   names: cohereNames,
   keys: cohere2Keys,
   own: c => {
     const types = layerTypes(c, c.sliding_window_pattern ?? 4);
-    return {
-      biases: alike(c.attention_bias),
-      windows: windowsOf(c, types),
-      usesRope: types.map(type => type === 'sliding_attention'),
-      norms: { epsilon: c.layer_norm_eps, offset: 0, centered: true },
-      rotatesNeighbors: true,
-      sideBySide: true,
-      multipliers: { logitMultiplier: c.logit_scale },
-    };
+    return { ...alikeOf(c), windows: windowsOf(c, types), usesRope: types.map(type => type === 'sliding_attention') };
   },
 });
