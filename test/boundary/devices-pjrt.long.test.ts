@@ -4,7 +4,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -17,7 +16,7 @@ import { cacheDir } from '../support/cache-dir.ts';
 import { startWorker } from '../support/daemon/worker.ts';
 import { describeWith } from '../support/describe-with.ts';
 import { expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData, processCases } from '../support/runs/process-cases.ts';
-import { expectCloseMetrics, lossesOf, runJobOfRun, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
+import { expectCloseMetrics, lossesOf, runJobOfRun, savedStep, trainedTensors, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 
 const found = locatePjrt(cacheDir);
@@ -82,8 +81,7 @@ describeWith(
       }).ended;
       await killed;
       expect(last?.type).not.toBe('result');
-      const saved = Number(/\d+$/.exec((await readdir(join(runDir, 'checkpoints'))).sort().at(-1) ?? '')?.[0]);
-      const steps = saved + 2;
+      const steps = (await savedStep(runDir)) + 2;
       const resumedIn = (place: string, ...overrides: readonly string[]) =>
         runJobOfRun({ kind: 'resume', runDir: place, overrides: [`max_steps=${steps}`, ...overrides], context: task.context });
       const copyFor = (devices: number): string => {

@@ -14,7 +14,7 @@ import { cacheDir, ROWTUNE } from '../support/daemon/daemon.ts';
 import { neighboringPorts } from '../support/machine/neighboring-ports.ts';
 import { makeTwoNetworks } from '../support/machine/two-networks.ts';
 import { ENDLESS, exchangeCases, expectResultOfOne, FOUR_UPDATES, LOSS, makeProcessData } from '../support/runs/process-cases.ts';
-import { expectLostRank, lossesOf, runJobOfRun, trainIn } from '../support/runs/process-runs.ts';
+import { expectLostRank, expectToContinue, lossesOf, trainIn } from '../support/runs/process-runs.ts';
 import { makeTinyTask } from '../support/runs/tiny-task.ts';
 import { engineForTests } from '../unit/engine/engine-for-tests.ts';
 
@@ -57,9 +57,7 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
     const patient = { ...context, silentSeconds: 120 };
     const signaled = { recipe, runDir, context: patient, signal: 'SIGKILL', victim: 1 } as const;
     await expectLostRank(signaled, /^rank 1 \(process \d+\) was killed \(SIGKILL\)/);
-    const overrides = ['max_steps=12'];
-    const resumed = await runJobOfRun({ kind: 'resume', runDir, overrides, context });
-    expect(resumed.last).toMatchObject({ type: 'result' });
+    await expectToContinue(runDir, context);
   });
 
   test('ports are opened for a person who has typed the command, and for nobody else', async () => {

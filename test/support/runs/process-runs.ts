@@ -6,6 +6,7 @@ import { openSafetensors } from '../../../trainer/format/safetensors/safetensors
 import { required } from '../../../trainer/narrow.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../../../trainer/protocol/messages/job-messages.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe/recipe-schema.ts';
+import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { type MetricsLine, readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../../trainer/run/run-state.ts';
 import { startWorker } from '../daemon/worker.ts';
@@ -25,6 +26,20 @@ export async function runJobOfRun(request: Extract<JobRequest, { runDir: string 
 /** Trains in a worker process, which starts others if the recipe says so. */
 export const trainIn = (runDir: string, recipe: Recipe, context: JobContext): Promise<Finished> =>
   runJobOfRun({ kind: 'train', recipe, runDir, context });
+
+/** Returns the step of a run's newest checkpoint. */
+export async function savedStep(runDir: string): Promise<number> {
+  const newest = (await listCheckpoints(runDir)).at(-1);
+  return required(newest, `a checkpoint of ${runDir}`).step;
+}
+
+/** Continues a killed run for two updates, however many it had made, and expects its result. */
+export async function expectToContinue(runDir: string, context: JobContext): Promise<void> {
+  const steps = (await savedStep(runDir)) + 2;
+  const { last, metrics } = await runJobOfRun({ kind: 'resume', runDir, overrides: [`max_steps=${steps}`], context });
+  expect(last).toMatchObject({ type: 'result', value: { steps } });
+  expect(lossesOf(metrics)).toHaveLength(steps);
+}
 
 /** Trains in this process, which saves starting one. @throws what ends the run */
 export async function trainHere(runDir: string, recipe: Recipe, context: JobContext): Promise<Finished> {
