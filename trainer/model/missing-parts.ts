@@ -48,9 +48,9 @@ const decoders: readonly Missing[] = [
     names: /^(U?M?T5|Bart|MBart|Marian|Pegasus|Whisper|LED|M2M|Blenderbot|NLLB|SeamlessM4T)/i,
     keys: ['is_encoder_decoder'],
   },
-  { needs: 'learned positions in a decoder', names: /^(GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
+  { needs: 'learned positions of this kind in a decoder', names: /^(GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
   { needs: 'attention with linear biases', names: /^(Bloom|MPT|Baichuan)/i, keys: ['alibi'] },
-  { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTJ|Persimmon|CodeGen)/i },
+  { needs: 'attention and MLP side by side in this form', names: /^(Falcon|GPTJ|Persimmon|CodeGen)/i },
   {
     needs: 'the form of files that Transformers reads, which is in the repositories whose names end in -hf or -HF',
     names: /^InternVLChat$/,
