@@ -94,6 +94,14 @@ export function ensureCardCompilers() {
   }
 }
 
+/** Installs llama.cpp (85 MB) and ONNX Runtime (288 MB), with which exports are compared; otherwise, these comparisons are skipped. */
+export function ensureCheckers() {
+  for (const tool of ['llama.cpp', 'onnxruntime']) {
+    const { status } = rowtune(['engine', 'install', '--with', tool]);
+    if (status !== 0) say(`continuing without ${tool}`);
+  }
+}
+
 /** Gives up on a server that does not answer, and on another program that is installing packages. */
 const APT_OPTIONS = ['-qq', '-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'DPkg::Lock::Timeout=60'];
 /** Time limits in ms. Unpacking takes a few seconds; its limit is longer, because an interrupted installation must be repaired. */

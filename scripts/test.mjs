@@ -89,9 +89,11 @@ async function runSteps(names) {
 
 /** Installs engines one after the other, because they share a folder of downloads. @param {boolean} isAll true if everything is tested */
 async function installTestedWith(isAll) {
-  const engines = ['ensureEngine', 'ensurePjrt', ...(isAll ? ['ensureCardCompilers'] : [])];
+  const engines = ['ensureEngine', 'ensurePjrt', ...(isAll ? ['ensureCardCompilers', 'ensureCheckers'] : [])];
   const programs = [...(isAll ? ['ensureVulkan'] : []), ...(isAll || process.env.ROWTUNE_TEST_SLURM ? ['ensureSlurm'] : [])];
-  await Promise.all([runSteps(engines), runSteps(programs), fetchModelsAndData()]);
+  // Before the tests, because several of them need it at the same time.
+  const references = isAll && process.env.CI ? ['ensureReference'] : [];
+  await Promise.all([runSteps(engines), runSteps(programs), runSteps(references), fetchModelsAndData()]);
 }
 
 /** Downloads real models and data for the tests that use them; tests that lack something are skipped by name. */
