@@ -25,9 +25,9 @@ export const missingOfGguf: readonly Missing[] = [
   },
   { needs: 'inputs for each layer', names: /^gemma3n/, nearest: 'gemma3' },
   { needs: 'an encoder in addition to the decoder', names: /^t5/ },
-  { needs: 'learned positions in a decoder', names: /^starcoder$/ },
+  { needs: 'learned positions of this kind in a decoder', names: /^starcoder$/ },
   { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },
-  { needs: 'attention and MLP side by side', names: /^(falcon|gptj|command-r)$/ },
+  { needs: 'attention and MLP side by side in this form', names: /^(falcon|gptj)$/ },
   { needs: 'images or sound in addition to text', names: /^(clip|chameleon|cogvlm|qwen2vl|qwen3vl)/ },
 ];
 
@@ -35,7 +35,7 @@ export const missingOfGguf: readonly Missing[] = [
 const ENCODERS = /bert/;
 
 /** Decoders that are read from safetensors files only. */
-const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1|apertus|gptneox|gpt2|afmoe|mellum)/;
+const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1|apertus|gptneox|gpt2|afmoe|mellum|command-r)/;
 
 /** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {
