@@ -5,7 +5,7 @@ import type { ConfigJson } from '../../../config-json.ts';
 import { computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { epsilon } from '../../common-keys.ts';
 import { decoderKeys, headCount, listedTypes, sizeKeys } from '../keys/decoder-keys.ts';
-import { everywhere, windowsOf } from '../keys/layers.ts';
+import { typesOf, windowsOf } from '../keys/layers.ts';
 import { ropeUnlessGiven } from '../keys/rope-config.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -41,8 +41,12 @@ export const cwm = familyOf({
   rope: { theta: 1_000_000 },
   defaults: ropeUnlessGiven(CWM_POSITIONS),
   keys: cwmKeys,
-  own: c => {
-    const types = everywhere(c, 0).map((_, layer) => c.layer_types?.[layer] ?? (layer % 4 === 0 ? 'full_attention' : 'sliding_attention'));
-    return { biases: alike(false), mlpBias: c.mlp_bias, windows: windowsOf(c, types) };
-  },
+  own: c => ({
+    biases: alike(false),
+    mlpBias: c.mlp_bias,
+    windows: windowsOf(
+      c,
+      typesOf(c, layer => layer % 4 === 0),
+    ),
+  }),
 });

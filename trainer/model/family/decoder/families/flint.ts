@@ -6,14 +6,13 @@
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { epsilon, size } from '../../common-keys.ts';
-import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { flintNames } from '../blocks/names.ts';
 import { biased, headCount, listedTypes, sizeKeys } from '../keys/decoder-keys.ts';
-import { chosenCount, count, expertKeys, gatedBy } from '../keys/expert-keys.ts';
-import { type LayerType, layerTypes, windowsOf } from '../keys/layers.ts';
+import { chosenCount, count, expertKeys } from '../keys/expert-keys.ts';
+import { typesOf, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
-import { mixtureLayerKeys, mixtureLayerProblems, mixtureLayers } from './qwen3-moe.ts';
+import { mixtureLayerKeys, mixtureLayerProblems, mixtureLayers, qwenMixture } from './qwen3-moe.ts';
 
 const flintKeys = {
   ...expertKeys,
@@ -45,26 +44,14 @@ const flintKeys = {
 
 type Config = ConfigValues<typeof flintKeys>;
 
-/** The listed types; by default, the first two blocks, every fourth and the last one attend to all tokens. */
-const typesOf = (c: Config): LayerType[] =>
-  layerTypes(c, 4).map((_, layer) => {
-    const isGlobal = layer < 2 || layer % 4 === 1 || layer === c.num_hidden_layers - 1;
-    return c.layer_types?.[layer] ?? (isGlobal ? 'full_attention' : 'sliding_attention');
-  });
+/** True for the blocks that attend to all tokens by default: the first two, every fourth and the last one. */
+const isGlobal = (c: Config, layer: number): boolean => layer < 2 || layer % 4 === 1 || layer === c.num_hidden_layers - 1;
 
 const mixtureOf = (c: Config, layers: readonly boolean[]): DecoderExperts => ({
-  count: c.num_experts,
-  key: 'num_experts',
-  chosen: c.num_experts_per_tok,
-  sumsToOne: c.norm_topk_prob,
+  ...qwenMixture(c, 256, layers),
   scoring: { of: 'sigmoid', epsilon: 0, factor: 1 },
   routesInFloat32: true,
   shared: { name: 'mlp.shared_expert', intermediateSize: c.shared_expert_intermediate_size, activation: c.hidden_act, gated: false },
-  intermediateSize: c.moe_intermediate_size,
-  biased: false,
-  layers,
-  names: qwenExperts,
-  gated: gatedBy(c.hidden_act),
 });
 
 export const flint = familyOf({
@@ -72,7 +59,7 @@ export const flint = familyOf({
   names: flintNames,
   keys: flintKeys,
   own: c => {
-    const types = typesOf(c);
+    const types = typesOf(c, layer => isGlobal(c, layer));
     const mixed = { ...c, mlp_only_layers: c.mlp_only_layers ?? [0, 1] };
     return {
       biases: alike(c.attention_bias),

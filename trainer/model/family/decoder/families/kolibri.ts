@@ -6,13 +6,13 @@
 import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { epsilon, size } from '../../common-keys.ts';
-import { qwenExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import { kolibriNames } from '../blocks/names.ts';
 import { headCount, listedTypes, sizeKeys } from '../keys/decoder-keys.ts';
-import { chosenCount, expertCount, expertCounts, expertKeys, gatedBy } from '../keys/expert-keys.ts';
+import { chosenCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
 import { everywhere, layerTypes, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
+import { qwenMixture } from './qwen3-moe.ts';
 
 const kolibriKeys = {
   ...expertKeys,
@@ -41,18 +41,11 @@ const kolibriKeys = {
 } as const satisfies KeyTable;
 
 const mixtureOf = (c: ConfigValues<typeof kolibriKeys>): DecoderExperts => ({
-  ...expertCount(c, 384),
-  chosen: c.num_experts_per_tok,
-  sumsToOne: c.norm_topk_prob,
+  ...qwenMixture(c, 384, everywhere(c, true)),
   scoring: { of: 'sigmoid', epsilon: 0, factor: 1, choosesByLogits: true },
   routesInFloat32: true,
   choiceBias: 'moe.router.expert_bias',
   shared: { name: 'mlp.shared_experts', intermediateSize: c.shared_expert_intermediate_size, activation: c.hidden_act, gated: false },
-  intermediateSize: c.moe_intermediate_size,
-  biased: false,
-  layers: everywhere(c, true),
-  names: qwenExperts,
-  gated: gatedBy(c.hidden_act),
 });
 
 export const kolibri = familyOf({

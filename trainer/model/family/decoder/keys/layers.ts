@@ -25,8 +25,11 @@ interface Typed extends Pick<Sizes, 'num_hidden_layers'> {
 }
 
 /** The listed types; by default, every `pattern`-th block has global attention and the others have a window. */
-export const layerTypes = (c: Typed, pattern: number): LayerType[] =>
-  eachLayer(c, layer => c.layer_types?.[layer] ?? ((layer + 1) % pattern ? 'sliding_attention' : 'full_attention'));
+export const layerTypes = (c: Typed, pattern: number): LayerType[] => typesOf(c, layer => (layer + 1) % pattern === 0);
+
+/** The listed types; by default, global attention for the blocks that `isGlobal` chooses, and a window for the others. */
+export const typesOf = (c: Typed, isGlobal: (layer: number) => boolean): LayerType[] =>
+  eachLayer(c, layer => c.layer_types?.[layer] ?? (isGlobal(layer) ? 'full_attention' : 'sliding_attention'));
 
 export const windowsOf = (c: Pick<Typed, 'sliding_window'>, types: readonly LayerType[]): Windows =>
   types.map(type => (type === 'sliding_attention' ? (c.sliding_window ?? 'unsized') : undefined));
