@@ -60,6 +60,7 @@ const cases: readonly Case[] = [
   { family: 'albert_groups', method: 'dora', format: 'peft' },
   { family: 'albert', method: 'spsft', format: 'merged' },
   { family: 'xlm_roberta', method: 'lora', format: 'peft' },
+  { family: 'camembert', method: 'spsft', format: 'merged' },
   { family: 'mpnet', method: 'lora', format: 'peft' },
   { family: 'mpnet', method: 'spsft', format: 'merged' },
   { family: 'nomic_bert', method: 'lora', format: 'peft' },

@@ -9,6 +9,7 @@ from open_model import DINOv3ViTForImageClassification
 from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exaone4ForCausalLM, Glm4Config, Glm4ForCausalLM, GlmConfig, GlmForCausalLM,
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
+from transformers import CamembertConfig, CamembertForSequenceClassification
 from transformers import CohereConfig, CohereForCausalLM, CwmConfig, CwmForCausalLM, FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import HeliumConfig, HeliumForCausalLM, InternLM3Config, IQuestCoderConfig, Jais2Config, Jais2ForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
@@ -144,6 +145,7 @@ FAMILIES = dict(
     bert=(BertForSequenceClassification, BertConfig, encoder),
     roberta=(RobertaForSequenceClassification, RobertaConfig, encoder),
     xlm_roberta=(XLMRobertaForSequenceClassification, XLMRobertaConfig, encoder),
+    camembert=(CamembertForSequenceClassification, CamembertConfig, encoder),
     deberta_v2=(DebertaV2ForSequenceClassification, DebertaV2Config, dict(**encoder, relative_attention=True, pos_att_type=['c2p', 'p2c'])),
     distilbert=(DistilBertForSequenceClassification, DistilBertConfig, dict(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4, max_position_embeddings=40, initializer_range=0.2)),
     electra=(ElectraForSequenceClassification, ElectraConfig, dict(**encoder, embedding_size=16)),
@@ -213,7 +215,7 @@ OLDER = dict(
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
-    roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
+    roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'], camembert=['position_embedding_type', 'output_past'],
     swin=['out_features', 'out_indices'],
     resnet=['out_features', 'out_indices'], convnext=['out_features', 'out_indices'], convnextv2=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
     dinov3_vit=['out_features', 'out_indices', 'return_class_token'],

@@ -1,4 +1,4 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, MPNet, NomicBERT, EuroBERT and GTE, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT and GTE, with padding.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
@@ -10,6 +10,7 @@ from file_names import file_names
 from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
+from transformers import CamembertConfig, CamembertForSequenceClassification
 from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
@@ -82,6 +83,12 @@ xlm['input_ids'][1] = torch.where(xlm['attention_mask'][1] == 1, xlm['input_ids'
 xlm['input_ids'][1, 4] = 1
 make('xlm_roberta', XLMRobertaForSequenceClassification, XLMRobertaConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
      intermediate_size=64, max_position_embeddings=18, type_vocab_size=1, num_labels=3), 381, xlm, three)
+# Its own tokens around a text come behind those of fairseq.
+camembert = text(387, 13)
+camembert['input_ids'][1] = torch.where(camembert['attention_mask'][1] == 1, camembert['input_ids'][1], 1)
+camembert['input_ids'][:, 0] = 5
+make('camembert', CamembertForSequenceClassification, CamembertConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+     intermediate_size=64, max_position_embeddings=18, type_vocab_size=1, layer_norm_eps=1e-5, bos_token_id=5, eos_token_id=6, num_labels=3), 385, camembert, three)
 
 mpnet = dict(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=34)
 

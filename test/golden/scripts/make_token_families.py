@@ -23,7 +23,7 @@ def make(family, config, seed, types=False):
     torch.manual_seed(seed)
     model = getattr(transformers, f'{family}ForTokenClassification')(config).eval()
     jitter(model, seed + 1)
-    name = dict(Bert='bert', Roberta='roberta', XLMRoberta='xlm_roberta', DistilBert='distilbert', Electra='electra', Albert='albert', DebertaV2='deberta', ModernBert='modernbert', MPNet='mpnet', NomicBert='nomic_bert', EuroBert='eurobert', Gte='gte')[family] + '_tokens'
+    name = dict(Bert='bert', Roberta='roberta', XLMRoberta='xlm_roberta', Camembert='camembert', DistilBert='distilbert', Electra='electra', Albert='albert', DebertaV2='deberta', ModernBert='modernbert', MPNet='mpnet', NomicBert='nomic_bert', EuroBert='eurobert', Gte='gte')[family] + '_tokens'
     folder = os.path.join(OUT, name)
     os.makedirs(folder, exist_ok=True)
     model.save_pretrained(folder)
@@ -50,6 +50,7 @@ small = dict(vocab_size=64, hidden_size=16, num_hidden_layers=2, num_attention_h
 make('Bert', transformers.BertConfig(**small, type_vocab_size=2, pad_token_id=0), 501, types=True)
 make('Roberta', transformers.RobertaConfig(**small, type_vocab_size=1, pad_token_id=1), 511)
 make('XLMRoberta', transformers.XLMRobertaConfig(**small, type_vocab_size=1, pad_token_id=1), 521)
+make('Camembert', transformers.CamembertConfig(**small, type_vocab_size=1, pad_token_id=1), 621)
 make('DistilBert', transformers.DistilBertConfig(vocab_size=64, max_position_embeddings=16, dim=16, hidden_dim=24, n_layers=2, n_heads=2, num_labels=5, pad_token_id=0), 531)
 make('Electra', transformers.ElectraConfig(**small, embedding_size=8, type_vocab_size=1, pad_token_id=0), 541)
 make('Albert', transformers.AlbertConfig(**small, embedding_size=8, type_vocab_size=1, pad_token_id=0), 551)

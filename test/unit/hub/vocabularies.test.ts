@@ -42,6 +42,17 @@ test.each(Object.entries(golden.pairs))('%s: two texts, and a mask', async (fold
   if (masked !== null) expect(tokenizer.encode('the [MASK] rose', { addSpecialTokens: true })).toEqual(masked);
 });
 
+/** SentencePiece's ids are those of XLM-RoBERTa less one, and those of CamemBERT less four; both read its unknown piece as 3. */
+test('CamemBERT: the ids of every text, and the pieces of SentencePiece around it', async () => {
+  const tokenizer = await loadTokenizer({ dir: goldenPath('vocabularies/xlm-roberta'), config: { model_type: 'camembert' } });
+  for (const { text, ids } of golden.texts['vocabularies/xlm-roberta'] ?? [])
+    expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(ids.map(id => (id === 3 ? 3 : id + 3)));
+  const known = ['<s>NOTUSED', '<pad>', '</s>NOTUSED', '<unk>', '<unk>NOTUSED', '<s>', '</s>'];
+  expect(known.map(token => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  expect(tokenizer.encode('', { addSpecialTokens: true })).toEqual([5, 6]);
+  expect(tokenizer.tokenId('<mask>')).toBe(tokenizer.vocabularySize - 1);
+});
+
 test('special tokens that no file names are those of the family, and its mask comes behind the pieces', async () => {
   const tokenizer = await load('deberta_torch');
   expect(['[PAD]', '[CLS]', '[SEP]', '[UNK]', '[MASK]'].map(token => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 400]);

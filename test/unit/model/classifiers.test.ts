@@ -21,6 +21,7 @@ const configOf = (name: string): Config => readRecord(join(golden(name), 'config
 const folders: readonly (readonly [RegExp, string])[] = [
   [/^Bert/, 'bert'],
   [/^(XLM)?Roberta/, 'roberta'],
+  [/^Camembert/, 'camembert'],
   [/^DistilBert/, 'distilbert'],
   [/^Electra/, 'electra'],
   [/^Albert/, 'albert'],

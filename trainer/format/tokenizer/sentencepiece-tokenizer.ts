@@ -62,6 +62,13 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => robertaTemplate(cls, sep, idOf),
     reorder: pieces => [...['<s>', '<pad>', '</s>', '<unk>'].map(control), ...pieces.slice(3)],
   },
+  // As XLM-RoBERTa's, with a token that stands for each unused one of fairseq, and the pieces from the second on.
+  camembert: {
+    tokens: ROBERTA_TOKENS,
+    takesSpaceBeforeMask: true,
+    template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => robertaTemplate(cls, sep, idOf),
+    reorder: pieces => [...['<s>NOTUSED', '<pad>', '</s>NOTUSED', '<unk>', '<unk>NOTUSED'].map(control), ...pieces.slice(1)],
+  },
   albert: ALBERT,
   llama: LANGUAGE_MODEL,
   mistral: LANGUAGE_MODEL,

@@ -1,4 +1,4 @@
-/** Reads the config.json of BERT and RoBERTa, and of models in the same form such as MiniLM and XLM-RoBERTa. */
+/** Reads the config.json of BERT and RoBERTa, and of models in the same form such as MiniLM, XLM-RoBERTa and CamemBERT. */
 
 import { z } from 'zod';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
