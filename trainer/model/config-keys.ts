@@ -151,5 +151,44 @@ function configError(problems: readonly ConfigProblem[], architecture: string, f
   return new ModelConfigError(parts.join('. '), problems);
 }
 
+/**
+ * Reads a record inside the config by its own table; its problems get the record's key.
+ * @throws ModelConfigError, see {@link readConfig}
+ */
+export function readRecord<Table extends KeyTable>(
+  key: string,
+  table: Table,
+  architecture: string,
+  record: ConfigJson,
+): ConfigReading<Table> {
+  const { values, problems } = inside(key, architecture, () => readConfig(table, architecture, record));
+  return { values, problems: problems.map(problem => insideOf(key, problem)) };
+}
+
+/**
+ * Runs the reader of a record inside the config; its problems get the record's key.
+ * @throws ModelConfigError
+ */
+export function inside<Read>(key: string, architecture: string, read: () => Read): Read {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ModelConfigError) || error.problems.length === 0) throw error;
+    throw configError(
+      error.problems.map(problem => insideOf(key, problem)),
+      architecture,
+      CONFIG_FILE,
+    );
+  }
+}
+
+/** Returns the problem of a record inside the config. */
+export const insideOf = (key: string, { kind, path, message }: ConfigProblem): ConfigProblem => ({
+  kind,
+  path: [key, ...path],
+  // Most messages begin with their key.
+  message: message.startsWith(path[0] ?? ' ') ? `${key}.${message}` : `${key}: ${message}`,
+});
+
 /** Returns the keys of a config that a table does not list. */
 export const unknownKeys = (table: KeyTable, json: ConfigJson): string[] => Object.keys(json).filter(key => !Object.hasOwn(table, key));

@@ -5,6 +5,7 @@ import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { embedder, HEADLESS } from './embedder.ts';
 import { unknownRopeKeys } from './family/decoder/keys/rope-config.ts';
+import { isTextPart, unknownTextKeys } from './family/decoder/text-part.ts';
 import { siglipKeys, unknownTowerKeys } from './family/image/siglip-config.ts';
 import { timm } from './family/image/timm.ts';
 import { timmKeys } from './family/image/timm-params.ts';
@@ -47,6 +48,7 @@ export function unknownConfigKeys(config: ConfigJson): string[][] {
     ...unknownKeys(entry.keys, config).map(key => [key]),
     ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : []),
     ...(entry.keys === siglipKeys ? unknownTowerKeys(config) : []),
+    ...(isTextPart(architecture) ? unknownTextKeys(architecture, config) : []),
     ...(architecture ? unknownVisionKeys(architecture, config) : []),
   ];
 }

@@ -8,7 +8,7 @@ import { asFilesHaveIt } from '../../hub/bare-model.ts';
 import { architectureOf, loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
 import { type AnyModel, type ConfigProblem, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';
-import { unknownProcessorKeys } from '../../model/vision/vision-encoders.ts';
+import { towerProblems, unknownProcessorKeys } from '../../model/vision/vision-encoders.ts';
 import { type Located, locate, START } from '../../protocol/recipe/located.ts';
 import type { ConfigKind } from '../document-kind.ts';
 import type { FolderFacts } from '../facts/folder-facts.ts';
@@ -63,6 +63,7 @@ function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: L
 
 function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
   const model = yield* readModel(asFilesHaveIt(config, facts.tensors), root);
+  yield* encoderProblems(config, root);
   yield* unknownKeyProblems(unknownConfigKeys(config));
   yield* folderProblems(facts);
   if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors, facts.unreadTensors);
@@ -101,15 +102,29 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
   }
 }
 
+/** Problems of the encoder of images. They are warnings, since the model still learns from text. */
+function* encoderProblems(config: ModelConfig, root: Located | undefined): Generator<ConfigReport> {
+  const architecture = architectureOf(config);
+  for (const problem of architecture ? towerProblems(architecture, config) : []) {
+    const { message, ...report } = keyReport(problem, root);
+    yield { ...report, severity: 'warning', message: `${message}; images cannot be read` };
+  }
+}
+
 /** A report at the key; a missing key is reported at the class that needs it. */
 function keyReport({ kind, path, message }: ConfigProblem, root: Located | undefined): ConfigReport {
-  const isThere = root?.content.kind === 'map' && root.content.entries.has(path[0] ?? '');
+  const entries = root?.content.kind === 'map' ? root.content.entries : new Map();
+  const [key = '', ...rest] = path;
+  const found = [key, OLDER_KEYS[key]].find(name => name !== undefined && entries.has(name));
   return {
     code: kind === 'unsupported' ? 'unsupported-config' : 'contradictory-config',
-    path: isThere ? path : ['architectures'],
+    path: found === undefined ? ['architectures'] : [found, ...rest],
     message,
   };
 }
+
+/** Older names of keys, which are read under the newer ones. */
+const OLDER_KEYS: Readonly<Record<string, string>> = { rope_parameters: 'rope_scaling' };
 
 /** Problems of the settings of a processor of images, by the config.json next to them. */
 function processorProblems(settings: ModelConfig, config: ModelConfig | undefined): Iterable<ConfigReport> {

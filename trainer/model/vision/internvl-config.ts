@@ -1,8 +1,6 @@
 /** Reads what describes the encoder of InternVL: `vision_config`, the keys of the projector, and the processor of images and text. */
 
 import { z } from 'zod';
-import { isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -12,7 +10,6 @@ import {
   readConfig,
   refuse,
   refusedUnless,
-  unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
 import { activation, commonKeys, epsilon, imageKeys, size } from '../family/common-keys.ts';
@@ -24,6 +21,7 @@ import { tablePositions, vitSizes } from '../family/image/vit-config.ts';
 import { internVlTowerNames } from '../family/image/vit-names.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
+import { readTower } from './read-tower.ts';
 import type { TileCounts } from './tile-grid.ts';
 import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
@@ -46,7 +44,7 @@ export interface InternVlEyes {
   readonly scale: PixelScale;
 }
 
-const towerKeys = {
+export const internVlTowerKeys = {
   ...commonKeys,
   ...imageKeys(14, 448),
   num_channels: computed(size(3).default(3), [3]),
@@ -79,14 +77,10 @@ export const internVlProcessorKeys = {
   ...withoutEffect('is ignored: the processor of images and text always divides images', 'crop_to_patches'),
 } as const satisfies KeyTable;
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownInternVlKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(towerKeys, tower) : [];
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
 export function internVlEyes({ config, processor }: VisionFiles): InternVlEyes {
   const { values: whole, problems } = readConfig(internVlImageKeys, INTERN_VL, config);
-  const { values: eyes, problems: ofEyes } = readConfig(towerKeys, `${INTERN_VL} (vision_config)`, whole.vision_config);
+  const { values: eyes, problems: ofEyes } = readTower(internVlTowerKeys, INTERN_VL, whole);
   const { values: seen, problems: ofFile } = readConfig(internVlProcessorKeys, INTERN_VL, processor, PROCESSOR_FILE);
   const joined = Math.round(1 / whole.downsample_ratio);
   const { height: tile, width } = seen.size;
@@ -111,7 +105,7 @@ export function internVlEyes({ config, processor }: VisionFiles): InternVlEyes {
 /** The epsilon of the norms of queries and keys. */
 const INNER_EPSILON = 1e-6;
 
-function towerConfig(c: ConfigValues<typeof towerKeys>, tile: number): TowerConfig {
+function towerConfig(c: ConfigValues<typeof internVlTowerKeys>, tile: number): TowerConfig {
   const { attention_bias: isBiased, hidden_size: hiddenSize } = c;
   return {
     names: internVlTowerNames('model.vision_tower.'),

@@ -1,8 +1,6 @@
 /** Reads what describes the encoder of LFM2-VL: `vision_config`, the projector's keys, and the processor of images and text. */
 
 import { z } from 'zod';
-import { isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -12,7 +10,6 @@ import {
   readConfig,
   refuse,
   refusedUnless,
-  unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
 import { activation, commonKeys, epsilon, size } from '../family/common-keys.ts';
@@ -23,6 +20,7 @@ import type { ConfigProblem } from '../model-spec.ts';
 import type { Tiling } from './lfm2-vl-tiles.ts';
 import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
 import type { PatchSizes } from './qwen-patches.ts';
+import { readTower } from './read-tower.ts';
 import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
 export const LFM2_VL = 'Lfm2VlForConditionalGeneration';
@@ -46,7 +44,7 @@ export interface Lfm2VlTower extends PatchSizes {
   readonly scale: PixelScale;
 }
 
-const towerKeys = {
+export const lfm2VlTowerKeys = {
   ...commonKeys,
   hidden_size: computed(size(16384).default(768)),
   intermediate_size: computed(size(65536).default(3072)),
@@ -85,13 +83,10 @@ export const lfm2VlProcessorKeys = {
   ...withoutEffect('says what the texts around images say, which follows from the sizes', 'return_row_col_info'),
 } as const satisfies KeyTable;
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownLfm2VlKeys = ({ vision_config: tower }: ConfigJson): string[] => (isRecord(tower) ? unknownKeys(towerKeys, tower) : []);
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
 export function lfm2VlTower({ config, processor }: VisionFiles): Lfm2VlTower {
   const { values: whole, problems } = readConfig(lfm2VlImageKeys, LFM2_VL, config);
-  const { values: eyes, problems: ofEyes } = readConfig(towerKeys, `${LFM2_VL} (vision_config)`, whole.vision_config);
+  const { values: eyes, problems: ofEyes } = readTower(lfm2VlTowerKeys, LFM2_VL, whole);
   const { values: seen, problems: ofFile } = readConfig(lfm2VlProcessorKeys, LFM2_VL, processor, PROCESSOR_FILE);
   const heads = multipleProblems('hidden_size', ['hidden_size', eyes.hidden_size], ['num_attention_heads', eyes.num_attention_heads]);
   refuse([...problems, ...ofEyes, ...heads, ...tableProblems(eyes.num_patches)], LFM2_VL);

@@ -1,8 +1,6 @@
 /** Reads what describes the encoder of Mistral 3: `vision_config`, the projector's keys, and the processor of images and text. */
 
 import { z } from 'zod';
-import { isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -12,7 +10,6 @@ import {
   readConfig,
   refuse,
   refusedUnless,
-  unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
 import { activation, commonKeys, size } from '../family/common-keys.ts';
@@ -21,6 +18,7 @@ import { textPart } from '../family/decoder/text-part.ts';
 import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
 import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
 import type { PatchSizes } from './qwen-patches.ts';
+import { readTower } from './read-tower.ts';
 import type { ImageSize, PixelScale, VisionFiles } from './vision-encoder.ts';
 
 export const MISTRAL3 = 'Mistral3ForConditionalGeneration';
@@ -48,7 +46,7 @@ export interface PixtralTower extends PatchSizes {
   readonly texts: { readonly vector: string; readonly row: string; readonly end: string };
 }
 
-const towerKeys = {
+export const pixtralTowerKeys = {
   ...commonKeys,
   hidden_size: computed(size(16384).default(1024)),
   intermediate_size: computed(size(65536).default(4096)),
@@ -91,10 +89,6 @@ export const pixtralProcessorKeys = {
   ...withoutEffect('is for batches of images in several sizes, which are read one by one here', 'do_pad', 'pad_size'),
 } as const satisfies KeyTable;
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownPixtralKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(towerKeys, tower) : [];
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
 export function pixtralTower({ config, processor }: VisionFiles): PixtralTower {
   if (Object.keys(processor).length === 0)
@@ -102,7 +96,7 @@ export function pixtralTower({ config, processor }: VisionFiles): PixtralTower {
       `processor_config.json and ${PROCESSOR_FILE} are missing: they say how images are resized. Take the files that came with the model.`,
     );
   const { values: whole, problems } = readConfig(mistral3ImageKeys, MISTRAL3, config);
-  const { values: eyes, problems: ofEyes } = readConfig(towerKeys, `${MISTRAL3} (vision_config)`, whole.vision_config);
+  const { values: eyes, problems: ofEyes } = readTower(pixtralTowerKeys, MISTRAL3, whole);
   const { values: seen, problems: ofFile } = readConfig(pixtralProcessorKeys, MISTRAL3, processor, PROCESSOR_FILE);
   const text = textPart(MISTRAL3, config);
   const { longest_edge: longest, height = longest, width = longest } = seen.size;
@@ -130,7 +124,7 @@ export function pixtralTower({ config, processor }: VisionFiles): PixtralTower {
   };
 }
 
-function headProblems({ hidden_size: width, num_attention_heads: heads }: ConfigValues<typeof towerKeys>): ConfigProblem[] {
+function headProblems({ hidden_size: width, num_attention_heads: heads }: ConfigValues<typeof pixtralTowerKeys>): ConfigProblem[] {
   const uneven = multipleProblems('hidden_size', ['hidden_size', width], ['num_attention_heads', heads]);
   const odd = `heads of ${width / heads} features cannot be rotated by row and column: take a multiple of 4`;
   return uneven.length > 0 || (width / heads) % 4 === 0 ? uneven : [contradiction('num_attention_heads', odd)];

@@ -2,11 +2,10 @@
  * The encoder of SmolVLM (Marafioti et al. 2025) and Idefics3 (Laurençon et al. 2024): SigLIP's tower sees square tiles of an image, and the
  * whole image in the size of a tile. Neighboring patches are joined to one vector.
  */
+
 import { z } from 'zod';
 import type { Node } from '../../graph/graph.ts';
-import { isRecord } from '../../narrow.ts';
-import type { ConfigJson } from '../config-json.ts';
-import { computed, contradiction, type KeyTable, readConfig, refuse, unknownKeys, withoutEffect } from '../config-keys.ts';
+import { computed, contradiction, type KeyTable, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import { smolvlmImageKeys } from '../family/decoder/keys/image-text-keys.ts';
 import { textPart } from '../family/decoder/text-part.ts';
 import { siglipTower, smolvlmTowerKeys, squareProblems } from '../family/image/siglip-config.ts';
@@ -16,6 +15,7 @@ import { bucketedGrid } from '../layer/positions/bucketed-grid.ts';
 import { linearSpec, type ModuleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
+import { readTower } from './read-tower.ts';
 import type { ImageLayout, ImageSize, ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 export type SmolvlmArchitecture = 'SmolVLMForConditionalGeneration' | 'Idefics3ForConditionalGeneration';
@@ -34,10 +34,6 @@ export const smolvlmProcessorKeys = {
   ...withoutEffect('names the class of the processor', 'image_processor_type'),
   ...withoutEffect('says what the texts around images say, which follows from the sizes', 'return_row_col_info', 'image_seq_len'),
 } as const satisfies KeyTable;
-
-/** Returns the unknown keys of `vision_config`. */
-export const unknownSmolvlmTowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(smolvlmTowerKeys, tower) : [];
 
 /** Images are never larger than this, in pixels. */
 const MAX_SIDE = 4096;
@@ -63,7 +59,7 @@ export function smolvlm(
   { config, processor }: VisionFiles,
 ): VisionEncoder {
   const { values: whole, problems } = readConfig(smolvlmImageKeys, architecture, config);
-  const eyes = readConfig(smolvlmTowerKeys, `${architecture} (vision_config)`, whole.vision_config);
+  const eyes = readTower(smolvlmTowerKeys, architecture, whole);
   const seen = readConfig(smolvlmProcessorKeys, architecture, processor, PROCESSOR_FILE);
   const [side] = eyes.values.image_size;
   const [patch] = eyes.values.patch_size;

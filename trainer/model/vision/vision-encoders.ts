@@ -2,64 +2,67 @@
 import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type KeyTable, unknownKeys } from '../config-keys.ts';
+import { gemma3TowerKeys, smolvlmTowerKeys } from '../family/image/siglip-config.ts';
+import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
-import { gemma3, gemma3ProcessorKeys, unknownGemma3TowerKeys } from './gemma/gemma3.ts';
-import { gemma4, unknownGemma4TowerKeys } from './gemma/gemma4.ts';
+import { gemma3, gemma3ProcessorKeys } from './gemma/gemma3.ts';
+import { gemma4, gemma4TowerKeys } from './gemma/gemma4.ts';
 import { gemma4ProcessorKeys } from './gemma/gemma4-processor.ts';
-import { gemma4Unified, unknownGemma4UnifiedKeys } from './gemma/gemma4-unified.ts';
+import { gemma4Unified, gemma4UnifiedKeys } from './gemma/gemma4-unified.ts';
 import { internVl } from './internvl.ts';
-import { INTERN_VL, internVlProcessorKeys, unknownInternVlKeys } from './internvl-config.ts';
+import { INTERN_VL, internVlProcessorKeys, internVlTowerKeys } from './internvl-config.ts';
 import { lfm2Vl } from './lfm2-vl.ts';
-import { lfm2VlProcessorKeys, unknownLfm2VlKeys } from './lfm2-vl-config.ts';
+import { lfm2VlProcessorKeys, lfm2VlTowerKeys } from './lfm2-vl-config.ts';
 import { pixtral } from './pixtral.ts';
-import { pixtralProcessorKeys, unknownPixtralKeys } from './pixtral-config.ts';
+import { pixtralProcessorKeys, pixtralTowerKeys } from './pixtral-config.ts';
 import { QWEN2_NAMES, QWEN3_NAMES, qwenVision } from './qwen/qwen-vision.ts';
-import { qwenProcessorKeys, qwenTower, unknownQwenTowerKeys } from './qwen/qwen-vision-config.ts';
-import { qwenWindowVision, unknownWindowTowerKeys } from './qwen/qwen-window-vision.ts';
-import { qwen2Tower, unknownQwen2TowerKeys } from './qwen/qwen2-vision-config.ts';
-import { type SmolvlmArchitecture, smolvlm, smolvlmProcessorKeys, unknownSmolvlmTowerKeys } from './smolvlm.ts';
+import { qwenProcessorKeys, qwenTower, qwenTowerKeys } from './qwen/qwen-vision-config.ts';
+import { qwenWindowVision, windowTowerKeys } from './qwen/qwen-window-vision.ts';
+import { qwen2Tower, qwen2TowerKeys } from './qwen/qwen2-vision-config.ts';
+import { readTower } from './read-tower.ts';
+import { type SmolvlmArchitecture, smolvlm, smolvlmProcessorKeys } from './smolvlm.ts';
 import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 interface EncoderEntry {
   readonly read: (files: VisionFiles) => VisionEncoder;
-  /** Returns the keys of `vision_config` that the encoder does not know. */
-  readonly unknownKeys: (config: ConfigJson) => readonly string[];
+  /** The keys of `vision_config` that it knows. */
+  readonly towerKeys: KeyTable;
   /** The keys of the processor's files that it knows. */
   readonly processorKeys: KeyTable;
 }
 
 const qwen = (architecture: string, deepstack?: readonly number[]): EncoderEntry => ({
   read: files => qwenVision(qwenTower(architecture, files, deepstack), QWEN3_NAMES),
-  unknownKeys: unknownQwenTowerKeys,
+  towerKeys: qwenTowerKeys(deepstack),
   processorKeys: qwenProcessorKeys,
 });
 
 const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
   read: files => smolvlm(architecture, files),
-  unknownKeys: unknownSmolvlmTowerKeys,
+  towerKeys: smolvlmTowerKeys,
   processorKeys: smolvlmProcessorKeys,
 });
 
 const encoders: Readonly<Record<string, EncoderEntry>> = {
-  Gemma3ForConditionalGeneration: { read: gemma3, unknownKeys: unknownGemma3TowerKeys, processorKeys: gemma3ProcessorKeys },
-  Gemma4ForConditionalGeneration: { read: gemma4, unknownKeys: unknownGemma4TowerKeys, processorKeys: gemma4ProcessorKeys },
+  Gemma3ForConditionalGeneration: { read: gemma3, towerKeys: gemma3TowerKeys, processorKeys: gemma3ProcessorKeys },
+  Gemma4ForConditionalGeneration: { read: gemma4, towerKeys: gemma4TowerKeys, processorKeys: gemma4ProcessorKeys },
   Gemma4UnifiedForConditionalGeneration: {
     read: gemma4Unified,
-    unknownKeys: unknownGemma4UnifiedKeys,
+    towerKeys: gemma4UnifiedKeys,
     processorKeys: gemma4ProcessorKeys,
   },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
-  [INTERN_VL]: { read: internVl, unknownKeys: unknownInternVlKeys, processorKeys: internVlProcessorKeys },
-  Lfm2VlForConditionalGeneration: { read: lfm2Vl, unknownKeys: unknownLfm2VlKeys, processorKeys: lfm2VlProcessorKeys },
-  Mistral3ForConditionalGeneration: { read: pixtral, unknownKeys: unknownPixtralKeys, processorKeys: pixtralProcessorKeys },
+  [INTERN_VL]: { read: internVl, towerKeys: internVlTowerKeys, processorKeys: internVlProcessorKeys },
+  Lfm2VlForConditionalGeneration: { read: lfm2Vl, towerKeys: lfm2VlTowerKeys, processorKeys: lfm2VlProcessorKeys },
+  Mistral3ForConditionalGeneration: { read: pixtral, towerKeys: pixtralTowerKeys, processorKeys: pixtralProcessorKeys },
   Qwen2VLForConditionalGeneration: {
     read: files => qwenVision(qwen2Tower('Qwen2VLForConditionalGeneration', files), QWEN2_NAMES),
-    unknownKeys: unknownQwen2TowerKeys,
+    towerKeys: qwen2TowerKeys,
     processorKeys: qwenProcessorKeys,
   },
   Qwen2_5_VLForConditionalGeneration: {
     read: files => qwenWindowVision('Qwen2_5_VLForConditionalGeneration', files),
-    unknownKeys: unknownWindowTowerKeys,
+    towerKeys: windowTowerKeys,
     processorKeys: qwenProcessorKeys,
   },
   Qwen3VLForConditionalGeneration: qwen('Qwen3VLForConditionalGeneration', QWEN3_VL_DEEPSTACK),
@@ -70,8 +73,22 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
 };
 
 /** Returns the unknown keys of `vision_config`; none for a class whose images are not read. */
-export const unknownVisionKeys = (architecture: string, config: ConfigJson): string[][] =>
-  (encoders[architecture]?.unknownKeys(config) ?? []).map(key => ['vision_config', key]);
+export const unknownVisionKeys = (architecture: string, { vision_config: record }: ConfigJson): string[][] => {
+  const table = encoders[architecture]?.towerKeys;
+  return table && isRecord(record) ? unknownKeys(table, record).map(key => ['vision_config', key]) : [];
+};
+
+/** Returns the problems of `vision_config`; none for a class whose images are not read. */
+export function towerProblems(architecture: string, config: ConfigJson): readonly ConfigProblem[] {
+  const table = encoders[architecture]?.towerKeys;
+  if (!table) return [];
+  try {
+    return readTower(table, architecture, config).problems;
+  } catch (error) {
+    if (error instanceof ModelConfigError) return error.problems;
+    throw error;
+  }
+}
 
 /** Settings of processors of other things than images, inside processor_config.json. */
 const OTHER_PROCESSORS = ['video_processor', 'feature_extractor', 'audio_tokenizer', 'chat_template'];

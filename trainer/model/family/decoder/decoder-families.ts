@@ -143,6 +143,8 @@ const innerFamilies = {
   Qwen3VLMoeTextModel: qwen3VlMoe,
 } as const;
 
+const everyFamily = { ...families, ...innerFamilies };
+
 /** A decoder, or one inside a model that also takes images. */
 export type InnerArchitecture = DecoderArchitecture | keyof typeof innerFamilies;
 
@@ -157,7 +159,7 @@ export const isDecoder = (architecture: string | undefined): architecture is Dec
  * @throws ModelConfigError with every key that is missing, out of bounds or unsupported
  */
 export const decoderConfig = (architecture: InnerArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig =>
-  configOfFamily({ ...families, ...innerFamilies }[architecture], architecture, file, names);
+  configOfFamily(everyFamily[architecture], architecture, file, names);
 
 /** Reads the config of a family, which need not be in the table. @throws ModelConfigError, see {@link decoderConfig} */
 export function configOfFamily(
@@ -297,4 +299,4 @@ function windowProblems(json: ConfigJson, windows: Windows): ConfigProblem[] {
 }
 
 /** Returns the keys of a decoder of these families. */
-export const decoderKeysOf = (architecture: DecoderArchitecture): KeyTable => families[architecture].keys;
+export const decoderKeysOf = (architecture: InnerArchitecture): KeyTable => everyFamily[architecture].keys;

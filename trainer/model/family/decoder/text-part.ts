@@ -1,9 +1,9 @@
 /** The text parts of models that also take images. */
 
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
-import { required } from '../../../narrow.ts';
+import { isRecord, required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { type KeyTable, notSupported, readConfig, refuse, withoutEffect } from '../../config-keys.ts';
+import { inside, type KeyTable, notSupported, readConfig, refuse, unknownKeys, withoutEffect } from '../../config-keys.ts';
 import { QWEN3_VL_DEEPSTACK } from '../../vision/deepstack.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
@@ -15,7 +15,7 @@ import {
   llamaTextModelNames,
   llamaTextNames,
 } from './blocks/names.ts';
-import { decoderConfig, type InnerArchitecture } from './decoder-families.ts';
+import { decoderConfig, decoderKeysOf, type InnerArchitecture } from './decoder-families.ts';
 import { gemma4ImageKeys, gemma4Images, gemma4Placeholders, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
@@ -27,12 +27,15 @@ import {
   mistral3ImageKeys,
   smolvlmImageKeys,
 } from './keys/image-text-keys.ts';
+import { unknownRopeKeys } from './keys/rope-config.ts';
 
 interface TextPart {
   readonly keys: Pick<typeof imageTextKeys, 'text_config' | 'tie_word_embeddings'> & KeyTable;
   readonly names: DecoderNames;
   /** The decoder by the `model_type` of `text_config`; the first one if it has none. */
   readonly decoders: Readonly<Record<string, InnerArchitecture>>;
+  /** Further keys that published files have in `text_config`. */
+  readonly unread?: KeyTable;
   /** True if older files have the keys of the text part next to the others. */
   readonly isFlat?: true;
   /** A sentence about the parts that are not loaded, by the values of the keys. */
@@ -57,9 +60,15 @@ const countedImages = ({ image_token_id: newer, image_token_index: older }: Conf
   attendsWithin: false,
 });
 
+const UNREAD = 'is not read by Transformers';
+
 /** SmolVLM's classes differ in nothing but their names. */
 const SMOLVLM = {
   keys: smolvlmImageKeys,
+  unread: withoutEffect(
+    UNREAD,
+    ...(['is_llama_config', 'neftune_noise_alpha', 'pixel_shuffle_factor', 'qk_layer_norms', 'rope_interleaved', 'use_resampler'] as const),
+  ),
   names: llamaTextModelNames,
   decoders: { llama: 'LlamaForCausalLM' },
   vision: countedImages,
@@ -108,6 +117,7 @@ const textParts = {
   },
   InternVLForConditionalGeneration: {
     keys: internVlImageKeys,
+    unread: withoutEffect(UNREAD, 'debug', 'ep_size', 'micro_forward', 'skip_checkpoint', 'use_deepep'),
     names: llamaTextNames,
     decoders: {
       qwen2: 'Qwen2ForCausalLM',
@@ -158,6 +168,23 @@ export const textPartKeys = (architecture: TextPartArchitecture): KeyTable => te
 export const isTextPart = (architecture: string | undefined): architecture is TextPartArchitecture =>
   isOneOf(namesOf(textParts), architecture);
 
+/** Returns the unknown keys of `text_config`. */
+export function unknownTextKeys(architecture: TextPartArchitecture, { text_config: own }: ConfigJson): string[][] {
+  const part: TextPart = textParts[architecture];
+  const inner = isRecord(own) ? decoderOf(part, own) : undefined;
+  if (!isRecord(own) || inner === undefined) return [];
+  const keys = unknownKeys({ ...decoderKeysOf(inner), ...part.unread }, own).map(key => [key]);
+  return [...keys, ...unknownRopeKeys(own)].map(path => ['text_config', ...path]);
+}
+
+/** Returns the decoder that a text part names, if it is supported. */
+function decoderOf({ decoders }: TextPart, own: ConfigJson): InnerArchitecture | undefined {
+  const type = typeOf(decoders, own);
+  return Object.hasOwn(decoders, type) ? decoders[type] : undefined;
+}
+
+const typeOf = (decoders: TextPart['decoders'], { model_type: type }: ConfigJson): string => String(type ?? Object.keys(decoders)[0]);
+
 export interface InnerDecoder {
   readonly architecture: InnerArchitecture;
   /** How images enter the text. */
@@ -166,23 +193,26 @@ export interface InnerDecoder {
   readonly placeholders: readonly number[] | undefined;
   /** Its config as that of a standalone decoder. */
   readonly config: ConfigJson;
+  /** True if its keys are next to the others, as in older files. */
+  readonly isFlat: boolean;
 }
 
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
-  const { keys, decoders, vision, remark, placeholders, isFlat }: TextPart = textParts[architecture];
+  const part: TextPart = textParts[architecture];
+  const { keys, decoders, vision, remark, placeholders, isFlat } = part;
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
   // An older name of LFM2, which takes precedence.
   const { tie_embedding: older, tie_word_embeddings: tie } = { tie_embedding: undefined, ...values };
   const tied = (older ?? tie) === true || (isFlat === true && own.tie_word_embeddings === true);
-  const type = String(own.model_type ?? Object.keys(decoders)[0]);
-  const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
-  const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
+  const decoder = decoderOf(part, own);
+  const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], typeOf(decoders, own), Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);
   return {
     architecture: required(decoder, 'the decoder of the text part'),
     config: { ...own, tie_word_embeddings: tied, ...(own.tie_embedding !== undefined && { tie_embedding: tied }) },
+    isFlat: own === config,
     vision: vision?.(values),
     remark: remark?.(values),
     placeholders: placeholders?.(values),
@@ -192,7 +222,8 @@ export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJ
 /** @throws ModelConfigError */
 export function textPart(architecture: TextPartArchitecture, config: ConfigJson): DecoderConfig {
   const inner = innerDecoder(architecture, config);
-  const text = decoderConfig(inner.architecture, inner.config, textParts[architecture].names);
+  const read = () => decoderConfig(inner.architecture, inner.config, textParts[architecture].names);
+  const text = inner.isFlat ? read() : inside('text_config', inner.architecture, read);
   if (text.attention.isBidirectional) refuse([notSupported(['text_config', 'use_bidirectional_attention'], true, [false])], architecture);
   return {
     ...text,

@@ -2,20 +2,10 @@
  * The encoder of Gemma 3 (Gemma Team 2025): SigLIP's tower sees the image in one size, whatever its ratio of sides. The means of squares of
  * patches become vectors.
  */
+
 import { z } from 'zod';
 import type { Node } from '../../../graph/graph.ts';
-import { isRecord } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
-import {
-  computed,
-  contradiction,
-  type KeyTable,
-  readConfig,
-  refuse,
-  refusedUnless,
-  unknownKeys,
-  withoutEffect,
-} from '../../config-keys.ts';
+import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../../config-keys.ts';
 import { gemma3ImageKeys } from '../../family/decoder/keys/image-text-keys.ts';
 import { textPart } from '../../family/decoder/text-part.ts';
 import { gemma3TowerKeys, siglipTower, squareProblems } from '../../family/image/siglip-config.ts';
@@ -24,6 +14,7 @@ import { siglipTowerNames } from '../../family/image/vit-names.ts';
 import { type ModuleSpec, normSpec, parameterSpec, parametersOf, underOtherNames } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { PROCESSOR_FILE, pixelScale, processorKeys } from '../processor-keys.ts';
+import { readTower } from '../read-tower.ts';
 import type { VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 
 const side = z.number().int().positive().max(8192);
@@ -47,14 +38,10 @@ const TOWER = 'model.vision_tower.';
 const OTHER_TOWERS = ['vision_tower.vision_model.', 'vision_tower.', 'model.vision_tower.vision_model.'];
 const PROJECTOR = 'model.multi_modal_projector.';
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownGemma3TowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(gemma3TowerKeys, tower) : [];
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function gemma3({ config, processor }: VisionFiles): VisionEncoder {
   const { values: whole, problems } = readConfig(gemma3ImageKeys, CLASS, config);
-  const { values: eyes, problems: ofEyes } = readConfig(gemma3TowerKeys, `${CLASS} (vision_config)`, whole.vision_config);
+  const { values: eyes, problems: ofEyes } = readTower(gemma3TowerKeys, CLASS, whole);
   const { values: seen, problems: ofFile } = readConfig(gemma3ProcessorKeys, CLASS, processor, PROCESSOR_FILE);
   const [pixels] = eyes.image_size;
   const vectors = whole.mm_tokens_per_image;

@@ -4,19 +4,7 @@
  */
 
 import type { Node } from '../../../graph/graph.ts';
-import { isRecord } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
-import {
-  type ConfigValues,
-  computed,
-  contradiction,
-  type KeyTable,
-  notSupported,
-  readConfig,
-  refuse,
-  unknownKeys,
-  withoutEffect,
-} from '../../config-keys.ts';
+import { type ConfigValues, computed, contradiction, type KeyTable, notSupported, refuse, withoutEffect } from '../../config-keys.ts';
 import { causalKeys, epsilon, size } from '../../family/common-keys.ts';
 import { same } from '../../family/decoder/keys/decoder-keys.ts';
 import { textPart } from '../../family/decoder/text-part.ts';
@@ -25,6 +13,7 @@ import { layerNormSpec, linearSpec, type ModuleSpec, parameterSpec, parametersOf
 import type { Tracer } from '../../tracer.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { PROCESSOR_FILE } from '../processor-keys.ts';
+import { readTower } from '../read-tower.ts';
 import type { VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 import { GEMMA4_IMAGE, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 
@@ -34,7 +23,7 @@ const EYES = 'model.vision_embedder';
 const EPSILON = 1e-5;
 
 /** The keys of `vision_config`. */
-const unifiedKeys = {
+export const gemma4UnifiedKeys = {
   ...causalKeys,
   patch_size: computed(size(256).default(16)),
   pooling_kernel_size: computed(size(16).default(3)),
@@ -47,11 +36,7 @@ const unifiedKeys = {
   ...withoutEffect('is not read by Transformers either', 'pad_token_id'),
 } as const satisfies KeyTable;
 
-type Values = ConfigValues<typeof unifiedKeys>;
-
-/** Returns the unknown keys of `vision_config`. */
-export const unknownGemma4UnifiedKeys = ({ vision_config: eyes }: ConfigJson): string[] =>
-  isRecord(eyes) ? unknownKeys(unifiedKeys, eyes) : [];
+type Values = ConfigValues<typeof gemma4UnifiedKeys>;
 
 function partsOf(
   { patch_size: patch, pooling_kernel_size: pooled, mm_embed_dim: width, mm_posemb_size: rows }: Values,
@@ -74,11 +59,7 @@ type Parts = ReturnType<typeof partsOf>;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function gemma4Unified(files: VisionFiles): VisionEncoder {
-  const { values: c, problems } = readConfig(
-    unifiedKeys,
-    `${CLASS} (vision_config)`,
-    isRecord(files.config.vision_config) ? files.config.vision_config : {},
-  );
+  const { values: c, problems } = readTower(gemma4UnifiedKeys, CLASS, files.config);
   const { hiddenSize, vision, attention } = textPart(CLASS, files.config);
   const { grid, problems: ofProcessor } = gemma4Grid(CLASS, files, c, vision?.tokensPerImage);
   const unlike =

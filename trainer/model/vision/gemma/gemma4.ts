@@ -5,18 +5,14 @@
 
 import { z } from 'zod';
 import type { Node } from '../../../graph/graph.ts';
-import { isRecord } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
 import {
   type ConfigValues,
   computed,
   type KeyTable,
   multipleProblems,
-  readConfig,
   refuse,
   refused,
   refusedUnless,
-  unknownKeys,
   withoutEffect,
 } from '../../config-keys.ts';
 import { activation, causalKeys, epsilon, size } from '../../family/common-keys.ts';
@@ -30,6 +26,7 @@ import type { Tracer } from '../../tracer.ts';
 import { axialTables, queriesAtOnce } from '../gated-block.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { PROCESSOR_FILE } from '../processor-keys.ts';
+import { readTower } from '../read-tower.ts';
 import type { ImageView, VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 import { GEMMA4_IMAGE, type Gemma4Grid, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 
@@ -40,7 +37,7 @@ const TOWER = 'model.vision_tower';
 const THETA = 100;
 
 /** The keys of `vision_config`. */
-const gemma4TowerKeys = {
+export const gemma4TowerKeys = {
   ...causalKeys,
   hidden_size: computed(size(16384).default(768)),
   intermediate_size: computed(size(65536).default(3072)),
@@ -69,10 +66,6 @@ const gemma4TowerKeys = {
 } as const satisfies KeyTable;
 
 type TowerValues = ConfigValues<typeof gemma4TowerKeys>;
-
-/** Returns the unknown keys of `vision_config`. */
-export const unknownGemma4TowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(gemma4TowerKeys, tower) : [];
 
 /** A linear layer whose inputs and outputs are clipped to limits of the file, in some models. */
 interface ClippedLinear {
@@ -147,11 +140,7 @@ interface Parts {
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function gemma4(files: VisionFiles): VisionEncoder {
-  const { values: c, problems } = readConfig(
-    gemma4TowerKeys,
-    `${CLASS} (vision_config)`,
-    isRecord(files.config.vision_config) ? files.config.vision_config : {},
-  );
+  const { values: c, problems } = readTower(gemma4TowerKeys, CLASS, files.config);
   const { hiddenSize, vision } = textPart(CLASS, files.config);
   const { grid, problems: ofProcessor } = gemma4Grid(CLASS, files, c, vision?.tokensPerImage);
   const heads = ['num_attention_heads', c.num_attention_heads] as const;

@@ -1,10 +1,7 @@
 /** Reads what describes the vision tower of Qwen's models: `vision_config`, and the image processor. */
 
 import { z } from 'zod';
-import { isRecord } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
 import {
-  type ConfigReading,
   type ConfigValues,
   computed,
   contradiction,
@@ -18,6 +15,7 @@ import {
 import { activation, commonKeys, size } from '../../family/common-keys.ts';
 import { type ConfigProblem, ModelConfigError } from '../../model-spec.ts';
 import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from '../processor-keys.ts';
+import { readTower } from '../read-tower.ts';
 import type { PixelLimits } from '../smart-resize.ts';
 import type { PixelScale, VisionFiles } from '../vision-encoder.ts';
 
@@ -76,7 +74,7 @@ export const plainKeys = {
 } as const satisfies KeyTable;
 
 /** @param usual the blocks whose states also become vectors, by default; undefined for towers without any */
-const towerKeys = (usual: readonly number[] | undefined) =>
+export const qwenTowerKeys = (usual: readonly number[] | undefined) =>
   ({
     ...plainKeys,
     num_position_embeddings: computed(size(2 ** 20).default(2304)),
@@ -117,10 +115,6 @@ export const qwenProcessorKeys = {
   ),
 } as const satisfies KeyTable;
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownQwenTowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? Object.keys(tower).filter(key => !Object.hasOwn(towerKeys(undefined), key)) : [];
-
 /** The least and most pixels, in the older and the newer form. */
 function pixelLimits(c: { size?: z.infer<typeof limits> | null; min_pixels?: number | null; max_pixels?: number | null }) {
   const own = c.size ?? { shortest_edge: 56 * 56, longest_edge: 28 * 28 * 1280 };
@@ -131,20 +125,16 @@ function pixelLimits(c: { size?: z.infer<typeof limits> | null; min_pixels?: num
 }
 
 /**
- * @param usual see `towerKeys`
+ * @param usual see `qwenTowerKeys`
  * @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file
  */
 export function qwenTower(architecture: string, files: VisionFiles, usual: readonly number[] | undefined): QwenTower {
-  const { values: c, problems } = readTower(towerKeys(usual), architecture, files);
+  const { values: c, problems } = readTower(qwenTowerKeys(usual), architecture, files.config);
   const deepstack = c.deepstack_visual_indexes;
   const sizes = qwenSizes(architecture, files, c, [...problems, ...blockProblems('deepstack_visual_indexes', deepstack, c.depth)]);
   const rows = c.num_position_embeddings;
   return { ...sizes, deepstack, table: { side: Math.floor(Math.sqrt(rows)), rows } };
 }
-
-/** @throws ModelConfigError with every key of `vision_config` that is missing or out of bounds */
-export const readTower = <Table extends KeyTable>(table: Table, architecture: string, { config }: VisionFiles): ConfigReading<Table> =>
-  readConfig(table, `${architecture} (vision_config)`, isRecord(config.vision_config) ? config.vision_config : {});
 
 /** Returns a problem if a listed block does not exist. */
 export const blockProblems = (key: string, listed: readonly number[], depth: number): ConfigProblem[] =>

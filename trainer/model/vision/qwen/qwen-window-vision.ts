@@ -6,9 +6,8 @@
 import { z } from 'zod';
 import type { Node } from '../../../graph/graph.ts';
 import type { HostArray } from '../../../graph/types.ts';
-import { elementAt, isRecord } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
-import { computed, contradiction, type KeyTable, refusedUnless, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import { elementAt } from '../../../narrow.ts';
+import { computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../config-keys.ts';
 import { activation, size } from '../../family/common-keys.ts';
 import { activationOf } from '../../layer/activation.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf } from '../../module-specs.ts';
@@ -16,15 +15,16 @@ import type { Tracer } from '../../tracer.ts';
 import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../gated-block.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { copyPatch } from '../qwen-patches.ts';
+import { readTower } from '../read-tower.ts';
 import type { ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
-import { blockProblems, plainKeys, type QwenSizes, qwenSizes, readTower } from './qwen-vision-config.ts';
+import { blockProblems, plainKeys, type QwenSizes, qwenSizes } from './qwen-vision-config.ts';
 
 const PREFIX = 'visual';
 const EPSILON = 1e-6;
 
 /** The keys of `vision_config`. */
-const windowTowerKeys = {
+export const windowTowerKeys = {
   ...plainKeys,
   depth: computed(size(256).default(32)),
   hidden_size: computed(size(16384).default(3584)),
@@ -38,10 +38,6 @@ const windowTowerKeys = {
   ...withoutEffect('says what patch_size says', 'spatial_patch_size'),
 } as const satisfies KeyTable;
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownWindowTowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(windowTowerKeys, tower) : [];
-
 interface WindowTower extends QwenSizes {
   /** Side of a window, in vectors. */
   readonly side: number;
@@ -51,7 +47,7 @@ interface WindowTower extends QwenSizes {
 
 /** @throws ModelConfigError */
 function windowTower(architecture: string, files: VisionFiles): WindowTower {
-  const { values: c, problems } = readTower(windowTowerKeys, architecture, files);
+  const { values: c, problems } = readTower(windowTowerKeys, architecture, files.config);
   const side = Math.floor(Math.floor(c.window_size / c.spatial_merge_size) / c.patch_size);
   const small = `window_size ${c.window_size} is less than one square of patches`;
   const sizes = qwenSizes(architecture, files, c, [

@@ -1,15 +1,14 @@
 /** Reads what describes the vision tower of Qwen2-VL: `vision_config`, whose width has another name than in later generations. */
 
-import { isRecord } from '../../../narrow.ts';
-import type { ConfigJson } from '../../config-json.ts';
-import { computed, type KeyTable, refusedUnless, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../config-keys.ts';
 import { activation, size } from '../../family/common-keys.ts';
+import { readTower } from '../read-tower.ts';
 import type { VisionFiles } from '../vision-encoder.ts';
-import { plainKeys, type QwenTower, qwenSizes, readTower } from './qwen-vision-config.ts';
+import { plainKeys, type QwenTower, qwenSizes } from './qwen-vision-config.ts';
 
 const { intermediate_size: _, out_hidden_size: __, ...sharedKeys } = plainKeys;
 
-const qwen2TowerKeys = {
+export const qwen2TowerKeys = {
   ...sharedKeys,
   depth: computed(size(256).default(32)),
   embed_dim: computed(size(16384).default(1280)),
@@ -23,13 +22,9 @@ const qwen2TowerKeys = {
   ...withoutEffect('says what patch_size says', 'spatial_patch_size'),
 } as const satisfies KeyTable;
 
-/** Returns the unknown keys of `vision_config`. */
-export const unknownQwen2TowerKeys = ({ vision_config: tower }: ConfigJson): string[] =>
-  isRecord(tower) ? unknownKeys(qwen2TowerKeys, tower) : [];
-
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
 export function qwen2Tower(architecture: string, files: VisionFiles): QwenTower {
-  const { values: c, problems } = readTower(qwen2TowerKeys, architecture, files);
+  const { values: c, problems } = readTower(qwen2TowerKeys, architecture, files.config);
   const { embed_dim: width, hidden_size: outputSize } = c;
   const named = { ...c, hidden_size: width, intermediate_size: width * c.mlp_ratio, out_hidden_size: outputSize };
   return { ...qwenSizes(architecture, files, named, problems, 'embed_dim'), deepstack: [], table: undefined };

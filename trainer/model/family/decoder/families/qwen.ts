@@ -1,7 +1,7 @@
 /** Qwen 2 and 3: a window for some blocks, enabled by a switch; Qwen 3 normalizes its heads. Qwen3-VL's text part has no windows. */
 
 import { z } from 'zod';
-import { computed, type KeyTable, refusedUnless } from '../../../config-keys.ts';
+import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { epsilon } from '../../common-keys.ts';
 import { biased, decoderKeys, headCount, switchedWindow } from '../keys/decoder-keys.ts';
 import { everywhere, switchedWindows } from '../keys/layers.ts';
@@ -41,6 +41,10 @@ export const qwen25VlKeys = {
   num_key_value_heads: headCount(8),
   rms_norm_eps: epsilon(1e-5),
   max_window_layers: computed(z.number().int().nonnegative().default(80)),
+  ...withoutEffect(
+    'is of images, for which the keys next to text_config apply',
+    ...(['image_token_id', 'video_token_id', 'vision_token_id', 'vision_start_token_id', 'vision_end_token_id'] as const),
+  ),
 } as const satisfies KeyTable;
 
 /** The text part of Qwen2-VL and Qwen2.5-VL. */

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, causalKeys, size } from '../../common-keys.ts';
+import { decoderKeys } from './decoder-keys.ts';
 
 const eyes = 'is of the part that sees images, which is not loaded';
 
@@ -13,6 +14,7 @@ export const imageTextKeys = {
   tie_word_embeddings: computed(z.boolean().default(true)),
   ...withoutEffect(eyes, 'vision_config', 'vision_feature_layer', 'image_token_index', 'image_token_id'),
   ...withoutEffect('is read from text_config', 'pad_token_id'),
+  quantization_config: decoderKeys.quantization_config,
 } as const satisfies KeyTable;
 
 const tower = computed(z.record(z.string(), z.unknown()).default({}));

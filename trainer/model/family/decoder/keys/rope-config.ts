@@ -4,7 +4,7 @@
 
 import { z } from 'zod';
 import { isOneOf } from '../../../../catalog/entries.ts';
-import { isRecord, required, valueFor } from '../../../../narrow.ts';
+import { isRecord, valueFor } from '../../../../narrow.ts';
 import type { ConfigJson } from '../../../config-json.ts';
 import {
   type ConfigValues,
@@ -12,7 +12,7 @@ import {
   contradiction,
   type KeyTable,
   notSupported,
-  readConfig,
+  readRecord,
   refused,
   refusedUnless,
   unknownKeys,
@@ -56,7 +56,7 @@ export const ropeKeys = {
   short_factor: computed(factors.nullish()),
   long_factor: computed(factors.nullish()),
   partial_rotary_factor: computed(share.nullish()),
-  llama_4_scaling_beta: computed(positive.nullish()),
+  llama_4_scaling_beta: computed(z.number().nonnegative().nullish()),
   alpha: computed(positive.nullish()),
   ...withoutEffect('is for versions that were tuned at more than one length', 'finetuned'),
   ...withoutEffect('says what the config itself says', 'max_position_embeddings'),
@@ -138,15 +138,15 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const [key, rope] = ropeOf(config);
   const named = rope.rope_type ?? rope.type;
   const ofGrids = context.grid ? { mrope_section: null, mrope_interleaved: null } : {};
-  const { values: c, problems } = readConfig(ropeKeys, context.architecture, {
+  const { values: c, problems } = readRecord(key, ropeKeys, context.architecture, {
     ...rope,
     ...ofGrids,
     rope_type: context.aliases?.[String(named)] ?? named,
   });
-  const inside = problems.map(({ kind, path: [step = ''], message }): ConfigProblem => {
+  const inside = problems.map((problem): ConfigProblem => {
     // `type` is the older name of `rope_type`.
-    const found = step === 'rope_type' && rope.rope_type === undefined ? 'type' : step;
-    return { kind, path: [key, found], message: `${key}.${message}` };
+    const isOlder = problem.path[1] === 'rope_type' && rope.rope_type === undefined;
+    return isOlder ? { ...problem, path: [key, 'type'] } : problem;
   });
   const base = c.rope_theta ?? numberOf(config.rope_theta) ?? context.theta ?? DEFAULT_THETA;
   const alpha = context.stretchesBase && c.rope_type === 'dynamic' ? (c.alpha ?? undefined) : undefined;
@@ -178,9 +178,7 @@ export function readRope(config: ConfigJson, context: RopeContext): Rope {
   if (axes && axes.length !== features / 2) return { ...fallback, problems: [sectionProblem(key, rope.mrope_section, features / 2)] };
   const positions: Positions = {
     ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
-    ...(context.growsQueries && {
-      growth: { beta: required(c.llama_4_scaling_beta ?? undefined, 'llama_4_scaling_beta'), span: original },
-    }),
+    ...(c.llama_4_scaling_beta && { growth: { beta: c.llama_4_scaling_beta, span: original } }),
     ...(axes && { axes }),
   };
   return { ...positions, problems: finiteProblems(key, positions) };

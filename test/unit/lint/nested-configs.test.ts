@@ -1,0 +1,57 @@
+/** Tests problems inside the records of a config.json: the text part, its positions, and the encoder of images. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { configProblems } from '../../../trainer/lint/problems/config-problems.ts';
+import { isRecord } from '../../../trainer/narrow.ts';
+import { GOLDEN, readRecord } from '../../support/files/read-json.ts';
+
+const facts = { missingShards: [], hasAdapterWeights: false };
+const config = readRecord(path.join(GOLDEN, 'qwen3_5_vision', 'config.json'));
+
+const problemsOf = (found: object) =>
+  configProblems({ text: JSON.stringify(found), file: 'config.json', kind: 'config', facts }).map(
+    ({ code, severity, path: at }) => `${severity} ${code} ${at.join('.')}`,
+  );
+
+/** The config with another value inside one of its records. */
+function changed(record: string, change: object, ...inner: readonly string[]): object {
+  const replace = (from: unknown, [first, ...rest]: readonly string[]): object => ({
+    ...(isRecord(from) ? from : {}),
+    ...(first === undefined ? change : { [first]: replace(isRecord(from) ? from[first] : {}, rest) }),
+  });
+  return replace(config, [record, ...inner]);
+}
+
+test.each([
+  ['a size', changed('text_config', { hidden_size: -1 }), 'error contradictory-config text_config.hidden_size'],
+  ['an activation', changed('text_config', { hidden_act: 'relu7' }), 'error unsupported-config text_config.hidden_act'],
+  [
+    'a base of positions',
+    changed('text_config', { rope_theta: -3 }, 'rope_parameters'),
+    'error contradictory-config text_config.rope_parameters.rope_theta',
+  ],
+  ['an unknown key of the text part', changed('text_config', { odd: 1 }), 'warning unknown-config-key text_config.odd'],
+  [
+    'an unknown key of positions',
+    changed('text_config', { odd: 1 }, 'rope_parameters'),
+    'warning unknown-config-key text_config.rope_parameters.odd',
+  ],
+  ['a size of the encoder', changed('vision_config', { depth: -1 }), 'warning contradictory-config vision_config.depth'],
+  ['an unknown key of the encoder', changed('vision_config', { odd: 1 }), 'warning unknown-config-key vision_config.odd'],
+])('%s is reported at its key', (_, found, problem) => expect(problemsOf(found)).toEqual([problem]));
+
+test('weights in 8 bits are read in models with images, too', () => {
+  const quantized = (how: object) => problemsOf({ ...config, quantization_config: how });
+  expect(quantized({ quant_method: 'fp8', activation_scheme: 'static', weight_block_size: null })).toEqual([]);
+  expect(quantized({ quant_method: 'awq', bits: 4 })).toEqual(['error unsupported-config quantization_config']);
+});
+
+test('every key that Transformers writes for golden folders with images is known', () => {
+  const found = readdirSync(GOLDEN, { withFileTypes: true })
+    .filter(entry => entry.isDirectory())
+    .map(({ name }) => path.join(GOLDEN, name, 'config.json'))
+    .filter(file => readdirSync(path.dirname(file)).includes('config.json') && readFileSync(file, 'utf8').includes('"text_config"'));
+  expect(found.length).toBeGreaterThan(15);
+  for (const file of found) expect(problemsOf(readRecord(file)), file).toEqual([]);
+});

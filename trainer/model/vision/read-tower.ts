@@ -1,0 +1,17 @@
+/** Reads `vision_config`, the record that describes an encoder of images. */
+import { isRecord } from '../../narrow.ts';
+import type { ConfigJson } from '../config-json.ts';
+import { type ConfigReading, type KeyTable, readRecord } from '../config-keys.ts';
+
+const KEY = 'vision_config';
+
+/**
+ * @param usual the record of a config without one
+ * @throws ModelConfigError with every key of the record that is missing or out of bounds
+ */
+export const readTower = <Table extends KeyTable>(
+  table: Table,
+  architecture: string,
+  config: ConfigJson,
+  usual: ConfigJson = {},
+): ConfigReading<Table> => readRecord(KEY, table, architecture, isRecord(config[KEY]) ? config[KEY] : usual);
