@@ -5,11 +5,13 @@ import path from 'node:path';
 import { z } from 'zod';
 import { namesOf } from '../../trainer/catalog/entries.ts';
 import { classWritesText, isOfEnding, type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
-import { ggufFamilies } from '../../trainer/format/gguf/families/gguf-families.ts';
+import { ggufFamilies, ggufFamiliesOf } from '../../trainer/format/gguf/families/gguf-families.ts';
+import { PROCESSOR_FILES, processorSettings } from '../../trainer/format/image/processor-config.ts';
 import { type Architecture, architectureOfType, architectures, familyOf, headedClass } from '../../trainer/model/architectures.ts';
+import { innerDecodersOf, isTextPart } from '../../trainer/model/family/decoder/text-part.ts';
 import { architectureOf } from '../../trainer/model/load-model.ts';
-import { readsImages } from '../../trainer/model/vision/vision-encoders.ts';
-import { elementAt, isRecord } from '../../trainer/narrow.ts';
+import { readsImages, visionEncoder } from '../../trainer/model/vision/vision-encoders.ts';
+import { elementAt, isRecord, recordIn } from '../../trainer/narrow.ts';
 import { TOLERANCES } from '../../trainer/verify/verify-model.ts';
 import { code, codes, list, page, paragraph, table } from './markdown.ts';
 
@@ -61,10 +63,30 @@ function groupsOf<Name>(names: readonly Name[], keyOf: (name: Name) => string): 
   return [...groups.values()];
 }
 
-const ggufOf = (family: string): string[] =>
-  Object.entries(ggufFamilies).flatMap(([name, own]) =>
-    [own, own.withExperts].some(each => each && [each.class, ...(each.writes ?? [])].some(one => familyOf(one) === family)) ? [name] : [],
+/** llama.cpp's names of a family, or of the decoders inside it. */
+function ggufOf(family: string): string[] {
+  const inner = classesOf(family).flatMap(name => (isTextPart(name) ? innerDecodersOf(name) : []));
+  const written = inner.flatMap(name => ggufFamiliesOf(name)).map(({ architecture }) => architecture);
+  const own = Object.entries(ggufFamilies).flatMap(([name, each]) =>
+    [each, each.withExperts].some(one => one && [one.class, ...(one.writes ?? [])].some(own => familyOf(own) === family)) ? [name] : [],
   );
+  return [...new Set([...own, ...written])];
+}
+
+/** True if exports to GGUF have the encoder of images, too, as a model folder with reference numbers shows. */
+function hasMmproj(golden: string, folders: readonly string[]): boolean {
+  return folders.some(folder => {
+    const [config, whole, own] = ['config.json', ...PROCESSOR_FILES].map(name => recordOf(path.join(golden, folder, name)));
+    const architecture = config && architectureOf(config);
+    if (config === undefined || architecture === undefined || own === undefined || !readsImages(architecture)) return false;
+    return visionEncoder(architecture, { config, processor: processorSettings(whole, own) })?.mmproj !== undefined;
+  });
+}
+
+/** The object in a JSON file; undefined if there is no such file. */
+function recordOf(file: string): Record<string, unknown> | undefined {
+  return existsSync(file) ? recordIn(readFileSync(file, 'utf8')) : undefined;
+}
 
 /** @param golden the folder of the model folders with reference numbers */
 export function modelsPage(errors: GoldenErrors, golden: string): string {
@@ -83,16 +105,17 @@ export function modelsPage(errors: GoldenErrors, golden: string): string {
     ),
     '## Families',
     table(
-      ['family', ...taskGroups.map(tasks => tasks.map(task => code(task)).join(' ')), 'images in chats', 'GGUF'],
+      ['family', ...taskGroups.map(tasks => tasks.map(task => code(task)).join(' ')), 'images in chats', 'GGUF', 'images in GGUF'],
       families.map(family => [
         family,
         ...taskGroups.map(([task]) => (tasksOf(family).includes(task) ? '✓' : '')),
         classesOf(family).some(readsImages) ? '✓' : '',
         codes(ggufOf(family)),
+        hasMmproj(golden, folders.get(family) ?? []) ? '✓' : '',
       ]),
     ),
     paragraph(
-      'A column has the [tasks](tasks.md) that the same families can be tuned for. No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. Families with images in chats can be [tuned on them](../how-to/tune-on-images.md). The GGUF column has the name of the architecture in llama.cpp.',
+      'A column has the [tasks](tasks.md) that the same families can be tuned for. No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. Families with images in chats can be [tuned on them](../how-to/tune-on-images.md). The GGUF column has the name of the architecture in llama.cpp; where the last column has a mark, an export also writes the encoder of images (`mmproj`).',
     ),
     '## Class names',
     list(families.map(family => `${family}: ${codes(classesOf(family))}`)),

@@ -1,5 +1,6 @@
 /** Selects the files of a repository that a model needs. */
 
+import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
 import { LENGTH_FILE, MODULES_FILE, POOLING_FILE, SENTENCE_CONFIG } from '../format/sentence-modules.ts';
 import { TOKENIZER_FILES } from '../format/tokenizer/tokenizer.ts';
@@ -94,7 +95,7 @@ function weightFiles({ files }: HubListing, repo: string): HubFile[] {
     const list = files.find(file => file.name === index);
     if (list !== undefined) return [list, ...files.filter(file => shard.test(file.name))];
   }
-  const gguf = files.filter(file => file.name.endsWith('.gguf'));
+  const gguf = files.filter(file => isModelGguf(file.name));
   if (gguf.length === 1) return gguf;
   const names = gguf.map(file => file.name).join(', ');
   throw new HubError(

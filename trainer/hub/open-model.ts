@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { openByteFile } from '../format/byte-file.ts';
 import { fp8Block, withFp8Weights } from '../format/fp8-weights.ts';
 import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
+import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { readGgufHeader } from '../format/gguf/gguf-header.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/tokenizer/gguf-tokenizer.ts';
@@ -122,7 +123,7 @@ function openFile(source: string, path: string): Promise<ModelFolder> {
 /** @throws ModelFileError if the folder has several GGUF files and no other weights */
 async function findGguf(dir: string): Promise<string | undefined> {
   const names = await readdir(dir);
-  const found = names.filter(name => name.endsWith('.gguf'));
+  const found = names.filter(isModelGguf);
   if (found.length === 0 || WEIGHT_FILES.some(name => names.includes(name))) return undefined;
   if (found.length > 1)
     throw new ModelFileError(dir, `has ${found.length} GGUF files (${found.join(', ')})`, 'Give the path of the one you mean.');

@@ -1,6 +1,7 @@
 /** Lists the available models in the hub cache and in folders that a client names, reading only their headers. */
 import path from 'node:path';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
+import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { WEIGHT_FILES } from '../format/weight-forms.ts';
 import { listComplete } from '../hub/hub-cache.ts';
 import { messageOf } from '../protocol/error-facts.ts';
@@ -52,7 +53,7 @@ export async function listModels(
       const files = new Set(entries.filter(({ name }) => !inside.has(name)).map(({ name }) => name));
       const run = runs.get(path.dirname(folder));
       if (files.has('config.json') && [...files].some(isWeights)) add(path.basename(folder), folder, run);
-      for (const name of files) if (name.endsWith('.gguf')) add(path.basename(name, '.gguf'), path.join(folder, name), run);
+      for (const name of files) if (isModelGguf(name)) add(path.basename(name, '.gguf'), path.join(folder, name), run);
       const own = files.has(STATE_FILE) && files.has(RUN_FILES.recipe) ? path.basename(folder) : run;
       if (own !== undefined) runs.set(folder, own);
       inside.delete(RUN_FILES.checkpoints);

@@ -31,7 +31,12 @@ export async function exportGguf(engine: Engine, base: string, change: GgufChang
   });
 }
 
-export const fileOf = ({ outputDir, files }: ExportResult): string => join(outputDir, files.find(name => name.endsWith('.gguf')) ?? '');
+export const fileOf = ({ outputDir, files }: ExportResult): string =>
+  join(outputDir, files.find(name => name.endsWith('.gguf') && !name.startsWith('mmproj-')) ?? '');
+
+/** The file of the encoder of images. @returns undefined if there is none */
+export const encoderFileOf = ({ outputDir, files }: ExportResult): string | undefined =>
+  files.filter(name => name.startsWith('mmproj-')).map(name => join(outputDir, name))[0];
 
 export async function headerOf(path: string): Promise<GgufHeader> {
   const file = await openByteFile(path);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '../machine/temporary-folder.ts';
 
-const GOLDEN = fileURLToPath(new URL('../../golden/qwen3_5_vision', import.meta.url));
+const GOLDEN = fileURLToPath(new URL('../../golden/', import.meta.url));
 
 const TEMPLATE =
   "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -14,10 +14,10 @@ const FIRST = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
 const LAST = ['<|image_pad|>', '<|video_pad|>', '<|vision_start|>', '<|vision_end|>'];
 const CHARACTERS = [...'\u010a\u0120abcdefghijklmnopqrstuvwxyz0123456789.,?!:;-ABCDEFGHIJKL'];
 
-/** @returns the folder */
-export async function visionFolder(): Promise<string> {
+/** @param like a folder of test/golden whose config has the ids of these tokens @returns the folder */
+export async function visionFolder(like = 'qwen3_5_vision'): Promise<string> {
   const folder = await temporaryFolder();
-  await cp(GOLDEN, folder, { recursive: true });
+  await cp(join(GOLDEN, like), folder, { recursive: true });
   const added = [...FIRST.entries(), ...LAST.map((token, i) => [FIRST.length + CHARACTERS.length + i, token] as const)];
   const tokenizer = {
     added_tokens: added.map(([id, content]) => ({ id, content, special: true, normalized: false })),

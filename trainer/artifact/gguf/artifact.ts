@@ -20,9 +20,10 @@ import { withInitial } from '../../model/weight-stream.ts';
 import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
-import { ggufDataBytes, planGguf } from './gguf-file.ts';
+import { type GgufPlan, ggufDataBytes, planGguf } from './gguf-file.ts';
 import { namesOfParts } from './gguf-tensors.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
+import { checkMmproj, planMmproj } from './mmproj-file.ts';
 import { MODELFILE, modelfile, ollamaName } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
 import { ggufTypeNamed, isCoarse, precisionOf, RAISED } from './quantization.ts';
@@ -53,36 +54,63 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
     patched === undefined
       ? { ...(await planGguf({ opened, model, type: wanted, name: stem, onTensor, onWarning })), patches: undefined }
       : { patches: patched };
-  const bytes = plan.patches === undefined ? ggufDataBytes(plan) : (await stat(plan.patches)).size;
+  const encoder = await encoderFile(opened, model, onWarning);
+  const bytes =
+    (plan.patches === undefined ? ggufDataBytes(plan) : (await stat(plan.patches)).size) + (encoder ? ggufDataBytes(encoder) : 0);
   return {
     bytes,
     write: async dir => {
       if (plan.patches === undefined) await writeGguf(join(dir, file), plan.metadata, plan.tensors);
       else await patchGguf({ opened, model, from: plan.patches, to: join(dir, file), onTensor });
+      if (encoder) await writeGguf(join(dir, encoder.file), encoder.metadata, encoder.tensors);
       const { tokenizer } = opened;
       const { generationConfig } = folder;
+      const files = { file, ...(encoder && { encoder: encoder.file }) };
       if (tokenizer)
-        await writeTextFile(join(dir, MODELFILE), modelfile({ file, tokenizer, generationConfig, maxPositions: model.maxPositions }));
+        await writeTextFile(join(dir, MODELFILE), modelfile({ ...files, tokenizer, generationConfig, maxPositions: model.maxPositions }));
     },
-    reopen: dir => reopen(join(dir, file), opened, model),
+    reopen: async dir => {
+      if (encoder) await checkMmproj(join(dir, encoder.file), encoder);
+      return reopen(join(dir, file), opened, model);
+    },
     types: [],
     isRounded: true,
     ...precisionOf(wanted, coarse.length > 0, folder.ggufPath !== undefined),
-    commands: commandsFor(file, ollamaName(stem)),
+    commands: commandsFor(file, ollamaName(stem), encoder?.file),
     crossCheck: (dir, exported, engine) => compareWithLlamaCpp({ path: join(dir, file), exported, engine, cacheDir }),
   };
 };
 
 /** Commands from the programs' own documentation; each takes the file as it is. */
-const commandsFor = (file: string, name: string): Readonly<Record<string, string>> => ({
+const commandsFor = (file: string, name: string, encoder: string | undefined): Readonly<Record<string, string>> => ({
   Ollama: `ollama create ${name} -f ${MODELFILE} && ollama run ${name}`,
-  'llama.cpp': `llama-cli -m ${file} -cnv`,
-  'LM Studio': `lms import ${file}`,
+  'llama.cpp': encoder === undefined ? `llama-cli -m ${file} -cnv` : `llama-mtmd-cli -m ${file} --mmproj ${encoder}`,
+  // Both files have to be in one folder of LM Studio.
+  'LM Studio':
+    encoder === undefined
+      ? `lms import ${file}`
+      : [file, encoder].map(each => `lms import ${each} --user-repo rowtune/${name}`).join(' && '),
 });
+
+/** The file of the encoder of images; undefined for a model without one, and for one that llama.cpp does not compute, with a warning. */
+async function encoderFile(
+  { folder }: Opened,
+  model: CausalModel,
+  onWarning: (message: string) => void,
+): Promise<(GgufPlan & { readonly file: string }) | undefined> {
+  if (model.remark === undefined && model.vision === undefined) return undefined;
+  const name = baseName(folder.source);
+  const plan = await planMmproj(folder, model, name);
+  if (!('reason' in plan)) return { ...plan, file: `mmproj-${name}.gguf` };
+  onWarning(`the file holds the text part of the model alone: ${plan.reason}. llama.cpp reads images with the mmproj file of its base`);
+  return undefined;
+}
+
+const baseName = (source: string): string => basename(source).replace(/\.gguf$/i, '') || 'model';
 
 /** The stem of the file name: the name of the base without its type, the change, and the requested type. */
 function stemOf(source: string, type: GgufExportType): string {
-  const name = basename(source).replace(/\.gguf$/i, '') || 'model';
+  const name = baseName(source);
   if (type === 'base') return `${name}-tuned`;
   return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned${type === 'auto' ? '' : `-${type}`}`;
 }

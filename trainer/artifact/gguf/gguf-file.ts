@@ -70,8 +70,6 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const { family, decoder, entries, factors } = describeFolder(folder, model);
   if (tokenizer === undefined)
     throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
-  if (model.remark !== undefined || model.vision !== undefined)
-    onWarning('the file holds the text part of the model: llama.cpp sees images with the mmproj file of its base');
   const window = decoder.attention.layers.map(each => each.window).find(each => each !== undefined && each < decoder.maxPositions);
   if (family.ignoresWindow && window !== undefined)
     onWarning(`llama.cpp has no attention window for ${family.architecture}: texts of more than ${window} tokens give other results there`);
@@ -141,7 +139,7 @@ const MXFP4_EXPERTS = 38;
 
 const WEIGHT = '.weight';
 /** The version of ggml's quantization layouts that are written. */
-const QUANTIZATION_VERSION = 2;
+export const QUANTIZATION_VERSION = 2;
 
 /** The facts that llama.cpp needs about a model folder. @throws ExportError for a model that a GGUF file cannot hold */
 export function describeFolder({ config, weights }: ModelFolder, model: CausalModel): DescribedModel {

@@ -13,13 +13,15 @@ import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factor
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { AttentionShape, DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
-import { decoderConfig, isDecoder } from '../../model/family/decoder/decoder-families.ts';
+import { decoderConfig, type InnerArchitecture, isDecoder } from '../../model/family/decoder/decoder-families.ts';
 import { innerDecoder, isTextPart } from '../../model/family/decoder/text-part.ts';
 import type { Positions } from '../../model/layer/positions/rope-scaling.ts';
 import { architectureOf } from '../../model/load-model.ts';
+import type { VisionInput } from '../../model/vision/vision-encoder.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
 import { EXPERT_INTEGERS, expertSettings, expertsOf } from './expert-settings.ts';
+import { GRID_INTEGERS, gridSettings } from './grid-settings.ts';
 import { RECURRENT_INTEGERS, recurrentSettings } from './recurrent-settings.ts';
 
 export interface DescribedModel {
@@ -37,12 +39,12 @@ export interface DescribedModel {
  * @throws ExportError for a class without a name in llama.cpp, or a setting that its files cannot hold
  */
 export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string, TensorInfo>): DescribedModel {
-  const { className, config, families } = decoderIn(whole);
-  if (families.length === 0 || !isDecoder(className))
+  const { className, config, families, vision } = decoderIn(whole);
+  if (families.length === 0 || className === undefined)
     throw new ExportError(
-      `${className ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(name => name.replace('ForCausalLM', '')).join(', ')}: export it as merged`,
+      `${architectureOf(whole) ?? 'this model'} is not written to GGUF; written are ${ggufClasses.map(shortName).join(', ')}: export it as merged`,
     );
-  const decoder = decoderConfig(className, config);
+  const decoder: DecoderConfig = { ...decoderConfig(className, config), ...(vision && { vision }) };
   const full =
     decoder.positions.find((each, i) => each && decoder.attention.layers[i]?.window === undefined) ?? decoder.positions.find(Boolean);
   const family = required(families.find(each => suits(each, decoder)) ?? families[0], 'a family');
@@ -65,18 +67,26 @@ const suits = ({ layout, computed }: GgufFamily, { mamba, delta, experts }: Deco
 /** True if llama.cpp has a name for the model, so that it can be written to GGUF. */
 export const hasGgufName = (whole: ModelConfig): boolean => decoderIn(whole).families.length > 0;
 
-interface InnerDecoder {
-  readonly className: string | undefined;
+/** A class name without its ending. */
+const shortName = (className: string): string => className.replace(/(ForCausalLM|TextModel)$/, '');
+
+interface WrittenDecoder {
+  /** Undefined for a model that is not a decoder. */
+  readonly className: InnerArchitecture | undefined;
   readonly config: ModelConfig;
+  /** How images enter the text. */
+  readonly vision: VisionInput | undefined;
   /** The families; empty for a class without a name in llama.cpp. */
   readonly families: readonly DescribedModel['family'][];
 }
 
 /** The decoder that llama.cpp computes; for a model that also sees images, its text part. */
-function decoderIn(whole: ModelConfig): InnerDecoder {
+function decoderIn(whole: ModelConfig): WrittenDecoder {
   const outer = architectureOf(whole);
-  const { architecture: className, config } = isTextPart(outer) ? innerDecoder(outer, whole) : { architecture: outer, config: whole };
-  return { className, config, families: className === undefined ? [] : ggufFamiliesOf(className) };
+  const inner = isTextPart(outer) ? innerDecoder(outer, whole) : undefined;
+  const className = inner?.architecture ?? (isDecoder(outer) ? outer : undefined);
+  const families = className === undefined ? [] : ggufFamiliesOf(className);
+  return { className, config: inner?.config ?? whole, vision: inner?.vision, families };
 }
 
 type Setting = number | string | boolean | readonly boolean[] | readonly number[];
@@ -102,6 +112,7 @@ const INTEGERS = new Set([
   'rope.dimension_count_swa',
   'rope.scaling.original_context_length',
   ...RECURRENT_INTEGERS,
+  ...GRID_INTEGERS,
 ]);
 
 function entryOf(key: string, value: Setting): GgufEntry {
@@ -148,7 +159,8 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     logit_scale: family.multipliesLogits ? decoder.logitMultiplier : 1 / decoder.logitMultiplier,
     [LAYER_NORM_EPSILON]: decoder.norms.epsilon,
     ...expertSettings(decoder),
-    ...recurrentSettings(decoder, full),
+    ...recurrentSettings(decoder),
+    ...gridSettings(full, decoder, family),
     [TURNS]: positions.some(Boolean),
     'attention.temperature_scale': full?.growth?.beta,
     'rope.scaling.yarn_log_multiplier': full?.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
@@ -270,7 +282,8 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the activation', d => d.mlp.activation],
   ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
   ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
-  ['the rotary positions', d => [d.positions, d.attention.rotatesNeighbors]],
+  // How pairs of features follow the places of images is checked where it is written.
+  ['the rotary positions', d => [d.positions.map(own => own && { ...own, axes: undefined }), d.attention.rotatesNeighbors]],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
   ['the inputs of each layer', d => d.layerInputs],
   ['the output head', d => [d.tied, d.headBias]],
@@ -281,7 +294,7 @@ function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderC
   const lost = PARTS.filter(([, part]) => !isSame(part(decoder), part(found))).map(([name]) => name);
   if (lost.length === 0) return;
   throw new ExportError(
-    `a GGUF file cannot hold ${lost.join(', ')} of this ${className.replace('ForCausalLM', '')}, so llama.cpp would compute something else: export it as merged`,
+    `a GGUF file cannot hold ${lost.join(', ')} of this ${shortName(className)}, so llama.cpp would compute something else: export it as merged`,
   );
 }
 

@@ -18,6 +18,8 @@ export const ollamaName = (stem: string): string =>
 export interface ModelfileParams {
   /** The name of the GGUF file next to the Modelfile. */
   readonly file: string;
+  /** The name of the GGUF file of the encoder of images, if the model has one. */
+  readonly encoder?: string;
   /** The GGUF file of the base, if `file` is an adapter. */
   readonly base?: string;
   readonly tokenizer: Tokenizer;
@@ -37,7 +39,7 @@ const PARAMETERS = {
   repetition_penalty: 'repeat_penalty',
 } as const;
 
-export function modelfile({ file, base, tokenizer, generationConfig = {}, maxPositions }: ModelfileParams): string {
+export function modelfile({ file, encoder, base, tokenizer, generationConfig = {}, maxPositions }: ModelfileParams): string {
   const chat = goTemplate(tokenizer);
   const parameters = Object.entries(PARAMETERS).flatMap(([key, name]) => {
     const value = generationConfig[key];
@@ -46,7 +48,7 @@ export function modelfile({ file, base, tokenizer, generationConfig = {}, maxPos
   const stops = tokenizer.eosIds.flatMap(id => tokenizer.token(id) ?? []).filter(text => !text.includes('"'));
   return [
     ...(base === undefined
-      ? [`FROM ./${file}`]
+      ? [`FROM ./${file}`, ...(encoder === undefined ? [] : [`FROM ./${encoder}`])]
       : ['# Put the base next to this file, or write its name in Ollama here.', `FROM ./${base}`, `ADAPTER ./${file}`]),
     ...('reason' in chat
       ? [

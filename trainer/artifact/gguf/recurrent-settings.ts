@@ -1,6 +1,5 @@
 /** GGUF metadata of decoders in which some blocks have a recurrent state or a short convolution in place of attention. */
 import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
-import type { Positions } from '../../model/layer/positions/rope-scaling.ts';
 
 /** Keys with integer values. */
 export const RECURRENT_INTEGERS = [
@@ -14,10 +13,12 @@ export const RECURRENT_INTEGERS = [
 ] as const;
 
 /** The settings of such blocks. @returns an empty object for a decoder without them */
-export function recurrentSettings(
-  { delta, convolution, mamba, blocks }: Pick<DecoderConfig, 'delta' | 'convolution' | 'mamba' | 'blocks'>,
-  full: Positions | undefined,
-): Readonly<Record<string, number | readonly number[]>> {
+export function recurrentSettings({
+  delta,
+  convolution,
+  mamba,
+  blocks,
+}: Pick<DecoderConfig, 'delta' | 'convolution' | 'mamba' | 'blocks'>): Readonly<Record<string, number>> {
   if (convolution) return { 'shortconv.l_cache': convolution.width };
   if (mamba)
     return {
@@ -36,12 +37,5 @@ export function recurrentSettings(
     'ssm.group_count': delta.keyHeads,
     'ssm.time_step_rank': delta.heads,
     'ssm.inner_size': delta.heads * delta.valueDim,
-    ...(full && { 'rope.dimension_sections': sections(full.features / 2) }),
   };
 }
-
-/**
- * Number of rotary pairs per axis of an image, interleaved; llama.cpp does not rotate pairs outside of every section. In text, all axes
- * have the same position.
- */
-const sections = (pairs: number): readonly number[] => [...[0, 1, 2].map(axis => Math.ceil((pairs - axis) / 3)), 0];

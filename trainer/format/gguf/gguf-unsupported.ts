@@ -28,8 +28,11 @@ export const missingOfGguf: readonly Missing[] = [
   { needs: 'learned positions of this kind in a decoder', names: /^starcoder$/ },
   { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },
   { needs: 'attention and MLP side by side in this form', names: /^(falcon|gptj)$/ },
-  { needs: 'images or sound in addition to text', names: /^(clip|chameleon|cogvlm|qwen2vl|qwen3vl)/ },
+  { needs: 'images or sound in addition to text', names: /^(chameleon|cogvlm)/ },
 ];
+
+/** The encoder of images of a language model (`mmproj`). */
+const IMAGE_ENCODER = 'clip';
 
 /** Encoders, which can be trained from safetensors files. */
 const ENCODERS = /bert/;
@@ -47,6 +50,12 @@ export function supportedFamily(path: string, metadata: ReadonlyMap<string, Gguf
   if (typeof named !== 'string')
     throw new ModelFileError(path, 'names no architecture (general.architecture)', `${listed}; convert the model again.`);
   const what = `is of the architecture ${clip(named)}, which is not supported`;
+  if (named === IMAGE_ENCODER)
+    throw new ModelFileError(
+      path,
+      'is the encoder of images of a language model (mmproj), not a model',
+      'Give the GGUF file of the language model, or the folder of the whole model to tune it on images.',
+    );
   if (ENCODERS.test(named))
     throw new ModelFileError(path, `${what}: it is an encoder`, `${listed}; use the safetensors files of this model.`);
   if (SAFETENSORS_ONLY.test(named)) throw new ModelFileError(path, what, `${listed}; use the safetensors files of this model.`);

@@ -24,6 +24,8 @@ import type { Tracer } from '../tracer.ts';
 import { queriesAtOnce } from './gated-block.ts';
 import { type Lfm2VlTower, lfm2VlTower } from './lfm2-vl-config.ts';
 import { IMAGE, layoutOf } from './lfm2-vl-tiles.ts';
+import { mmprojSizes } from './mmproj/mmproj.ts';
+import { lfm2VlMmproj } from './mmproj/siglip-mmproj.ts';
 import { bucketOf } from './patch-buckets.ts';
 import { patchFeeds, placesOf } from './qwen-patches.ts';
 import type { ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
@@ -78,17 +80,22 @@ export function lfm2Vl(files: VisionFiles): VisionEncoder {
   const config = lfm2VlTower(files);
   const parts = partsOf(config);
   const { patches, table, blocks, finalNorm, norm, up, down } = parts;
+  const { block, projector, tiling, scale } = config;
   const modules = [patches, table, ...blocks.flatMap(imageBlockModules), finalNorm, ...(norm ? [norm] : []), up, down];
   const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const parameters = parametersOf(modules);
+  const imageSize = config.tableSide * config.patch;
+  const sizes = { ...mmprojSizes({ ...block, blocks: config.blocks }), imageSize, patch: config.patch, outputSize: projector.outputSize };
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
-    scale: config.scale,
+    scale,
     placeholder: IMAGE,
     layout: (image, maxPixels) => layoutOf(image, config.tiling, maxPixels),
     shapeOf: patchesOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
     feeds: (view, pixels) => feedsOf(config, pixels, patchesOf(view)),
+    mmproj: () => lfm2VlMmproj({ tower: TOWER, parameters, sizes, scale, tiling, joined: config.merged, projector: PROJECTOR }),
   };
 }
 

@@ -14,6 +14,8 @@ import { siglipTowerNames } from '../family/image/vit-names.ts';
 import { bucketedGrid } from '../layer/positions/bucketed-grid.ts';
 import { linearSpec, type ModuleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
+import { mmprojSizes } from './mmproj/mmproj.ts';
+import { smolvlmMmproj } from './mmproj/siglip-mmproj.ts';
 import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
 import { readTower } from './read-tower.ts';
 import type { ImageLayout, ImageSize, ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
@@ -38,6 +40,7 @@ export const smolvlmProcessorKeys = {
 /** Images are never larger than this, in pixels. */
 const MAX_SIDE = 4096;
 const PLACEHOLDER = '<image>';
+const [TOWER, PROJECTION] = ['model.vision_model.', 'model.connector.modality_projection.proj'];
 const AROUND = '<fake_token_around_image>';
 const WHOLE = '<global-img>';
 
@@ -78,7 +81,7 @@ export function smolvlm(
   refuse([...problems, ...eyes.problems, ...squareProblems(eyes.values), ...uneven], architecture);
   refuse(seen.problems, architecture, PROCESSOR_FILE);
   const tower = towerOf({
-    ...siglipTower(eyes.values, siglipTowerNames('model.vision_model.')),
+    ...siglipTower(eyes.values, siglipTowerNames(TOWER)),
     positions: {
       kind: 'table',
       grid: [patches, patches],
@@ -89,26 +92,25 @@ export function smolvlm(
     },
   });
   const { hiddenSize: width } = textPart(architecture, config);
-  const projection = linearSpec(
-    'model.connector.modality_projection.proj',
-    { part: 'mlp', layer: -1 },
-    width,
-    eyes.values.hidden_size * joined ** 2,
-    false,
-  );
+  const projection = linearSpec(PROJECTION, { part: 'mlp', layer: -1 }, width, eyes.values.hidden_size * joined ** 2, false);
   const modules = [...tower.modules, projection];
   const vectors = (patches / joined) ** 2;
   const { do_resize, do_image_splitting, size } = seen.values;
   const tiling = { longest: do_resize ? size.longest_edge : undefined, splits: do_image_splitting, tile, vectors };
+  const parameters = parametersOf(modules);
+  const scale = pixelScale(seen.values);
+  const sizes = { ...mmprojSizes(tower.config), imageSize: side, patch, outputSize: width };
+  const cut = { tile, longest: do_image_splitting ? tiling.longest : undefined, joined, projection: PROJECTION };
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
-    scale: pixelScale(seen.values),
+    scale,
     placeholder: PLACEHOLDER,
     layout: (image, maxPixels) => layoutOf(image, withinPixels(image, tiling, maxPixels)),
     shapeOf: () => vectors,
     trace: tracer => trace(tracer, { tower, projection, tile, joined }),
     feeds: (_, { values }) => ({ pixels: values }),
+    mmproj: () => smolvlmMmproj({ tower: TOWER, parameters, sizes, scale, ...cut }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Node } from '../../graph/graph.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { ModuleSpec, ParameterSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
+import type { Mmproj, NoMmproj } from './mmproj/mmproj.ts';
 
 /** The files of a model folder that describe how it reads images. */
 export interface VisionFiles {
@@ -77,6 +78,8 @@ export interface VisionEncoder {
   readonly trace: (tracer: Tracer, shape: number) => Node;
   /** The feeds of a view for the program of its shape. */
   readonly feeds: (view: ImageView, pixels: ViewPixels) => Record<string, HostArray>;
+  /** Describes the encoder for llama.cpp; left out for encoders that are not written for it. */
+  readonly mmproj?: () => Mmproj | NoMmproj;
 }
 
 /** How a language model takes in the vectors of images. */

@@ -15,6 +15,7 @@ import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TUR
 import { gemma4File } from './gguf-gemma4.ts';
 import { cohere2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
+import { qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
 
@@ -125,6 +126,39 @@ const graniteFile = {
 
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
+const qwen2File: GgufFamily = {
+  ...plain,
+  class: 'Qwen2ForCausalLM',
+  modelType: 'qwen2',
+  settings: () => ({ hidden_act: 'silu', use_sliding_window: false }),
+};
+
+const qwen3File: GgufFamily = {
+  ...plain,
+  class: 'Qwen3ForCausalLM',
+  modelType: 'qwen3',
+  names: headNorms,
+  settings: sizes => ({ ...ofLlama(sizes), use_sliding_window: false }),
+};
+
+/** llama.cpp divides the weights of the chosen experts by their sum, and has experts in all blocks. */
+const qwen3MoeFile: GgufFamily = {
+  ...plain,
+  class: 'Qwen3MoeForCausalLM',
+  modelType: 'qwen3_moe',
+  computed: [...expertKeys, expertWidth],
+  names: { ...headNorms, ...expertNames, ffn_gate_inp: 'mlp.gate' },
+  settings: sizes => ({
+    ...ofLlama(sizes),
+    ...chosenExperts(sizes),
+    num_experts: sizes.number('expert_count'),
+    moe_intermediate_size: sizes.number(expertWidth),
+    norm_topk_prob: true,
+    decoder_sparse_step: 1,
+    use_sliding_window: false,
+  }),
+};
+
 export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   llama: {
     ...plain,
@@ -144,19 +178,10 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     computed: ['attention.sliding_window'],
     settings: sizes => ({ ...ofLlama(sizes), sliding_window: windowOf(sizes) }),
   },
-  qwen2: {
-    ...plain,
-    class: 'Qwen2ForCausalLM',
-    modelType: 'qwen2',
-    settings: () => ({ hidden_act: 'silu', use_sliding_window: false }),
-  },
-  qwen3: {
-    ...plain,
-    class: 'Qwen3ForCausalLM',
-    modelType: 'qwen3',
-    names: headNorms,
-    settings: sizes => ({ ...ofLlama(sizes), use_sliding_window: false }),
-  },
+  qwen2: qwen2File,
+  qwen2vl: qwen2VlFile(qwen2File),
+  qwen3: qwen3File,
+  qwen3vl: qwen3VlFile(qwen3File, 'Qwen3VLTextModel'),
   qwen2moe: qwen2MoeFile,
   qwen35: qwen35File,
   qwen35moe: qwen35MoeFile,
@@ -311,23 +336,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     settings: ofLlama,
   },
   cohere2: cohere2File,
-  // llama.cpp divides the weights of the chosen experts by their sum, and has experts in all blocks.
-  qwen3moe: {
-    ...plain,
-    class: 'Qwen3MoeForCausalLM',
-    modelType: 'qwen3_moe',
-    computed: [...expertKeys, expertWidth],
-    names: { ...headNorms, ...expertNames, ffn_gate_inp: 'mlp.gate' },
-    settings: sizes => ({
-      ...ofLlama(sizes),
-      ...chosenExperts(sizes),
-      num_experts: sizes.number('expert_count'),
-      moe_intermediate_size: sizes.number(expertWidth),
-      norm_topk_prob: true,
-      decoder_sparse_step: 1,
-      use_sliding_window: false,
-    }),
-  },
+  qwen3moe: qwen3MoeFile,
+  qwen3vlmoe: qwen3VlFile(qwen3MoeFile, 'Qwen3VLMoeTextModel'),
   'gpt-oss': {
     ...plain,
     class: 'GptOssForCausalLM',

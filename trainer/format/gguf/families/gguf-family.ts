@@ -97,6 +97,8 @@ export interface GgufFamily {
   readonly ignoresWindow?: true;
   /** How Transformers builds its tokenizer from SentencePiece pieces, if not as for Llama. */
   readonly pieces?: 'gemma' | 'phi3';
+  /** How pairs of features take their position from time, row and column, in families with positions on a grid. */
+  readonly gridPairs?: 'in order' | 'in turn';
   /** Tensors that llama.cpp multiplies without applying loaded adapters. */
   readonly withoutAdapters?: readonly string[];
   /** llama.cpp's names of tensors that lack the second-to-last axis, which has size 1 in the model. */

@@ -15,6 +15,7 @@ import {
   TURNS,
   turnedShare,
 } from './gguf-family.ts';
+import { GRID_SECTIONS } from './gguf-vision.ts';
 
 const STATE = {
   width: 'ssm.conv_kernel',
@@ -24,14 +25,14 @@ const STATE = {
   values: 'ssm.inner_size',
 } as const;
 const INTERVAL = 'full_attention_interval';
-const SECTIONS = 'rope.dimension_sections';
 
 export const qwen35File: GgufFamily = {
   class: 'Qwen3_5ForCausalLM',
   modelType: 'qwen3_5_text',
   normOffset: 1,
   interleaved: false,
-  computed: [...Object.values(STATE), INTERVAL, ROTARY_FEATURES, SECTIONS, MTP_BLOCKS],
+  computed: [...Object.values(STATE), INTERVAL, ROTARY_FEATURES, GRID_SECTIONS, MTP_BLOCKS],
+  gridPairs: 'in turn',
   names: {
     post_attention_norm: 'post_attention_layernorm',
     ...headNorms,
@@ -94,7 +95,7 @@ export const qwen3NextFile: GgufFamily = {
   ...withExperts,
   class: 'Qwen3NextForCausalLM',
   modelType: 'qwen3_next',
-  computed: withExperts.computed.filter(key => key !== SECTIONS),
+  computed: withExperts.computed.filter(key => key !== GRID_SECTIONS),
   // Converters wrote the first of these until 2026.
   names: { ...qwen35File.names, ...qwenSharedNames, ssm_in: 'linear_attn.in_proj_qkvz', ssm_ba: 'linear_attn.in_proj_ba' },
   layout: (name, shape, { heads }) => layout(name, shape, { heads, keyHeads: heads }),

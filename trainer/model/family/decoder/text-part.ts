@@ -168,6 +168,10 @@ export const textPartKeys = (architecture: TextPartArchitecture): KeyTable => te
 export const isTextPart = (architecture: string | undefined): architecture is TextPartArchitecture =>
   isOneOf(namesOf(textParts), architecture);
 
+/** The decoders that a class may have inside. */
+export const innerDecodersOf = (architecture: TextPartArchitecture): readonly InnerArchitecture[] =>
+  Object.values<InnerArchitecture>(textParts[architecture].decoders);
+
 /** Returns the unknown keys of `text_config`. */
 export function unknownTextKeys(architecture: TextPartArchitecture, { text_config: own }: ConfigJson): string[][] {
   const part: TextPart = textParts[architecture];

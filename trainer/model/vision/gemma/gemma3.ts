@@ -13,6 +13,8 @@ import { lastNorm, type Tower, towerOf, towerStream } from '../../family/image/t
 import { siglipTowerNames } from '../../family/image/vit-names.ts';
 import { type ModuleSpec, normSpec, parameterSpec, parametersOf, underOtherNames } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
+import { mmprojSizes } from '../mmproj/mmproj.ts';
+import { gemma3Mmproj } from '../mmproj/siglip-mmproj.ts';
 import { PROCESSOR_FILE, pixelScale, processorKeys } from '../processor-keys.ts';
 import { readTower } from '../read-tower.ts';
 import type { VisionEncoder, VisionFiles } from '../vision-encoder.ts';
@@ -77,15 +79,19 @@ export function gemma3({ config, processor }: VisionFiles): VisionEncoder {
   const projection = ofProjector(parameterSpec(`${PROJECTOR}mm_input_projection_weight`, [eyes.hidden_size, hiddenSize]));
   const modules = [...tower.modules, norm, projection];
   const view = { resizes: [{ width: pixels, height: pixels }], vectors };
+  const parameters = parametersOf(modules);
+  const scale = pixelScale(seen);
+  const sizes = { ...mmprojSizes(tower.config), imageSize: pixels, patch: eyes.patch_size[0], outputSize: hiddenSize };
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
-    scale: pixelScale(seen),
+    scale,
     placeholder: PLACEHOLDER,
     layout: () => ({ text: `\n\n${PLACEHOLDER}${IMAGE.repeat(vectors)}${END}\n\n`, views: [view] }),
     shapeOf: () => vectors,
     trace: tracer => trace(tracer, { tower, norm, projection, pooled }),
     feeds: (_, { values }) => ({ pixels: values }),
+    mmproj: () => gemma3Mmproj({ tower: TOWER, parameters, sizes, scale }, { pooled, projector: PROJECTOR }),
   };
 }
 

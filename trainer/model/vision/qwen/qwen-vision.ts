@@ -26,6 +26,7 @@ import {
 } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { axialTables, queriesAtOnce } from '../gated-block.ts';
+import { qwenMmproj } from '../mmproj/qwen-mmproj.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { patchFeeds, qwenFeeds, TAPS } from '../qwen-patches.ts';
 import type { ImageView, VisionEncoder } from '../vision-encoder.ts';
@@ -126,8 +127,9 @@ export function qwenVision(config: QwenTower, names: TowerNames): VisionEncoder 
   ];
   const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
   const { table } = config;
+  const parameters = parametersOf(modules);
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
     scale: config.scale,
     placeholder: IMAGE,
@@ -135,6 +137,7 @@ export function qwenVision(config: QwenTower, names: TowerNames): VisionEncoder 
     shapeOf: patchesOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
     feeds: (view, pixels) => (table ? qwenFeeds(config, table.side, pixels, patchesOf(view)) : patchFeeds(config, pixels, patchesOf(view))),
+    mmproj: () => qwenMmproj(config, { parameters, epsilon: EPSILON }),
   };
 }
 

@@ -13,12 +13,13 @@ import { activationOf } from '../../layer/activation.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../gated-block.ts';
+import { qwenWindowMmproj, type WindowedTower } from '../mmproj/qwen-mmproj.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { copyPatch } from '../qwen-patches.ts';
 import { readTower } from '../read-tower.ts';
 import type { ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from '../vision-encoder.ts';
 import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
-import { blockProblems, plainKeys, type QwenSizes, qwenSizes } from './qwen-vision-config.ts';
+import { blockProblems, plainKeys, qwenSizes } from './qwen-vision-config.ts';
 
 const PREFIX = 'visual';
 const EPSILON = 1e-6;
@@ -38,15 +39,8 @@ export const windowTowerKeys = {
   ...withoutEffect('says what patch_size says', 'spatial_patch_size'),
 } as const satisfies KeyTable;
 
-interface WindowTower extends QwenSizes {
-  /** Side of a window, in vectors. */
-  readonly side: number;
-  /** The blocks in which all patches attend to each other. */
-  readonly whole: readonly number[];
-}
-
 /** @throws ModelConfigError */
-function windowTower(architecture: string, files: VisionFiles): WindowTower {
+function windowTower(architecture: string, files: VisionFiles): WindowedTower {
   const { values: c, problems } = readTower(windowTowerKeys, architecture, files.config);
   const side = Math.floor(Math.floor(c.window_size / c.spatial_merge_size) / c.patch_size);
   const small = `window_size ${c.window_size} is less than one square of patches`;
@@ -58,7 +52,7 @@ function windowTower(architecture: string, files: VisionFiles): WindowTower {
   return { ...sizes, side, whole: c.fullatt_block_indexes };
 }
 
-function blockOf({ hiddenSize, intermediateSize }: WindowTower, layer: number): GatedBlock {
+function blockOf({ hiddenSize, intermediateSize }: WindowedTower, layer: number): GatedBlock {
   const at = `${PREFIX}.blocks.${layer}`;
   const attention = { part: 'attention', layer } as const;
   const mlp = { part: 'mlp', layer } as const;
@@ -74,14 +68,14 @@ function blockOf({ hiddenSize, intermediateSize }: WindowTower, layer: number): 
 }
 
 interface Parts {
-  readonly config: WindowTower;
+  readonly config: WindowedTower;
   /** [hiddenSize, 3, frames, patch, patch] */
   readonly patches: ModuleSpec;
   readonly blocks: readonly GatedBlock[];
   readonly merger: { readonly norm: ModuleSpec; readonly up: ModuleSpec; readonly down: ModuleSpec };
 }
 
-function partsOf(config: WindowTower): Parts {
+function partsOf(config: WindowedTower): Parts {
   const { hiddenSize, patch, frames, merged, outputSize } = config;
   const wide = hiddenSize * merged ** 2;
   const place = { part: 'mlp', layer: -1 } as const;
@@ -102,9 +96,10 @@ export function qwenWindowVision(architecture: string, files: VisionFiles): Visi
   const config = windowTower(architecture, files);
   const parts = partsOf(config);
   const modules = [parts.patches, ...parts.blocks.flatMap(gatedBlockModules), ...Object.values(parts.merger)];
+  const parameters = parametersOf(modules);
   const windowsOf = ({ resizes }: ImageView): number => bucketOf(countOf(elementAt(resizes, 0), config), LEAST_WINDOWS);
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
     scale: config.scale,
     placeholder: IMAGE,
@@ -112,18 +107,19 @@ export function qwenWindowVision(architecture: string, files: VisionFiles): Visi
     shapeOf: windowsOf,
     trace: (tracer, windows) => vectorsOf(tracer, parts, windows),
     feeds: (view, pixels) => windowFeeds(config, pixels, windowsOf(view)),
+    mmproj: () => qwenWindowMmproj(config, { parameters, epsilon: EPSILON }),
   };
 }
 
 const LEAST_WINDOWS = 4;
 
 /** Number of windows across and down. */
-const windowGrid = ({ width, height }: ImageSize, { limits, side }: WindowTower) => ({
+const windowGrid = ({ width, height }: ImageSize, { limits, side }: WindowedTower) => ({
   across: Math.ceil(width / limits.factor / side),
   down: Math.ceil(height / limits.factor / side),
 });
 
-function countOf(resized: ImageSize, config: WindowTower): number {
+function countOf(resized: ImageSize, config: WindowedTower): number {
   const { across, down } = windowGrid(resized, config);
   return across * down;
 }
@@ -134,7 +130,7 @@ function countOf(resized: ImageSize, config: WindowTower): number {
  * - seen [windows, cells]: 1 for patches, 0 for padding
  * - order int32 [windows · side²]: for each vector, row by row, its place among those of all windows
  */
-function windowFeeds(config: WindowTower, pixels: ViewPixels, windows: number): Record<string, HostArray> {
+function windowFeeds(config: WindowedTower, pixels: ViewPixels, windows: number): Record<string, HostArray> {
   const { patch, merged, side, limits } = config;
   const [rows, columns] = [pixels.height / limits.factor, pixels.width / limits.factor];
   const { across } = windowGrid(pixels, config);

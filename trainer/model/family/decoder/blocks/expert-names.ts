@@ -38,13 +38,19 @@ export const qwenExperts: ExpertNames = {
   down: named('mlp', 'down_proj', downOf),
 };
 
-/** One tensor [experts, width, rows] for gate and up, and one for down; in memory, and in some files, [experts, rows, width]. */
+/**
+ * One tensor [experts, width, rows] for gate and up, and one for down; in memory, and in some files, [experts, rows, width]. GGUF has gate
+ * and up in two tensors.
+ */
 const ofQwenVl = (name: string, fused: Fused): ExpertName => ({
   name: `mlp.experts.${name}`,
   fused,
   forms: (at, { rows }) => {
     const { module, parameter, every, begin } = fused(at, rows);
-    return (['rows', 'transposed'] as const).map(kind => ({ kind, name: `${module}.${parameter}`, every, begin }));
+    return [
+      ...(['rows', 'transposed'] as const).map(kind => ({ kind, name: `${module}.${parameter}`, every, begin })),
+      { kind: 'rows', name: `${module}.${name}.weight`, every: rows, begin: 0 },
+    ];
   },
 });
 
