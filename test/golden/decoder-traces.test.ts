@@ -27,7 +27,7 @@ const BATCH = 2;
  * Families whose keys are read by several layers. The gradients of those keys nearly cancel, and AdamW takes a whole step along each, so
  * rounding changes a loss by up to 6e-5, and PyTorch's float32 loss by 1.7e-4. The reference is therefore float64.
  */
-const OFTEN_READ: readonly string[] = ['gemma4'];
+const OFTEN_READ: readonly string[] = ['gemma3n', 'gemma4'];
 const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
 
 // Ids, rows and the start values of LoRA are those of make_decoder_traces.py.

@@ -38,6 +38,7 @@ const DECODERS = [
   'gemma',
   'gemma2',
   'gemma3',
+  'gemma3n',
   'gemma4',
   'gemma4_untied',
   'smollm3',

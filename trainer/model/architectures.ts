@@ -164,6 +164,7 @@ export const architectures = {
   Gemma2Model: bareDecoderOf('Gemma2ForCausalLM', gemmaBareNames),
   Gemma3TextModel: bareDecoderOf('Gemma3ForCausalLM', gemmaBareNames),
   Gemma3ForConditionalGeneration: textPartOf('Gemma3ForConditionalGeneration'),
+  Gemma3nForConditionalGeneration: textPartOf('Gemma3nForConditionalGeneration'),
   Gemma4ForConditionalGeneration: textPartOf('Gemma4ForConditionalGeneration'),
   Gemma4UnifiedForConditionalGeneration: textPartOf('Gemma4UnifiedForConditionalGeneration'),
   InternVLForConditionalGeneration: textPartOf('InternVLForConditionalGeneration'),

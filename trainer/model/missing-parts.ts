@@ -42,7 +42,7 @@ const decoders: readonly Missing[] = [
     keys: ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'],
     nearest: 'Qwen3Moe',
   },
-  { needs: 'inputs for each layer', names: /^Gemma3n/, nearest: 'Gemma3' },
+  { needs: 'hashed n-grams and several residual streams', names: /^Qwen4Exp/, nearest: 'Qwen3_5Moe' },
   {
     needs: 'an encoder in addition to the decoder',
     names: /^(U?M?T5|Bart|MBart|Marian|Pegasus|Whisper|LED|M2M|Blenderbot|NLLB|SeamlessM4T)/i,

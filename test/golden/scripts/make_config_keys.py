@@ -18,6 +18,7 @@ from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, Olm
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import GemmaConfig, GemmaForCausalLM
+from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
@@ -76,6 +77,9 @@ FAMILIES = dict(
     gemma=(GemmaForCausalLM, GemmaConfig, dict(**decoder, head_dim=8)),
     gemma2=(Gemma2ForCausalLM, Gemma2Config, dict(**decoder, head_dim=8, sliding_window=5)),
     gemma3=(Gemma3ForCausalLM, Gemma3TextConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
+    gemma3n=(Gemma3nForCausalLM, Gemma3nTextConfig, dict(**{**decoder, 'num_hidden_layers': 4}, head_dim=8, sliding_window=5, num_kv_shared_layers=1, laurel_rank=6,
+             layer_types=['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'], vocab_size_per_layer_input=60, hidden_size_per_layer_input=6,
+             activation_sparsity_pattern=[0.7, 0.0, 0.0, 0.0])),
     gemma4=(Gemma4ForCausalLM, Gemma4TextConfig, dict(**gemma4, num_kv_shared_layers=1, vocab_size_per_layer_input=64, hidden_size_per_layer_input=6,
                                                       enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=12)),
     gemma4_unified=(Gemma4UnifiedForCausalLM, Gemma4UnifiedTextConfig, dict(**gemma4, attention_k_eq_v=True)),
@@ -214,6 +218,7 @@ OLDER = dict(
     gemma=['hidden_activation'],
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
+    gemma3n=['hidden_act', 'query_pre_attn_scalar', 'altup_lr_multiplier', 'rope_local_base_freq', 'use_bidirectional_attention'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'], camembert=['position_embedding_type', 'output_past'],
     swin=['out_features', 'out_indices'],
@@ -235,6 +240,7 @@ CHANGES = dict(
     linear_num_key_heads=[1], linear_num_value_heads=[2], linear_key_head_dim=[4], linear_value_head_dim=[4], linear_conv_kernel_dim=[3],
     hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], mlp_layer_types=[['sparse', 'dense']], q_lora_rank=[16, None], kv_lora_rank=[16], qk_nope_head_dim=[12], qk_rope_head_dim=[8], v_head_dim=[12], no_rope_layer_interval=[1], sliding_window_pattern=[1],
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
+    altup_num_inputs=[2], altup_active_idx=[1], activation_sparsity_pattern=[[0.0, 0.7, 0.0, 0.0]], num_kv_shared_layers=[2, 0], vocab_size_per_layer_input=[40],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
     global_rope_theta=[500.0], local_rope_theta=[500.0],
     swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], moe_num_experts=[2], moe_k=[1], moe_num_shared_experts=[1], moe_layer_start_index=[0], moe_layer_end_index=[0], moe_layer_interval=[2], moe_norm_min=[0.9], shared_expert_intermediate_size=[8], top_k_experts=[1], n_routed_experts=[16], clip_qkv=[0.1], n_group=[2], topk_group=[1],

@@ -6,14 +6,15 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
+from transformers.models.gemma3n.modeling_gemma3n import Gemma3nRMSNorm
 from transformers.models.gemma4.modeling_gemma4 import Gemma4RMSNorm
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['qwen3', 'qwen3_5', 'gemma', 'gemma2', 'gemma3', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'olmo_hybrid', 'granite', 'granite_swa', 'granite4', 'granite4_mamba', 'nemotron_h', 'falcon_h1', 'lfm2', 'lfm3', 'glm4', 'exaone4', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'starcoder2', 'stablelm', 'phi', 'vaultgemma', 'jais2', 'helium', 'arcee', 'youtu', 'ernie4_5', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
+FOLDERS = ['qwen3', 'qwen3_5', 'gemma', 'gemma2', 'gemma3', 'gemma3n', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'olmo_hybrid', 'granite', 'granite_swa', 'granite4', 'granite4_mamba', 'nemotron_h', 'falcon_h1', 'lfm2', 'lfm3', 'glm4', 'exaone4', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'starcoder2', 'stablelm', 'phi', 'vaultgemma', 'jais2', 'helium', 'arcee', 'youtu', 'ernie4_5', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
 # Gradients of keys that several layers read nearly cancel: in float32, PyTorch's are up to 30% off, and AdamW takes a whole step along
 # each.
-DOUBLE = ['gemma4']
+DOUBLE = ['gemma3n', 'gemma4']
 LR, STEPS, RANK, ALPHA = 5e-3, 4, 4, 16
 TOKENS = 12
 
@@ -23,7 +24,8 @@ def batch(vocab):
 
 
 def block_linears(model):
-    return {name: m for name, m in model.named_modules() if isinstance(m, (torch.nn.Linear, Conv1D)) and name != 'lm_head'}
+    # The small layers of Gemma 3n's streams are no targets by default.
+    return {name: m for name, m in model.named_modules() if isinstance(m, (torch.nn.Linear, Conv1D)) and name != 'lm_head' and '.altup.' not in name}
 
 
 def sizes(m):
@@ -61,19 +63,23 @@ def traces(folder):
 
 def in_double(folder):
     """Computes in float64, including norms and softmax, which Transformers casts to float32. Rotary angles are those of float32."""
-    forward, softmax = Gemma4RMSNorm.forward, torch.nn.functional.softmax
+    norms = [Gemma3nRMSNorm, Gemma4RMSNorm]
+    forwards, softmax = [norm.forward for norm in norms], torch.nn.functional.softmax
 
     def norm(self, x):
         y = x * (x.pow(2).mean(-1, keepdim=True) + self.eps).pow(-0.5)
         return y * self.weight if self.with_scale else y
     torch.set_default_dtype(torch.float64)
-    Gemma4RMSNorm.forward = norm
+    for each in norms:
+        each.forward = norm
     torch.nn.functional.softmax = lambda x, dim, dtype=None: softmax(x, dim)
     try:
         return traces(folder)
     finally:
         torch.set_default_dtype(torch.float32)
-        Gemma4RMSNorm.forward, torch.nn.functional.softmax = forward, softmax
+        torch.nn.functional.softmax = softmax
+        for each, forward in zip(norms, forwards):
+            each.forward = forward
 
 
 def full(folder):

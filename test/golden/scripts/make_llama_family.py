@@ -16,6 +16,7 @@ from transformers import GemmaConfig, GemmaForCausalLM
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, GraniteSWAConfig, GraniteSWAForCausalLM, Lfm2Config, Lfm2ForCausalLM,
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
+from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 from transformers import HeliumConfig, HeliumForCausalLM, Jais2Config, Jais2ForCausalLM, PhiConfig, PhiForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
 from transformers import YoutuConfig, YoutuForCausalLM
@@ -50,6 +51,24 @@ def as_published(path, sizes):
     save_file(kept, path, metadata=dict(format='pt'))
 
 
+def as_text_part(name):
+    """Rewrites a folder of Gemma 3n as it is published: as the text part of a model that also sees and hears, with the keys of all parts."""
+    if ONLY and name not in ONLY:
+        return
+    inside = lambda tensor: re.sub('^model.', 'model.language_model.', tensor)
+    path = lambda file: os.path.join(OUT, name, file)
+    save_file({inside(n): values for n, values in load_file(path('model.safetensors')).items()}, path('model.safetensors'), metadata=dict(format='pt'))
+    text, golden = json.load(open(path('config.json'))), json.load(open(path('golden.json')))
+    golden['grads'] = {inside(n): values for n, values in golden['grads'].items()}
+    whole = dict(architectures=['Gemma3nForConditionalGeneration'], model_type='gemma3n', text_config=text, vision_config=dict(model_type='gemma3n_vision'),
+                 audio_config=dict(model_type='gemma3n_audio'), audio_soft_tokens_per_image=188, vision_soft_tokens_per_image=256, boi_token_id=255999, eoi_token_id=262144,
+                 image_token_id=262145, boa_token_id=256000, eoa_token_id=262272, audio_token_id=262273, initializer_range=0.02, tie_word_embeddings=True)
+    with open(path('config.json'), 'w') as file:
+        json.dump(whole, file, indent=2, sort_keys=True)
+    with open(path('golden.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+
+
 def without_prefix(path):
     """Rewrites a file of GPT-2 as OpenAI's are published: without the name of the model without a head, and with the masks of attention."""
     kept = {name.removeprefix('transformer.'): values for name, values in load_file(path).items()}
@@ -70,8 +89,11 @@ def make(name, model_class, config, seed, tokens, published=None):
         for n, p in model.named_parameters():
             if n.endswith('A_log'):
                 p.copy_(torch.linspace(-5.0, 0.0, p.numel()))
-        for p in model.parameters():
+        for n, p in model.named_parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=generator))
+            # The coefficients of streams would hardly differ from token to token.
+            if n.endswith(('modality_router.weight', '_coefs.weight')):
+                p.mul_(8)
         # Buffers, which are not parameters, that multiply the output of a block.
         for n, b in model.named_buffers():
             if n.endswith('layer_scalar'):
@@ -306,6 +328,14 @@ alike = dict(**{**four, 'hidden_size_per_layer_input': 0, 'num_kv_shared_layers'
              num_global_key_value_heads=1)
 make('gemma4', Gemma4ForCausalLM, Gemma4TextConfig(**four), 401, 16)
 make('gemma4_untied', Gemma4ForCausalLM, Gemma4TextConfig(**{**alike, 'tie_word_embeddings': False, 'sliding_window': 32}, attention_bias=True), 411, 12)
+# Four streams, an input for each block (with fewer rows than tokens), sparse gates in two of five blocks, the last two without keys and values; then
+# another stream that is computed, no blocks that share, and the names of the text part of a model that also sees and hears.
+inner = dict(laurel_rank=6, hidden_size_per_layer_input=6, vocab_size_per_layer_input=60, sliding_window=5)
+make('gemma3n', Gemma3nForCausalLM, Gemma3nTextConfig(**{**gemma, 'num_hidden_layers': 5, 'head_dim': 8, 'layer_types': both, 'intermediate_size': [48, 40, 48, 56, 48]}, **inner,
+     num_kv_shared_layers=2, activation_sparsity_pattern=[0.7, 0.0, 0.3, 0.0, 0.0], final_logit_softcapping=2.0), 781, 16)
+make('gemma3n_text', Gemma3nForCausalLM, Gemma3nTextConfig(**{**gemma, 'num_hidden_layers': 3, 'head_dim': 16, 'num_key_value_heads': 1}, **inner, num_kv_shared_layers=0,
+     altup_num_inputs=3, altup_active_idx=1, attention_bias=True, final_logit_softcapping=1.5), 791, 12)
+as_text_part('gemma3n_text')
 
 
 def frequencies(rope_type, head_dim, **rope):

@@ -59,6 +59,8 @@ const SAME_LAYERS = [
   'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',
+  'camembert',
+  'camembert_tokens',
 ];
 
 interface FamilyFolder {

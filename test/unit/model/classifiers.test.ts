@@ -59,6 +59,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^StableLm/, 'stablelm'],
   [/^Phi(?!3)/, 'phi'],
   [/^VaultGemma/, 'vaultgemma'],
+  [/^Gemma3nForConditional/, 'gemma3n_text'],
+  [/^Gemma3n/, 'gemma3n'],
   [/^Jais2/, 'jais2'],
   [/^Helium/, 'helium'],
   [/^GraniteMoe(?!Hybrid)/, 'granitemoe'],

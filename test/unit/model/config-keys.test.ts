@@ -40,6 +40,7 @@ const sizes = {
   ...{ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, max_position_embeddings: 40 },
   ...{ image_size: 16, patch_size: 8, embedding_size: 8, hidden_sizes: [16, 32], depths: [1, 2] },
 };
+const ALTERNATING = ['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'];
 /** Keys that the small sizes need, or that replace DeBERTa's unsupported default. */
 const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
@@ -83,6 +84,7 @@ const needed: Readonly<Record<string, object>> = {
   gemma3: { num_key_value_heads: 2 },
   gemma2: { num_key_value_heads: 2 },
   gemma: { num_key_value_heads: null, head_dim: 8 },
+  gemma3n: { num_key_value_heads: 2, num_hidden_layers: 4, num_kv_shared_layers: 1, layer_types: ALTERNATING },
   gemma4: { num_key_value_heads: 2, num_hidden_layers: 4 },
   gemma4_unified: { num_key_value_heads: 2, num_hidden_layers: 4 },
   smollm3: { num_key_value_heads: 2, pad_token_id: 0 },
@@ -176,6 +178,7 @@ const DERIVED = new Set([
   'mlp_layer_types',
   'no_rope_layers',
   'layer_rope_theta',
+  'activation_sparsity_pattern',
   'pooler_output_size',
   'pooler_hidden_size',
   'id2label',

@@ -23,8 +23,8 @@ describe('config.json', () => {
     ],
     [
       'one with a nearer family',
-      { architectures: ['Gemma3nForCausalLM'] },
-      /it needs inputs for each layer; the nearest supported class is Gemma3ForCausalLM/,
+      { architectures: ['Qwen4ExpForCausalLM'] },
+      /it needs hashed n-grams and several residual streams; the nearest supported class is Qwen3_5MoeForCausalLM/,
     ],
     [
       'a language model by the name of its class with images, and not by a head for classes',

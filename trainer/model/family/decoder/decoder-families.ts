@@ -25,6 +25,7 @@ import { falconH1 } from './families/falcon-h1.ts';
 import type { Family, Own } from './families/family.ts';
 import { flint } from './families/flint.ts';
 import { gemma1, gemma2, gemma3, vaultGemma } from './families/gemma.ts';
+import { gemma3n } from './families/gemma3n.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
 import { glm, glm4 } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
@@ -75,6 +76,7 @@ const families = {
   GemmaForCausalLM: gemma1,
   Gemma2ForCausalLM: gemma2,
   Gemma3ForCausalLM: gemma3,
+  Gemma3nForCausalLM: gemma3n,
   Gemma4ForCausalLM: gemma4,
   Gemma4UnifiedForCausalLM: gemma4Unified,
   SmolLM3ForCausalLM: smollm3,
@@ -215,6 +217,7 @@ export function configOfFamily(
       activation: own.activation ?? c.hidden_act,
       biased: own.mlpBias ?? false,
       multipliers: own.mlpMultipliers,
+      cutoffs: own.mlpCutoffs,
     },
     parts: own.parts,
     delta: own.delta,
@@ -223,6 +226,8 @@ export function configOfFamily(
     latent: own.latent,
     experts: own.experts,
     layerInputs: own.layerInputs,
+    altUp: own.altUp,
+    laurelRank: own.laurelRank,
     scalesBlocks: own.scalesBlocks ?? false,
     positions: rope.positions.map((layerRope, layer) => (own.usesRope?.[layer] === false ? undefined : layerRope)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },

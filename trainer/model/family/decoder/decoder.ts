@@ -14,6 +14,7 @@ import { type RotaryTables, rotaryTablesAt, rotaryTablesOnGrid } from '../../lay
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
 import { embeddingSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
+import { type StreamEnds, streamEnds, streamModules, traceEnd, traceStreams } from './blocks/alt-up.ts';
 import type { KeyValues, RotaryInput } from './blocks/attention.ts';
 import { attends, type Block, blockOf, buffersOf, modulesOf, traceBlock } from './blocks/block.ts';
 import { recentTokens } from './blocks/convolution.ts';
@@ -36,10 +37,12 @@ export function decoder(config: DecoderConfig): CausalModel {
   const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, config.headBias);
   const head = tied ? embedding : { ...ownHead, ...(names.headInMemory !== undefined && { inMemory: names.headInMemory }) };
   const blockInputs = layerInputs(config);
+  const streams = streamEnds(config);
   const modules = [
     embedding,
     ...(positions ? [positions] : []),
     ...(blockInputs ? layerInputModules(blockInputs) : []),
+    ...(streams ? streamModules(streams) : []),
     ...blocks.flatMap(modulesOf).map(inFiles),
     finalNorm,
     ...(tied ? [] : [head]),
@@ -61,7 +64,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     ropeRescaling: rescalingOf(config.positions),
     vision: config.vision,
     ...(config.remark !== undefined && { remark: config.remark }),
-    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, positions, finalNorm, blockInputs }),
+    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, positions, finalNorm, blockInputs, streams }),
   };
 }
 
@@ -96,10 +99,13 @@ interface Parts {
   readonly finalNorm: ModuleSpec;
   /** The modules that compute the inputs of the blocks, if blocks have inputs. */
   readonly blockInputs: LayerInputs | undefined;
+  /** The layers at both ends of the streams, in families with several. */
+  readonly streams: StreamEnds | undefined;
 }
 
-function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, positions, finalNorm, blockInputs }: Parts): Node {
+function hidden(tracer: Tracer, inputs: TokenInputs, parts: Parts): Node {
   const { graph } = tracer;
+  const { config, blocks, embedding, positions, finalNorm, blockInputs, streams } = parts;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config);
@@ -111,7 +117,8 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
     at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
   const embedded = positions ? placed(positions) : words;
   const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
-  let x = tracer.dropout(embedded, config.embeddingDropout);
+  const start = tracer.dropout(embedded, config.embeddingDropout);
+  let x = streams ? traceStreams(tracer, streams, start) : start;
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {
     const mask = elementAt(masks, layer);
@@ -130,7 +137,8 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
     };
     x = graph.checkpointed(x, () => withDeepstack(graph, traceBlock(tracer, x, params), inputs.images, layer));
   });
-  return graph.mul(normed(tracer, config, finalNorm, x), config.logitMultiplier);
+  const last = streams ? traceEnd(tracer, streams, x) : x;
+  return graph.mul(normed(tracer, config, finalNorm, last), config.logitMultiplier);
 }
 
 /** How each block rotates; blocks with the same positions share their tables. */

@@ -16,6 +16,7 @@ import {
   llamaTextNames,
 } from './blocks/names.ts';
 import { decoderConfig, decoderKeysOf, type InnerArchitecture } from './decoder-families.ts';
+import { gemma3nRemark, gemma3nTextKeys } from './families/gemma3n.ts';
 import { gemma4ImageKeys, gemma4Images, gemma4Placeholders, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
@@ -97,6 +98,12 @@ const textParts = {
     names: gemmaTextNames,
     decoders: { gemma3_text: 'Gemma3ForCausalLM' },
     vision: values => ({ ...countedImages(values), attendsWithin: 'all', tokensPerImage: Number(values.mm_tokens_per_image) }),
+  },
+  Gemma3nForConditionalGeneration: {
+    keys: gemma3nTextKeys,
+    names: gemmaTextNames,
+    decoders: { gemma3n_text: 'Gemma3nForCausalLM' },
+    remark: () => gemma3nRemark,
   },
   Gemma4ForConditionalGeneration: {
     ...GEMMA4,

@@ -6,12 +6,14 @@ import type { TokenInputs } from '../../../model-spec.ts';
 import { inParts, type ModuleSpec, type ParameterSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import { type AddedExperts, addedExpertModules, addedExperts, traceAddedExperts } from './added-experts.ts';
+import { type AltUp, altUpBlock, altUpModules, traceAltUp } from './alt-up.ts';
 import { type AttentionBlock, type AttentionParams, attentionBlock, attentionModules, traceAttention } from './attention.ts';
 import { type ConvolutionBlock, convolutionBlock, convolutionModules, traceConvolution } from './convolution.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { type DeltaBlock, deltaBlock, deltaModules, traceDelta } from './delta.ts';
 import { type ExpertBlock, expertBlock, expertModules, traceExperts } from './experts.ts';
 import { type LatentBlock, latentBlock, latentModules, traceLatent } from './latent.ts';
+import { type Laurel, laurelModules, laurelOf, traceLaurel } from './laurel.ts';
 import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from './layer-inputs.ts';
 import { type MambaBlock, mambaBlock, mambaModules, traceMamba } from './mamba.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
@@ -40,6 +42,8 @@ export interface Block {
   readonly added: AddedExperts | undefined;
   readonly afterMlp: ModuleSpec | undefined;
   readonly input: BlockInput | undefined;
+  readonly laurel: Laurel | undefined;
+  readonly altUp: AltUp | undefined;
   /** Multiplies the output of the block, [1]. */
   readonly scale: ParameterSpec | undefined;
 }
@@ -63,6 +67,8 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
     added: addedExperts(config, layer),
     afterMlp: norm('afterMlp'),
     input: blockInput(config, layer),
+    laurel: laurelOf(config, layer),
+    altUp: altUpBlock(config, layer),
     scale: config.scalesBlocks ? { name: own.scale, shape: [1], buffer: true } : undefined,
   };
 }
@@ -70,8 +76,9 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 function feedOf({ names, hiddenSize, mlp, experts }: DecoderConfig, layer: number): Mlp | ExpertBlock {
   const own = names.block(layer);
   if (experts?.layers[layer] && !experts.isAdded) return expertBlock(experts, hiddenSize, layer, own.at);
-  const { intermediateSizes, biased, multipliers } = mlp;
-  return mlpOf(own, { hiddenSize, inner: elementAt(intermediateSizes, layer), biased, multipliers }, layer);
+  const { intermediateSizes, biased, multipliers, cutoffs } = mlp;
+  const sizes = { hiddenSize, inner: elementAt(intermediateSizes, layer), biased, multipliers, cutoff: cutoffs?.[layer] };
+  return mlpOf(own, sizes, layer);
 }
 
 const feedModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : mlpModules(mlp));
@@ -103,7 +110,13 @@ function mixerModules(mixer: Mixer): readonly (ModuleSpec | undefined)[] {
 /** The modules in the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
-    ...[block.beforeAttention, ...block.mixers.flatMap(mixerModules), block.afterAttention],
+    ...(block.altUp ? altUpModules(block.altUp) : []),
+    ...[
+      block.beforeAttention,
+      ...(block.laurel ? laurelModules(block.laurel) : []),
+      ...block.mixers.flatMap(mixerModules),
+      block.afterAttention,
+    ],
     ...[block.beforeMlp, ...(block.mlp ? feedModules(block.mlp) : [])],
     ...[...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
     ...(block.input ? blockInputModules(block.input) : []),
@@ -123,26 +136,41 @@ export interface BlockParams extends AttentionParams {
   readonly blockInputs: Node | undefined;
 }
 
-/** x [batch · tokens, hidden] → the same shape. */
+/** x [batch · tokens, hidden], or [batch · tokens, streams, hidden] in families with several streams → the same shape. */
 export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
   const { config, block, layer, blockInputs } = params;
+  const { altUp, input, scale } = block;
+  const inputs = () => required(blockInputs, 'the inputs of the blocks');
+  const added = (own: BlockInput, y: Node) => traceBlockInput(tracer, own, y, { config, layer, inputs: inputs() });
+  if (altUp) {
+    const own = required(input, 'the input of the block');
+    return traceAltUp(tracer, altUp, x, { config, compute: y => traceParts(tracer, y, params), input: y => added(own, y) });
+  }
+  const fed = traceParts(tracer, x, params);
+  const y = input ? graph.add(fed, added(input, fed)) : fed;
+  return scale ? graph.mul(y, tracer.parameter(scale)) : y;
+}
+
+/** The token mixer and the MLP of a block, x [batch · tokens, hidden] → the same shape. */
+function traceParts(tracer: Tracer, x: Node, params: BlockParams): Node {
+  const { graph } = tracer;
+  const { config, block } = params;
   const { residualMultiplier, residualDropout, mlpDropout } = config;
-  const { mixers, mlp, input, scale } = block;
+  const { mixers, mlp, laurel } = block;
   const added = (to: Node, y: Node, rate: number) => graph.add(to, graph.mul(tracer.dropout(y, rate), residualMultiplier));
   const read = normed(tracer, config, block.beforeAttention, x);
   const [first, ...others] = mixers.map(mixer => mix(tracer, mixer, read, params));
   const mixed = first && others.reduce((sum, y) => graph.add(sum, y), first);
-  const middle = mixed ? added(x, normed(tracer, config, block.afterAttention, mixed), residualDropout) : x;
+  const plain = mixed ? added(x, normed(tracer, config, block.afterAttention, mixed), residualDropout) : x;
+  const middle = laurel ? graph.mul(graph.add(plain, traceLaurel(tracer, laurel, read, config)), Math.SQRT1_2) : plain;
   const fedBySide = () => (block.beforeMlp ? normed(tracer, config, block.beforeMlp, x) : read);
   const feeding = (own: Mlp | ExpertBlock): Node => {
     const ofMlp = feed(tracer, config, own, config.sideBySide ? fedBySide() : normed(tracer, config, block.beforeMlp, middle));
     const ofBoth = block.added ? traceAddedExperts(tracer, block.added, { config, states: middle, fed: ofMlp }) : ofMlp;
     return added(middle, normed(tracer, config, block.afterMlp, ofBoth), mlpDropout);
   };
-  const fed = mlp ? feeding(mlp) : middle;
-  const y = input ? traceBlockInput(tracer, input, fed, { config, layer, inputs: required(blockInputs, 'the inputs of the blocks') }) : fed;
-  return scale ? graph.mul(y, tracer.parameter(scale)) : y;
+  return mlp ? feeding(mlp) : middle;
 }
 
 function mix(tracer: Tracer, mixer: Mixer, x: Node, params: BlockParams): Node {

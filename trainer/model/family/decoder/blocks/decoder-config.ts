@@ -26,6 +26,8 @@ export interface DecoderConfig {
     readonly activation: string;
     readonly biased: boolean;
     readonly multipliers?: MlpMultipliers | undefined;
+    /** For each block, how many standard deviations above their mean the gates of a token start to count; undefined: all count. */
+    readonly cutoffs?: readonly (number | undefined)[] | undefined;
   };
   /** In families where some blocks have a recurrent state in place of attention. */
   readonly delta?: DecoderDelta | undefined;
@@ -38,6 +40,10 @@ export interface DecoderConfig {
   /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   readonly layerInputs?: LayerInputsConfig | undefined;
+  /** In families with several streams of states: their number, and the one that the blocks compute. */
+  readonly altUp?: { readonly streams: number; readonly active: number } | undefined;
+  /** The rank of a residual connection with trained factors next to attention. */
+  readonly laurelRank?: number | undefined;
   /** True if the output of each block is multiplied by a factor from the file, which is not trained. */
   readonly scalesBlocks: boolean;
   /** How each block rotates its queries and keys; undefined: not at all. */

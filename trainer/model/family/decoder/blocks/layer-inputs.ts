@@ -73,7 +73,12 @@ export function traceLayerInputs(
   const all = config.blocks * width;
   const product = graph.mul(tracer.linear(projection, x), hiddenSize ** -0.5);
   const normed = tracer.rmsNorm(norm, graph.reshape(product, [rows * config.blocks, width]), config.norms.epsilon);
-  const known = graph.mul(tracer.embedding(table, ids), multiplierFor(tracer, { factor: Math.sqrt(width), rounded: true }));
+  // A token without a row has the first one, as in Transformers.
+  const isListed = (table.weight.shape[0] as number) < config.vocabularySize;
+  const rowOf = isListed
+    ? graph.select(graph.less(ids, graph.scalar(table.weight.shape[0] as number, 'int32')), ids, graph.scalar(0, 'int32'))
+    : ids;
+  const known = graph.mul(tracer.embedding(table, rowOf), multiplierFor(tracer, { factor: Math.sqrt(width), rounded: true }));
   return graph.mul(graph.add(graph.reshape(normed, [rows, all]), known), Math.SQRT1_2);
 }
 
@@ -84,11 +89,11 @@ export interface BlockInputParams {
   readonly inputs: Node;
 }
 
-/** y [rows, hidden] → y + norm((activation(y·Gᵀ) ∘ input)·Pᵀ), with the input of this block. */
+/** y [rows, hidden] → norm((activation(y·Gᵀ) ∘ input)·Pᵀ), with the input of this block. */
 export function traceBlockInput(tracer: Tracer, input: BlockInput, y: Node, { config, layer, inputs }: BlockInputParams): Node {
   const { graph } = tracer;
   const [width] = dimensions(input.gate.weight.shape, 2);
   const gate = activationOf(config.mlp.activation)(graph, tracer.linear(input.gate, y));
   const gated = graph.mul(gate, graph.sliceAxis(inputs, -1, layer * width, width));
-  return graph.add(y, tracer.rmsNorm(input.norm, tracer.linear(input.projection, gated), config.norms.epsilon));
+  return tracer.rmsNorm(input.norm, tracer.linear(input.projection, gated), config.norms.epsilon);
 }

@@ -1,6 +1,6 @@
 /** A gated MLP: its modules, and their forward pass (Shazeer 2020). */
 
-import type { Node } from '../../../../graph/graph.ts';
+import type { Graph, Node } from '../../../../graph/graph.ts';
 import { atLeast, elementAt } from '../../../../narrow.ts';
 import { activationOf, gatedActivation } from '../../../layer/activation.ts';
 import { inParts, linearSpec, type ModuleSpec, type Place } from '../../../module-specs.ts';
@@ -18,6 +18,8 @@ export interface Mlp {
   readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
   readonly multipliers: MlpMultipliers;
+  /** See `DecoderConfig.mlp.cutoffs`. */
+  readonly cutoff: number | undefined;
   /** In families whose activation has numbers of its own. */
   readonly xielu: Xielu | undefined;
 }
@@ -34,11 +36,12 @@ export interface MlpSizes {
   readonly inner: number;
   readonly biased: boolean;
   readonly multipliers?: MlpMultipliers | undefined;
+  readonly cutoff?: number | undefined;
 }
 
 export function mlpOf(
   names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInGguf' | 'down' | 'xielu'>,
-  { hiddenSize, inner, biased, multipliers = { gate: 1, down: 1 } }: MlpSizes,
+  { hiddenSize, inner, biased, multipliers = { gate: 1, down: 1 }, cutoff }: MlpSizes,
   layer: number,
 ): Mlp {
   const place: Place = { part: 'mlp', layer };
@@ -55,6 +58,7 @@ export function mlpOf(
         : [both(withSections(feeds(names.gateUp, 2 * inner), { gate_proj: inner, up_proj: inner }))],
     down: linearSpec(names.down, place, hiddenSize, inner, biased),
     multipliers,
+    cutoff,
     xielu: names.xielu === undefined ? undefined : xieluOf(names.xielu, layer),
   };
 }
@@ -68,11 +72,18 @@ export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node 
   return tracer.graph.mul(tracer.linear(mlp.down, between), mlp.multipliers.down);
 }
 
-function gated(tracer: Tracer, { gateUp, inner, multipliers }: Mlp, name: string, x: Node): Node {
+function gated(tracer: Tracer, { gateUp, inner, multipliers, cutoff }: Mlp, name: string, x: Node): Node {
   const { graph } = tracer;
   const [makeGate, makeUp] = atLeast(products(tracer, gateUp, x, [inner, inner]), 2);
   const [gate, up] = [graph.mul(makeGate(), multipliers.gate), makeUp()];
-  return gatedActivation(name)(graph, gate, up);
+  return gatedActivation(name)(graph, cutoff === undefined ? gate : aboveCutoff(graph, gate, cutoff), up);
+}
+
+/** x [tokens, features] less the mean of its token and `deviations` of its standard deviations, and 0 below that (Gemma 3n). */
+function aboveCutoff(graph: Graph, x: Node, deviations: number): Node {
+  const centered = graph.sub(x, graph.mean(x, [-1], true));
+  const deviation = graph.sqrt(graph.mean(graph.square(centered), [-1], true));
+  return graph.relu(graph.sub(centered, graph.mul(deviation, deviations)));
 }
 
 function ungated(tracer: Tracer, { gateUp, xielu }: Mlp, name: string, x: Node): Node {

@@ -12,6 +12,8 @@ export interface DecoderNames {
   readonly headInMemory?: string;
   /** The modules that compute the inputs of all blocks. */
   readonly layerInputs: { readonly table: string; readonly projection: string; readonly norm: string };
+  /** The layers at both ends of each stream but the first, in families with several streams. */
+  readonly stream: (kind: 'altup_projections' | 'altup_unembed_projections', index: number) => string;
   readonly block: (layer: number) => BlockNames;
   /** Returns the module with the forms that files may use for it, in families whose files have other forms. */
   readonly inFiles?: (module: ModuleSpec) => ModuleSpec;
@@ -68,6 +70,7 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model.'): DecoderNames 
     projection: `${prefix}per_layer_model_projection`,
     norm: `${prefix}per_layer_projection_norm`,
   },
+  stream: (kind, index) => `${prefix}${kind}.${index}`,
   block: layer => {
     const at = `${prefix}layers.${layer}`;
     return {

@@ -29,7 +29,12 @@ export interface Own
         | 'outputMultiplier'
       >
     >,
-    Partial<Pick<DecoderConfig, 'parts' | 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'scalesBlocks' | 'sideBySide'>> {
+    Partial<
+      Pick<
+        DecoderConfig,
+        'parts' | 'delta' | 'convolution' | 'mamba' | 'latent' | 'layerInputs' | 'altUp' | 'laurelRank' | 'scalesBlocks' | 'sideBySide'
+      >
+    > {
   /** The names, for families in which they depend on the config. */
   readonly names?: DecoderNames;
   readonly biases: DecoderAttention['biases'];
@@ -38,6 +43,7 @@ export interface Own
   readonly heads?: readonly Omit<AttentionShape, 'window'>[];
   readonly mlpBias?: boolean;
   readonly mlpMultipliers?: MlpMultipliers;
+  readonly mlpCutoffs?: readonly (number | undefined)[];
   /** The intermediate size of each block's MLP, for families whose blocks differ in it. */
   readonly intermediateSizes?: readonly number[];
   readonly embeddingDropout?: number;

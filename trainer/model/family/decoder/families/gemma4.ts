@@ -72,14 +72,18 @@ function headsOf(c: Gemma4Config, types: readonly LayerType[], firstShared: numb
     headDim: c.global_head_dim,
     kvHeads: (c.attention_k_eq_v ? c.num_global_key_value_heads : undefined) ?? ofAll.kvHeads,
   };
+  const keysFrom = sharedKeys(types, firstShared);
   return types.map((type, layer) => {
     const own = c.per_layer_config?.[String(layer)];
     const named = { headDim: own?.head_dim ?? ofAll.headDim, kvHeads: own?.num_key_value_heads ?? ofAll.kvHeads };
     const sizes = c.per_layer_config ? named : type === 'full_attention' ? ofFull : ofAll;
-    const keysFrom = layer < firstShared ? undefined : Math.max(0, types.slice(0, firstShared).lastIndexOf(type));
-    return { ...sizes, keysFrom, valuesAreKeys: c.attention_k_eq_v && type === 'full_attention' };
+    return { ...sizes, keysFrom: keysFrom[layer], valuesAreKeys: c.attention_k_eq_v && type === 'full_attention' };
   });
 }
+
+/** For each block from `firstShared` on, the last block before it of the same type, whose keys and values it reads. */
+export const sharedKeys = (types: readonly LayerType[], firstShared: number): (number | undefined)[] =>
+  types.map((type, layer) => (layer < firstShared ? undefined : Math.max(0, types.slice(0, firstShared).lastIndexOf(type))));
 
 /** The inputs of blocks; undefined if their width is 0. */
 const inputsOf = (c: Gemma4Config): LayerInputsConfig | undefined =>
@@ -114,8 +118,8 @@ const sizeProblems = (c: Gemma4Config): ConfigProblem[] =>
     message: `enable_moe_block needs ${key}`,
   }));
 
-function sharingProblems(
-  { num_kv_shared_layers: shared }: Gemma4Config,
+export function sharingProblems(
+  { num_kv_shared_layers: shared }: Pick<Gemma4Config, 'num_kv_shared_layers'>,
   types: readonly LayerType[],
   firstShared: number,
 ): ConfigProblem[] {
