@@ -32,7 +32,8 @@ export async function runOnRequest<T>(python: string, scriptName: string, reques
   await writeFile(file, JSON.stringify(request));
   const { stdout } = await promisify(execFile)(python, [join(import.meta.dirname, scriptName), file], {
     maxBuffer: 64 * 2 ** 20,
-    env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
+    // Several threads of OpenMP would spin while they wait for each other, and tiny models leave them nothing else to do.
+    env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1', OMP_NUM_THREADS: '1' },
   });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
 }
