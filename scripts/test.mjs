@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { timesOf } from './file-times.mjs';
 import { buildBundles, cacheFolder, ensurePackages, root, say } from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
@@ -23,24 +24,25 @@ const MAX_RUN_AGAIN = 3;
 /** Reads a report of vitest. @returns {readonly TestFile[] | undefined} undefined if vitest crashed */
 function readReport(report) {
   try {
-    return JSON.parse(readFileSync(report, 'utf8')).testResults.map(readFile);
+    const times = JSON.parse(readFileSync(timesOf(report), 'utf8'));
+    return JSON.parse(readFileSync(report, 'utf8')).testResults.map(result => readFile(result, times));
   } catch {
     return undefined;
   }
 }
 
 /** @returns {TestFile} the result of a file; one that does not load has no tests and counts as failed */
-function readFile({ name, status, startTime, endTime, assertionResults: tests }) {
+function readFile({ name, status, assertionResults: tests }, times) {
   const failures = tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
   if (status === 'failed' && failures.length === 0) failures.push('the file itself');
   const passed = tests.filter(({ status }) => status === 'passed').length;
   const counts = { passed, failed: failures.length, skipped: tests.filter(({ status }) => !['passed', 'failed'].includes(status)).length };
-  return { file: path.relative(root, name), seconds: (endTime - startTime) / 1000, counts, failures };
+  return { file: path.relative(root, name), seconds: times[name] ?? 0, counts, failures };
 }
 
 const hasFailed = ({ failures }) => failures.length > 0;
 
-/** Returns lines about the files whose tests took longest. @param {readonly TestFile[]} files */
+/** Returns lines about the files that took longest, with their imports and hooks. @param {readonly TestFile[]} files */
 function slowestLines(files) {
   const slowest = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
   return [
@@ -74,7 +76,8 @@ function runNode(args, isQuiet) {
  */
 function runVitest({ args, report, isQuiet }) {
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const output = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const times = path.join(root, 'scripts', 'file-times.mjs');
+  const output = ['--reporter=default', '--reporter=json', `--reporter=${times}`, `--outputFile.json=${report}`];
   return runNode([vitest, 'run', ...output, ...args], isQuiet);
 }
 
