@@ -30,9 +30,29 @@ const golden = readGoldenJson(
 
 /** The converter takes the name from the folder, and for Qwen3-VL the epsilon of the text part; that of the tower is 1e-6. */
 const OTHER_KEYS = ['general.name', 'general.size_label'];
+/**
+ * Keys of some families. The converter leaves out what published models of Gemma 4 have by default, and the activation, so that llama.cpp
+ * takes another than Transformers; and the numbers of tiles of InternVL, which it reads from keys of the first version.
+ */
+const OWN_KEYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  gemma4_images: {
+    'clip.vision.projector_type': undefined,
+    'clip.projector_type': 'gemma4v',
+    'clip.use_gelu': true,
+    'clip.vision.projector.scale_factor': 2,
+    'clip.vision.attention.head_count_kv': 1,
+  },
+  internvl: { 'clip.vision.preproc_min_tiles': 1, 'clip.vision.preproc_max_tiles': 6 },
+};
+/** llama.cpp puts the class token of InternVL last, so the first row of the table has to be the last. */
+const CLASS_FIRST = 'v.position_embd.weight';
 const EPSILON = 'clip.vision.attention.layer_norm_epsilon';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Moves the last row of float32 numbers to the front. */
+const lastRowFirst = (bytes: Uint8Array, width: number): Uint8Array =>
+  Buffer.concat([bytes.subarray(bytes.length - 4 * width), bytes.subarray(0, bytes.length - 4 * width)]);
 
 async function folderOf(name: string): Promise<string> {
   const dir = join(await temporaryFolder(), name);
@@ -57,13 +77,14 @@ test.each(Object.entries(golden))('%s', async (name, expected) => {
   const own = Object.fromEntries([...metadata].filter(([key]) => !OTHER_KEYS.includes(key)));
   const theirs = Object.fromEntries(Object.entries(expected.metadata).filter(([key]) => !OTHER_KEYS.includes(key)));
   const side = name === 'lfm2_vl' ? { 'clip.vision.image_size': own['clip.vision.image_size'] } : {};
-  expect(own).toEqual({ ...theirs, [EPSILON]: Math.fround(1e-6), ...side });
+  expect(own).toEqual({ ...theirs, [EPSILON]: Math.fround(1e-6), ...side, ...OWN_KEYS[name] });
   const found = new Map<string, unknown>();
   for (const { name: tensor, type, shape, data } of plan.tensors) {
     const wanted = expected.tensors[tensor];
     // The golden file of LFM2-VL lacks the patches, which llama.cpp's converter takes in one size only.
     if (wanted === undefined && name === 'lfm2_vl' && tensor === 'v.patch_embd.weight') continue;
-    const bytes = await data();
+    const written = await data();
+    const bytes = name === 'internvl' && tensor === CLASS_FIRST ? lastRowFirst(written, elementAt(shape, -1)) : written;
     // The converter rounds the projection of Gemma 3 to half precision, whatever the type of the file.
     const half = wanted?.type === 'F16' && type.name === 'F32';
     const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);

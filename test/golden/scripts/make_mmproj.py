@@ -25,6 +25,9 @@ CASES = {
     'gemma3_vision': dict(names={'model.vision_tower.': 'vision_tower.vision_model.', 'vision_tower.': 'vision_tower.vision_model.',
                                  'model.multi_modal_projector.': 'multi_modal_projector.', 'model.language_model.': 'language_model.'},
                           keys=dict(processor=dict(image_seq_length=9))),
+    'gemma4_images': dict(keys=dict(processor=dict(image_mean=[0, 0, 0], image_std=[1, 1, 1])), names={'model.language_model.': None}),
+    'internvl': dict(keys=dict(vision=dict(architectures=['InternVisionModel'])),
+                     names={'vision_tower.': 'model.vision_tower.', 'multi_modal_projector.': 'model.multi_modal_projector.'}),
     'smolvlm': {},
     # The converter takes patches of 16 pixels per side only.
     'lfm2_vl': dict(processor=LFM2, names={'model.vision_tower.embeddings.patch_embedding.weight': None, 'lm_head.': None,
@@ -35,8 +38,9 @@ CASES = {
 def prepared(folder, name, vision={}, processor={}, names={}, keys={}):
     at = os.path.join(folder, name)
     shutil.copytree(os.path.join(GOLDEN, name), at)
+    processors = [file for file in ('preprocessor_config.json', 'processor_config.json') if os.path.exists(os.path.join(at, file))]
     for file, key, changes in (('config.json', 'vision_config', {**vision, **keys.get('vision', {})}),
-                               ('preprocessor_config.json', None, {**processor, **keys.get('processor', {})})):
+                               (processors[0], None, {**processor, **keys.get('processor', {})})):
         path = os.path.join(at, file)
         with open(path) as read:
             config = json.load(read)

@@ -32,6 +32,9 @@ export interface InternVlEyes {
   readonly tower: TowerConfig;
   /** True if a norm follows the last block. */
   readonly isNormed: boolean;
+  /** Sides of the images that the table of positions is made for, and of a patch, in pixels. */
+  readonly imageSize: number;
+  readonly patch: number;
   /** Number of neighboring rows, and columns, of patches that are joined to one vector. */
   readonly joined: number;
   /** Side of a tile in pixels, and the number of its vectors. */
@@ -92,6 +95,8 @@ export function internVlEyes({ config, processor }: VisionFiles): InternVlEyes {
   return {
     tower: towerConfig(eyes, tile),
     isNormed: !eyes.use_mean_pooling,
+    imageSize: eyes.image_size[0],
+    patch: eyes.patch_size[0],
     joined,
     tile,
     vectors,

@@ -9,6 +9,8 @@ import { activationOf } from '../layer/activation.ts';
 import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf, underOtherNames } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type InternVlEyes, internVlEyes } from './internvl-config.ts';
+import { internVlMmproj } from './mmproj/internvl-mmproj.ts';
+import { mmprojSizes } from './mmproj/mmproj.ts';
 import { nearestGrid, tilesOf } from './tile-grid.ts';
 import type { ImageLayout, ImageSize, ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -49,15 +51,21 @@ export function internVl(files: VisionFiles): VisionEncoder {
   const { tower, norm, up, down } = parts;
   const ofTower = tower.modules.filter(module => module !== tower.finalNorm || eyes.isNormed);
   const modules = [...ofTower, norm, up, down];
+  const parameters = parametersOf(modules);
+  const { tile, joined, counts, scale, outputSize, imageSize, patch } = eyes;
+  const { hasRmsNorms, innerEpsilon } = eyes.tower;
+  const hasOtherNorms = eyes.isNormed || hasRmsNorms === true || innerEpsilon !== undefined;
+  const sizes = { ...mmprojSizes(eyes.tower), imageSize, patch, outputSize };
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
-    scale: eyes.scale,
+    scale,
     placeholder: IMAGE,
     layout: (image, maxPixels) => layoutOf(image, eyes, maxPixels),
     shapeOf: () => eyes.vectors,
     trace: tracer => trace(tracer, parts),
     feeds: (_, { values }) => ({ pixels: values }),
+    mmproj: () => internVlMmproj({ parameters, sizes, hasOtherNorms, tile, joined, counts, scale }),
   };
 }
 

@@ -24,6 +24,7 @@ import { type RotaryTables, rotate } from '../../layer/positions/rotary.ts';
 import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec, parameterSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { axialTables, queriesAtOnce } from '../gated-block.ts';
+import { gemma4Mmproj } from '../mmproj/gemma4-mmproj.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { PROCESSOR_FILE } from '../processor-keys.ts';
 import { readTower } from '../read-tower.ts';
@@ -157,8 +158,9 @@ export function gemma4(files: VisionFiles): VisionEncoder {
   const { patches, table, blocks, standards, projection } = parts;
   const modules = [patches, table, ...blocks.flatMap(blockModules), projection];
   const limits = blocks.flatMap(linearsOf).flatMap(linear => linear.limits);
+  const parameters = [...parametersOf(modules), ...limits, ...standards];
   return {
-    parameters: [...parametersOf(modules), ...limits, ...standards],
+    parameters,
     modules,
     scale: grid.scale,
     placeholder: GEMMA4_IMAGE,
@@ -166,6 +168,19 @@ export function gemma4(files: VisionFiles): VisionEncoder {
     shapeOf: view => patchesOf(view, grid),
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
     feeds: (view, pixels) => gemma4Feeds(pixels, { patch: grid.patch, merged: grid.pooled, count: patchesOf(view, grid) }),
+    mmproj: () =>
+      gemma4Mmproj({
+        parameters,
+        sizes: {
+          ...{ patch: grid.patch, hiddenSize: c.hidden_size, intermediateSize: c.intermediate_size, blocks: c.num_hidden_layers },
+          ...{ heads: c.num_attention_heads, outputSize: hiddenSize, epsilon: c.rms_norm_eps, activation: c.hidden_activation },
+        },
+        kvHeads: c.num_key_value_heads,
+        headDim: c.head_dim,
+        theta: c.rope_parameters?.rope_theta ?? THETA,
+        pooled: grid.pooled,
+        scale: grid.scale,
+      }),
   };
 }
 

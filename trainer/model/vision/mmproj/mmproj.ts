@@ -84,7 +84,7 @@ export function commonReason(
   return Object.hasOwn(ACTIVATION_KEYS, activation) ? undefined : `llama.cpp has no activation ${activation} for encoders`;
 }
 
-/** Names of tensors by llama.cpp's names, without `.weight` and `.bias`. `{}` stands for the number of a block. */
+/** Names of tensors by llama.cpp's names, without `.weight`, `.bias` and limits. `{}` stands for the number of a block. */
 export type MmprojNames = Readonly<Record<string, string>>;
 
 /**
@@ -94,7 +94,7 @@ export type MmprojNames = Readonly<Record<string, string>>;
 export function renamed(parameters: readonly ParameterSpec[], names: MmprojNames): MmprojTensor[] {
   const byOwn = new Map(Object.entries(names).map(([theirs, own]) => [own, theirs]));
   return parameters.map(({ name, shape }) => {
-    const [, stem = name, end = ''] = /^(.+?)(\.weight|\.bias)$/.exec(name) ?? [];
+    const [, stem = name, end = ''] = /^(.+?)(\.weight|\.bias|\.(?:in|out)put_m(?:in|ax))$/.exec(name) ?? [];
     const block = /\.(\d+)\./.exec(name)?.[1];
     const theirs = byOwn.get(name) ?? byOwn.get(stem) ?? byOwn.get(stem.replace(/\.\d+\./, '.{}.'));
     if (theirs === undefined) throw new Error(`${name} has no name in an mmproj file`);
@@ -125,3 +125,16 @@ export function dividedFrames({ name, shape }: ParameterSpec, names: readonly st
     },
   }));
 }
+
+/** Weights of patches [hiddenSize, patch² · 3], by row, column and channel, as [hiddenSize, 3, patch, patch]. */
+export const byChannel = (tensor: MmprojTensor, patch: number): MmprojTensor => ({
+  ...tensor,
+  shape: [tensor.shape[0] ?? 0, 3, patch, patch],
+  values: values => {
+    const plane = patch * patch;
+    return values.map((_, at) => {
+      const [inRow, row] = [at % (3 * plane), Math.floor(at / (3 * plane))];
+      return values[row * 3 * plane + (inRow % plane) * 3 + Math.floor(inRow / plane)] as number;
+    });
+  },
+});

@@ -2,7 +2,16 @@
 import type { ParameterSpec } from '../../module-specs.ts';
 import type { Tiling } from '../lfm2-vl-tiles.ts';
 import type { PixelScale } from '../vision-encoder.ts';
-import { commonReason, type Mmproj, type MmprojNames, type MmprojSizes, type MmprojTensor, type NoMmproj, renamed } from './mmproj.ts';
+import {
+  byChannel,
+  commonReason,
+  type Mmproj,
+  type MmprojNames,
+  type MmprojSizes,
+  type MmprojTensor,
+  type NoMmproj,
+  renamed,
+} from './mmproj.ts';
 
 /** The facts that the files of all these encoders have. */
 export interface SiglipFile {
@@ -122,16 +131,3 @@ export function lfm2VlMmproj({ tiling, joined, projector, ...file }: Lfm2VlFile)
   const tensors = found.tensors.map(tensor => (tensor.name === 'v.patch_embd.weight' ? byChannel(tensor, patch) : tensor));
   return { ...found, settings: { [SCALE_FACTOR]: joined }, tensors };
 }
-
-/** Weights of patches [hiddenSize, patch² · 3], by row, column and channel, as [hiddenSize, 3, patch, patch]. */
-const byChannel = (tensor: MmprojTensor, patch: number): MmprojTensor => ({
-  ...tensor,
-  shape: [tensor.shape[0] ?? 0, 3, patch, patch],
-  values: values => {
-    const plane = patch * patch;
-    return values.map((_, at) => {
-      const [inRow, row] = [at % (3 * plane), Math.floor(at / (3 * plane))];
-      return values[row * 3 * plane + (inRow % plane) * 3 + Math.floor(inRow / plane)] as number;
-    });
-  },
-});
