@@ -3,6 +3,7 @@
  * `weight_scale_inv` [⌈out / rows⌉, ⌈in / columns⌉], or one scale for the whole weight. They are read as float32 values.
  */
 import { isRecord } from '../narrow.ts';
+import { type DecodedTensor, withDecoded } from './decoded-weights.ts';
 import type { ModelConfig } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import type { TensorInfo } from './tensor-source.ts';
@@ -55,43 +56,21 @@ export function withFp8Weights(files: WeightFiles, path: string, block: Block = 
       });
   }
   if (wrong.length > 0) throw new ModelFileError(path, wrong, 'Check weight_block_size in the quantization_config of config.json.');
-  if (scaled.size === 0) return files;
   const hidden = new Set([...scaled.values()].map(({ scale }) => scale.name));
   for (const name of files.tensors.keys()) if (ACTIVATIONS.test(name) && scaled.has(name.replace(ACTIVATIONS, '.weight'))) hidden.add(name);
   const scales = new Map<string, Promise<Float32Array>>();
-  const readPart = async (found: Scaled, begin: number, count: number): Promise<Float32Array> => {
+  const decoded = [...scaled].map(([name, found]): [string, DecodedTensor] => {
     const { weight, scale } = found;
-    const known = scales.get(scale.name) ?? files.readFloat32(scale.name);
-    scales.set(scale.name, known);
-    return dequantize(await files.readBytes(weight.name, begin, count), begin, found, await known);
-  };
-  const sizeOf = ({ shape }: TensorInfo): number => shape.reduce((n, d) => n * d, 1);
-  return {
-    ...files,
-    tensors: new Map(
-      [...files.tensors].filter(([name]) => !hidden.has(name)).map(([name, info]) => [name, scaled.has(name) ? asFloat32(info) : info]),
-    ),
-    readFloat32: async name => {
-      const found = scaled.get(name);
-      return found ? readPart(found, 0, sizeOf(found.weight)) : files.readFloat32(name);
-    },
-    readPart: async (name, begin, count) => {
-      const found = scaled.get(name);
-      return found ? readPart(found, begin, count) : files.readPart(name, begin, count);
-    },
-    readRaw: async name => {
-      const found = scaled.get(name);
-      return found ? new Uint8Array((await readPart(found, 0, sizeOf(found.weight))).buffer) : files.readRaw(name);
-    },
-    haveSameNumbers: async (first, second) => {
-      if (!scaled.has(first) && !scaled.has(second)) return files.haveSameNumbers(first, second);
-      return first === second;
-    },
-  };
+    const read = async (begin: number, count: number): Promise<Float32Array> => {
+      const known = scales.get(scale.name) ?? files.readFloat32(scale.name);
+      scales.set(scale.name, known);
+      return dequantize(await files.readBytes(name, begin, count), begin, found, await known);
+    };
+    // Exports write the values that are read, since no narrower type holds them exactly.
+    return [name, { info: { ...weight, dtype: 'F32', quantization: weight.dtype }, read }];
+  });
+  return withDecoded(files, new Map(decoded), hidden);
 }
-
-/** Exports write the values that are read, since no other type holds them exactly. */
-const asFloat32 = (info: TensorInfo): TensorInfo => ({ ...info, dtype: 'F32', quantization: info.dtype });
 
 function blockOf({ shape }: TensorInfo, { shape: scales }: TensorInfo, [rows, columns]: Block): Block | undefined {
   const [out = 1, width = 1] = shape;

@@ -1,12 +1,16 @@
 /** Reads a model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
+import { describePlain, MAX_RECORD_BYTES, plainTensors, quantRecords, recordedWeight } from '../format/bnb-weights.ts';
 import type { ByteFile } from '../format/byte-file.ts';
+import type { PlainInfo } from '../format/decoded-weights.ts';
 import { PROCESSOR_FILES, processorSettings } from '../format/image/processor-config.ts';
 import { type ModelConfig, parseConfig } from '../format/model-config.ts';
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from '../format/safetensors/safetensors-header.ts';
 import type { TensorInfo } from '../format/tensor-source.ts';
 import { readTorchHeader } from '../format/torch/torch-header.ts';
 import { torchTensorInfo } from '../format/torch/torch-source.ts';
+import type { WeightEntry } from '../format/weight-entry.ts';
 import { currentName } from '../format/weight-files.ts';
+import { required } from '../narrow.ts';
 import { findComplete, repoFolder } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
@@ -53,22 +57,26 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
     }),
   );
   const tensors = new Map<string, TensorInfo>();
+  const plain = new Map<string, PlainInfo>();
   for (let first = 0; first < shards.length; first += AT_ONCE) {
     const headers = await Promise.all(
-      shards
-        .slice(first, first + AT_ONCE)
-        .map(file => (file.name.endsWith('.bin') ? readTorch : readHeader)(client, urlOf(file), file.size)),
+      shards.slice(first, first + AT_ONCE).map(async file => {
+        if (file.name.endsWith('.bin')) return readTorch(client, urlOf(file), file.size);
+        const entries = await readHeader(client, urlOf(file), file.size);
+        for (const info of await quantizedWeights(client, urlOf(file), entries)) plain.set(currentName(info.name), renamed(info));
+        return entries;
+      }),
     );
     for (const { name, dtype, shape, byteLength } of headers.flat()) {
-      const current = currentName(name);
-      tensors.set(current, { name: current, dtype, shape, byteLength });
+      const info = renamed({ name, dtype, shape, byteLength });
+      tensors.set(info.name, info);
     }
   }
   const [whole, own] = processor;
-  return { config, tensors, processor: processorSettings(whole, own) };
+  return { config, tensors: plainTensors(tensors, plain), processor: processorSettings(whole, own) };
 }
 
-async function readHeader(client: HubClient, url: string, fileSize: number): Promise<readonly TensorInfo[]> {
+async function readHeader(client: HubClient, url: string, fileSize: number): Promise<readonly WeightEntry[]> {
   const start = await readRange(client, url, 0, Math.min(FIRST_BYTES, fileSize));
   if (start.length < LENGTH_BYTES) throw new HubError('damaged', `${url} is too short for a safetensors file`);
   const declared = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
@@ -78,6 +86,26 @@ async function readHeader(client: HubClient, url: string, fileSize: number): Pro
   const rest = end > start.length ? await readRange(client, url, start.length, end) : new Uint8Array(0);
   const text = Buffer.concat([start, rest]).subarray(LENGTH_BYTES, end);
   return parseSafetensorsHeader({ path: url, text, fileSize }).entries;
+}
+
+const renamed = <Info extends TensorInfo>(info: Info): Info => ({ ...info, name: currentName(info.name) });
+
+/** Reads the shapes of weights in 4 bits, which are in small tensors of the file. */
+async function quantizedWeights(client: HubClient, url: string, entries: readonly WeightEntry[]): Promise<readonly PlainInfo[]> {
+  const byName = new Map(entries.map(entry => [entry.name, entry]));
+  const found: PlainInfo[] = [];
+  const records = quantRecords(byName);
+  for (let first = 0; first < records.length; first += AT_ONCE)
+    await Promise.all(
+      records.slice(first, first + AT_ONCE).map(async record => {
+        const weight = byName.get(recordedWeight(record.name));
+        const { position } = required(byName.get(record.name), record.name);
+        if (weight === undefined || record.byteLength > MAX_RECORD_BYTES) return;
+        const bytes = await readRange(client, url, position, position + record.byteLength);
+        found.push(describePlain(weight, bytes, url).info);
+      }),
+    );
+  return found;
 }
 
 async function readTorch(client: HubClient, url: string, size: number): Promise<readonly TensorInfo[]> {

@@ -2,7 +2,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openByteFile } from '../format/byte-file.ts';
-import { fp8Block, withFp8Weights } from '../format/fp8-weights.ts';
 import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
 import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { readGgufHeader } from '../format/gguf/gguf-header.ts';
@@ -11,6 +10,7 @@ import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/tokeni
 import { readProcessorConfig } from '../format/image/processor-config.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
+import { openPlainWeights } from '../format/plain-weights.ts';
 import { type FolderVectors, readVectors } from '../format/sentence-modules.ts';
 import type { TensorInfo, TensorSource } from '../format/tensor-source.ts';
 import { createTokenizer, readTemplate, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
@@ -156,8 +156,8 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
   const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
   const pooling = await readVectors(dir);
-  const weights = await opened(openWeightFiles(path, form.format), async files =>
-    withModuleWeights(withFp8Weights(files, path, fp8Block(written)), await openModules(dir, pooling.vectors?.dense ?? [])),
+  const weights = await opened(openPlainWeights(path, form.format, written), async files =>
+    withModuleWeights(files, await openModules(dir, pooling.vectors?.dense ?? [])),
   );
   const isUntied = written.tie_word_embeddings !== false && (await holdsOwnHead(weights));
   const config = asFilesHaveIt(isUntied ? { ...written, tie_word_embeddings: false } : written, weights.tensors);

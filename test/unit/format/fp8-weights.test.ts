@@ -1,35 +1,7 @@
 /** Tests weights in 8-bit floats with scales: per block, per matrix, and scales that do not fit. */
 import { expect, test } from 'vitest';
 import { fp8Block, withFp8Weights } from '../../../trainer/format/fp8-weights.ts';
-import type { TensorDType } from '../../../trainer/format/tensor-source.ts';
-import type { WeightFiles } from '../../../trainer/format/weight-files.ts';
-import { required } from '../../../trainer/narrow.ts';
-
-type Tensor = readonly [dtype: TensorDType, shape: readonly number[], data: Float32Array | Uint8Array];
-
-function filesOf(all: Readonly<Record<string, Tensor>>): WeightFiles {
-  const read = (name: string) => required(all[name], name)[2];
-  const isNotRead = async (): Promise<never> => {
-    throw new Error('these files are never compared');
-  };
-  return {
-    tensors: new Map(
-      Object.entries(all).map(([name, [dtype, shape, data]]) => [name, { name, dtype, shape, byteLength: data.byteLength }]),
-    ),
-    readFloat32: async (name: string) => Float32Array.from(read(name)),
-    readPart: async (name: string, begin: number, count: number) => Float32Array.from(read(name).slice(begin, begin + count)),
-    readBytes: async (name: string, begin: number, count: number) => Uint8Array.from(read(name).slice(begin, begin + count)),
-    readRaw: async (name: string) => new Uint8Array(read(name).buffer.slice(0)),
-    readBfloat16: async () => undefined,
-    fingerprint: async () => '',
-    close: async () => undefined,
-    shards: new Map(),
-    metadata: {},
-    checksum: undefined,
-    verify: isNotRead,
-    haveSameNumbers: isNotRead,
-  };
-}
+import { filesOf } from './files-of.ts';
 
 /** Decodes one E4M3 code according to the OCP 8-bit Floating Point Specification. */
 function numberOf(code: number): number {

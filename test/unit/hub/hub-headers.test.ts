@@ -77,6 +77,14 @@ test('equal those of the local files', async () => {
   expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
 });
 
+test('weights in 4 bits have the shapes that they stand for', async () => {
+  const file = readFileSync(goldenPath('qwen3_bnb4/model.safetensors'));
+  const { options } = await hub({ 'config.json': readFileSync(goldenPath('qwen3_bnb4/config.json')), 'model.safetensors': file });
+  const found = await readHubHeaders('org/model', options);
+  const local = await readModelHeaders(goldenPath('qwen3_bnb4'));
+  expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
+});
+
 test('of a large file only the header is asked for', async () => {
   const { file, headerBytes } = longFile(2000, 8_000_000);
   expect(headerBytes).toBeGreaterThan(64 * 1024);

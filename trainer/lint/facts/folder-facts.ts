@@ -5,9 +5,10 @@ import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../adapter/adapter.ts';
 import { openPeftWeights } from '../../adapter/read-peft.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
+import { openPlainWeights } from '../../format/plain-weights.ts';
 import type { TensorInfo, TensorSource } from '../../format/tensor-source.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
-import { openWeightFiles, readIndex, type WeightFiles } from '../../format/weight-files.ts';
+import { readIndex, type WeightFiles } from '../../format/weight-files.ts';
 import { WEIGHT_FORMS } from '../../format/weight-forms.ts';
 import { holdsOwnHead } from '../../hub/tied-head.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -59,7 +60,7 @@ export class FolderCache {
 async function readFolder(folder: string): Promise<FolderFacts> {
   const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
   const [weights, vocabulary, adapter] = await Promise.all([
-    readWeights(folder),
+    readWeights(folder, config),
     readVocabulary(folder, config),
     tensorsOf(openPeftWeights(folder)).catch(() => undefined),
   ]);
@@ -70,20 +71,22 @@ async function readFolder(folder: string): Promise<FolderFacts> {
 
 type WeightFacts = Pick<FolderFacts, 'tensors' | 'hasOwnHead' | 'missingShards' | 'unreadTensors' | 'damage'>;
 
-async function readWeights(folder: string): Promise<WeightFacts> {
+async function readWeights(folder: string, config: ModelConfig = {}): Promise<WeightFacts> {
   try {
     for (const { single, index, format } of WEIGHT_FORMS) {
       const file = path.join(folder, single);
-      if (await isThere(file)) return { ...(await wholeFacts(openWeightFiles(file, format))), missingShards: [] };
+      if (await isThere(file)) return { ...(await wholeFacts(openPlainWeights(file, format, config))), missingShards: [] };
       const list = path.join(folder, index);
       if (!(await isThere(list))) continue;
       const map = await readIndex(list, format);
       const shards = [...new Set(map.values())].sort();
       const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
       const missingShards = shards.filter((_, i) => !present[i]);
-      if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format))), missingShards };
+      if (missingShards.length === 0) return { ...(await wholeFacts(openPlainWeights(list, format, config))), missingShards };
       // The existing shards are still compared with the config.
-      const others = shards.filter((_, i) => present[i]).map(shard => tensorsOf(openWeightFiles(path.join(folder, shard), format)));
+      const others = shards
+        .filter((_, i) => present[i])
+        .map(shard => tensorsOf(openPlainWeights(path.join(folder, shard), format, config)));
       const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
       const tensors = new Map((await Promise.all(others)).flatMap(found => [...found]));
       return { tensors, missingShards, unreadTensors: new Set(unread) };

@@ -11,17 +11,17 @@ import { rotaryKeys } from './rope-config.ts';
 /** A number of heads, or the size of one; null if it follows from other keys. */
 export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
 
-/** Allows files that store their weights in this way, which are read as plain values. */
-export const storedAs = (how: Readonly<Record<string, string>>): RefusedKey => ({
+type StoredForm = Readonly<Record<string, string | boolean>>;
+
+/** Allows files that store their weights in one of these forms, which are read as plain values. */
+export const storedAs = (...forms: StoredForm[]): RefusedKey => ({
   class: 'refused',
-  unless: ({ quantization_config: found }) =>
-    isRecord(found) &&
-    found.quant_method === how.quant_method &&
-    Object.entries(how).every(([key, value]) => (found[key] ?? value) === value)
-      ? [found]
-      : [],
-  supported: JSON.stringify(how),
+  unless: ({ quantization_config: found }) => (isRecord(found) && forms.some(form => hasForm(found, form)) ? [found] : []),
+  supported: `${forms.map(form => JSON.stringify(form)).join(' or ')}; else take the model as it was before quantization, and set quantize: nf4 to save memory`,
 });
+
+const hasForm = (found: ConfigJson, form: StoredForm): boolean =>
+  found.quant_method === form.quant_method && Object.entries(form).every(([key, value]) => (found[key] ?? value) === value);
 
 /** Bounds of a decoder's sizes: four times the largest published ones. */
 const MAX_SIZES = {
@@ -76,7 +76,7 @@ export const decoderKeys = {
   pad_token_id: computed(z.number().int().nullish()),
   ...refusedUnless([true], 'is_causal'),
   ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
-  quantization_config: storedAs({ quant_method: 'fp8', fmt: 'e4m3' }),
+  quantization_config: storedAs({ quant_method: 'fp8', fmt: 'e4m3' }, { quant_method: 'bitsandbytes', load_in_4bit: true }),
 } as const;
 
 /** The size of a window; null if no block has one. */
