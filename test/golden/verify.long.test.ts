@@ -11,7 +11,7 @@ const folders = [
   ...['gemma', 'gemma2', 'gemma2_untied', 'gemma3', 'gemma3_untied', 'gemma3_images', 'gemma3n', 'gemma3n_text', 'gemma4', 'gemma4_untied', 'gemma4_images', 'gemma4_unified', 'gemma4_experts', 'smollm3', 'smollm3_window'],
   ...['phi3', 'phi3_short', 'phi3_long', 'llama_yarn', 'qwen3_yarn', 'llama_longrope', 'llama_dynamic', 'olmo3_yarn', 'ministral', 'ministral3', 'mistral3_images', 'smolvlm', 'idefics3', 'gemma3_vision', 'lfm2_vl', 'internvl'],
   ...['olmo2', 'olmo2_tied', 'olmo3', 'granite', 'granite_untied', 'granite4', 'granite4_untied', 'granite4_mamba', 'granite4_mamba_untied', 'glm', 'glm4', 'exaone4', 'exaone4_untied', 'seed_oss', 'seed_oss_tied', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'starcoder2', 'stablelm', 'stablelm_parallel', 'phi', 'vaultgemma', 'jais2', 'helium', 'arcee', 'ernie4_5'],
-  ...['hunyuan', 'hunyuan_untied', 'cohere', 'cohere2', 'cohere2_untied', 'cwm'],
+  ...['hunyuan', 'hunyuan_untied', 'cohere', 'cohere2', 'cohere2_untied', 'cwm', 'nanochat', 'nanochat_tied'],
   ...['mixtral', 'mixtral_window', 'qwen3_moe', 'qwen3_moe_step', 'qwen3_5_moe', 'qwen3_5_moe_images', 'qwen3_next', 'qwen3_next_step', 'lfm2_moe', 'glm4_moe', 'deepseek_v3', 'glm4_moe_lite', 'mistral4', 'ernie4_5_moe', 'afmoe', 'afmoe_tied', 'mellum', 'youtu', 'youtu_tied', 'olmoe', 'granite4_experts', 'granitemoe', 'qwen2_moe', 'cohere2_moe', 'flint', 'kolibri1', 'nemotron_h', 'nemotron_h_experts', 'falcon_h1', 'falcon_h1_normed', 'gpt_oss', 'gpt_oss_mxfp4', 'qwen3_fp8', 'qwen3_bnb4'],
   ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
   ...['deberta_torch', 'bert_torch', 'llama_torch'],

@@ -72,6 +72,7 @@ const DECODERS = [
   'cohere',
   'cohere2',
   'cwm',
+  'nanochat',
   'phi3',
   'phi3_long',
   'ministral',
@@ -85,7 +86,8 @@ const DECODERS = [
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);
-  const targets = ['all-linear', '/norm|ln_/'];
+  // NanoChat's norms have no weights.
+  const targets = ['all-linear', ...(folder === 'nanochat' ? [] : ['/norm|ln_/'])];
   // Some layers with a recurrent state have only two rows.
   const budget = { r: folder.startsWith('qwen3_5') ? 2 : 3 };
   return [

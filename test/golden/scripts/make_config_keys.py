@@ -13,6 +13,7 @@ from transformers import CamembertConfig, CamembertForSequenceClassification
 from transformers import CohereConfig, CohereForCausalLM, CwmConfig, CwmForCausalLM, FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import HeliumConfig, HeliumForCausalLM, InternLM3Config, IQuestCoderConfig, Jais2Config, Jais2ForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
+from transformers import NanoChatConfig, NanoChatForCausalLM
 from transformers import PhiConfig, PhiForCausalLM
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
@@ -143,6 +144,7 @@ FAMILIES = dict(
                 mamba_num_heads=4, mamba_head_dim=8, n_groups=2, ssm_state_size=6, chunk_size=8, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2,
                 moe_intermediate_size=16, moe_shared_expert_intermediate_size=20)),
     falcon_h1=(FalconH1ForCausalLM, FalconH1Config, dict(**decoder, mamba_d_ssm=48, mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, mamba_n_groups=2, mamba_rms_norm=True)),
+    nanochat=(NanoChatForCausalLM, NanoChatConfig, decoder),
     phi3=(Phi3ForCausalLM, Phi3Config, decoder),
     ministral=(MinistralForCausalLM, MinistralConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     ministral3=(Ministral3ForCausalLM, Ministral3Config, dict(**decoder, head_dim=8)),
@@ -209,6 +211,7 @@ OLDER = dict(
     cohere2_moe=['first_k_dense_replace', 'cache_implementation', 'use_qk_norm', 'use_gated_activation', 'use_embedding_sharing', 'use_parallel_block', 'use_parallel_embedding',
                  'position_embedding_type', 'use_sliding_window', 'mlp_bias', 'rotary_pct', 'num_local_experts'],
     phi=['head_dim', 'rms_norm_eps', 'attention_bias', 'mlp_bias', 'layer_types', 'sliding_window'],
+    nanochat=['logits_soft_cap', 'qkv_bias'],
     gpt_neox=['head_dim', 'num_key_value_heads', 'rms_norm_eps', 'rotary_pct', 'rotary_emb_base', 'classifier_dropout'],
     gpt2=['n_ctx', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings', 'intermediate_size', 'head_dim', 'num_key_value_heads', 'hidden_act',
           'layer_norm_eps', 'classifier_dropout', '_num_labels', 'afn', 'predict_special_tokens', 'n_special'],

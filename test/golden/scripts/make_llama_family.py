@@ -18,6 +18,7 @@ from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, G
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 from transformers import HeliumConfig, HeliumForCausalLM, Jais2Config, Jais2ForCausalLM, PhiConfig, PhiForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
+from transformers import NanoChatConfig, NanoChatForCausalLM
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
 from transformers import YoutuConfig, YoutuForCausalLM
 from transformers import Qwen3_5Config, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration, Qwen3_5TextConfig
@@ -288,6 +289,11 @@ make('cohere', CohereForCausalLM, CohereConfig(**{**small, 'tie_word_embeddings'
 # Windows in three of four layers; positions stretched as Llama 3 does.
 make('cwm', CwmForCausalLM, CwmConfig(**{**small, 'num_hidden_layers': 3}, head_dim=12, sliding_window=5, mlp_bias=True, rope_parameters=dict(rope_type='llama3',
      rope_theta=1000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)), 771, 16)
+
+# Norms without weights, before the first block too; positions that rotate the other way.
+make('nanochat', NanoChatForCausalLM, NanoChatConfig(**small, final_logit_softcapping=2.0), 801, 16)
+make('nanochat_tied', NanoChatForCausalLM, NanoChatConfig(**{**small, 'tie_word_embeddings': True, 'num_key_value_heads': 4}, attention_bias=True, hidden_act='gelu_new',
+     rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0)), 811, 12)
 
 # Fused projections; a part of each head is rotated; texts up to and beyond the original length of longrope.
 make('phi3', Phi3ForCausalLM, Phi3Config(**small, sliding_window=5), 301, 16)

@@ -68,6 +68,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Cohere2Moe/, 'cohere2_moe'],
   [/^Cohere(?!2)/, 'cohere'],
   [/^Cwm/, 'cwm'],
+  [/^NanoChat/, 'nanochat'],
   [/^Flint/, 'flint'],
   [/^Kolibri1/, 'kolibri1'],
   [/^Glm4Moe/, 'glm4_moe'],

@@ -45,6 +45,7 @@ import { mellum } from './families/mellum.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mistral4 } from './families/mistral4.ts';
 import { mixtral } from './families/mixtral.ts';
+import { nanoChat } from './families/nanochat.ts';
 import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { olmoHybrid } from './families/olmo-hybrid.ts';
@@ -114,6 +115,7 @@ const families = {
   HunYuanDenseV1ForCausalLM: hunYuan,
   Cohere2ForCausalLM: cohere2,
   Cohere2MoeForCausalLM: cohere2Moe,
+  NanoChatForCausalLM: nanoChat,
   NemotronHForCausalLM: nemotronH,
   FalconH1ForCausalLM: falconH1,
   GPTNeoXForCausalLM: gptNeoX,
@@ -208,6 +210,7 @@ export function configOfFamily(
       joinsByHead: own.joinsByHead ?? false,
       dividesByLayer: own.dividesByLayer ?? false,
       rotatesNeighbors: own.rotatesNeighbors ?? false,
+      rotatesBackwards: own.rotatesBackwards ?? false,
       isBidirectional: own.isBidirectional ?? false,
       inputMultiplier: own.inputMultiplier ?? 1,
       outputMultiplier: own.outputMultiplier ?? 1,
@@ -231,6 +234,7 @@ export function configOfFamily(
     scalesBlocks: own.scalesBlocks ?? false,
     positions: rope.positions.map((layerRope, layer) => (own.usesRope?.[layer] === false ? undefined : layerRope)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
+    normsEmbeddings: own.normsEmbeddings ?? false,
     sideBySide: own.sideBySide ?? false,
     embeddingMultiplier: { factor: 1, rounded: false },
     residualMultiplier: 1,

@@ -24,7 +24,7 @@ import { withDeepstack, withImages, withinImages, withoutPlaceholders } from './
 import { type LayerInputs, layerInputModules, layerInputs, traceLayerInputs } from './blocks/layer-inputs.ts';
 import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
-import { normed, normOf } from './blocks/norms.ts';
+import { type Norm, normed, normModules, normOf } from './blocks/norms.ts';
 import { withWindow } from './blocks/window.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
@@ -33,7 +33,8 @@ export function decoder(config: DecoderConfig): CausalModel {
   const blocks = Array.from({ length: config.blocks }, (_, layer) => blockOf(config, layer));
   const embedding = inFiles(embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow));
   const positions = names.positions === undefined ? undefined : inFiles(embeddingSpec(names.positions, config.maxPositions, hiddenSize));
-  const finalNorm = inFiles(normOf(config, names.finalNorm, -1));
+  const ownNorm = normOf(config, names.finalNorm, -1);
+  const finalNorm = ownNorm === 'without weight' ? ownNorm : inFiles(ownNorm);
   const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, config.headBias);
   const head = tied ? embedding : { ...ownHead, ...(names.headInMemory !== undefined && { inMemory: names.headInMemory }) };
   const blockInputs = layerInputs(config);
@@ -44,7 +45,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     ...(blockInputs ? layerInputModules(blockInputs) : []),
     ...(streams ? streamModules(streams) : []),
     ...blocks.flatMap(modulesOf).map(inFiles),
-    finalNorm,
+    ...normModules(finalNorm),
     ...(tied ? [] : [head]),
   ];
   return {
@@ -96,7 +97,7 @@ interface Parts {
   readonly embedding: ModuleSpec;
   /** The table of learned positions, in families with one. */
   readonly positions: ModuleSpec | undefined;
-  readonly finalNorm: ModuleSpec;
+  readonly finalNorm: Norm;
   /** The modules that compute the inputs of the blocks, if blocks have inputs. */
   readonly blockInputs: LayerInputs | undefined;
   /** The layers at both ends of the streams, in families with several. */
@@ -117,7 +118,8 @@ function hidden(tracer: Tracer, inputs: TokenInputs, parts: Parts): Node {
     at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
   const embedded = positions ? placed(positions) : words;
   const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
-  const start = tracer.dropout(embedded, config.embeddingDropout);
+  const dropped = tracer.dropout(embedded, config.embeddingDropout);
+  const start = config.normsEmbeddings ? normed(tracer, config, finalNorm, dropped) : dropped;
   let x = streams ? traceStreams(tracer, streams, start) : start;
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {

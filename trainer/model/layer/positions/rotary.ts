@@ -82,15 +82,20 @@ export function deinterleavePairs(graph: Graph, x: Node, features: number): Node
 /**
  * Rotates the first features of x [batch, heads, tokens, headDim], as many as the tables cover: (x₁, x₂) → (x₁·cos − x₂·sin, x₂·cos +
  * x₁·sin). A rotation is orthogonal, so its gradient is the reverse rotation, scaled by the same factor of the tables.
+ * @param backwards whether to rotate the other way: (x₁·cos + x₂·sin, x₂·cos − x₁·sin)
  */
-export function rotate(graph: Graph, x: Node, { cos, sin }: RotaryTables, backwards = false): Node {
+export function rotate(graph: Graph, x: Node, tables: RotaryTables, backwards = false): Node {
+  const y = turned(graph, x, tables, backwards);
+  y.custom = { inputs: [x], rule: ({ dy }) => [turned(graph, dy, tables, !backwards)] };
+  return y;
+}
+
+function turned(graph: Graph, x: Node, { cos, sin }: RotaryTables, backwards: boolean): Node {
   const half = lastOf(cos.shape);
   const rest = lastOf(x.shape) - 2 * half;
   const first = graph.sliceAxis(x, -1, 0, half);
   const second = graph.sliceAxis(x, -1, half, half);
   const [a, b] = backwards ? ([graph.add, graph.sub] as const) : ([graph.sub, graph.add] as const);
   const rotated = [a(graph.mul(first, cos), graph.mul(second, sin)), b(graph.mul(second, cos), graph.mul(first, sin))];
-  const y = graph.concat(rest > 0 ? [...rotated, graph.sliceAxis(x, -1, 2 * half, rest)] : rotated, -1);
-  if (!backwards) y.custom = { inputs: [x], rule: ({ dy }) => [rotate(graph, dy, { cos, sin }, true)] };
-  return y;
+  return graph.concat(rest > 0 ? [...rotated, graph.sliceAxis(x, -1, 2 * half, rest)] : rotated, -1);
 }

@@ -9,7 +9,7 @@ import type { TokenInputs } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, parameterSpec, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { AttentionShape, DecoderAttention, DecoderConfig } from './decoder-config.ts';
-import { normed as normedBy, normOf } from './norms.ts';
+import { type Norm, normed as normedBy, normModules, normOf } from './norms.ts';
 import { products, productsByHead, withSections } from './products.ts';
 
 export interface AttentionBlock {
@@ -18,8 +18,8 @@ export interface AttentionBlock {
   readonly isShared: boolean;
   /** Queries, keys and values: three layers, or one with all rows; fewer if this block does not compute keys or values of its own. */
   readonly qkv: readonly ModuleSpec[];
-  readonly qNorm: ModuleSpec | undefined;
-  readonly kNorm: ModuleSpec | undefined;
+  readonly qNorm: Norm;
+  readonly kNorm: Norm;
   readonly sinks: ModuleSpec | undefined;
   /** Gates from a layer of their own: one for each head, or for each of its features. */
   readonly gates: ModuleSpec | undefined;
@@ -72,8 +72,8 @@ function sizesOf({ heads, gated }: Pick<DecoderAttention, 'heads' | 'gated'>, sh
 /** The modules in the order of the forward pass. */
 export const attentionModules = ({ qkv, qNorm, kNorm, sinks, gates, o }: AttentionBlock): readonly (ModuleSpec | undefined)[] => [
   ...qkv,
-  qNorm,
-  kNorm,
+  ...normModules(qNorm),
+  ...normModules(kNorm),
   sinks,
   gates,
   o,
@@ -109,18 +109,20 @@ export interface AttentionParams {
 export function traceAttention(tracer: Tracer, block: AttentionBlock, x: Node, params: AttentionParams): Node {
   const { graph } = tracer;
   const { config, layer, batch, tokens, rotary, mask, cache, shared } = params;
-  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, rotatesNeighbors, dividesByLayer } = config.attention;
+  const { heads, dropout, scale, cap, innerNorms, normsValues, gated, rotatesNeighbors, rotatesBackwards, dividesByLayer } =
+    config.attention;
   const { kvHeads, headDim, keysFrom } = block.shape;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
-  const normed = (y: Node, norm: ModuleSpec | undefined, count: number) => {
+  const normed = (y: Node, norm: Norm, count: number) => {
     if (!norm) return y;
     return normedBy(tracer, config, norm, innerNorms === 'whole' ? y : graph.reshape(y, [batch * tokens * count, headDim]));
   };
   const rotated = (y: Node): Node => {
     if (!rotary) return y;
-    return rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, 2 * lastOf(rotary.tables.cos.shape)) : y, rotary.tables);
+    const halves = rotatesNeighbors ? deinterleavePairs(graph, y, 2 * lastOf(rotary.tables.cos.shape)) : y;
+    return rotate(graph, halves, rotary.tables, rotatesBackwards);
   };
-  const normedAndRotated = (product: Node, norm: ModuleSpec | undefined, count: number) => {
+  const normedAndRotated = (product: Node, norm: Norm, count: number) => {
     if (innerNorms !== 'rotated heads') return rotated(byHead(normed(product, norm, count), count));
     return graph.reshape(normed(rotated(byHead(product, count)), norm, count), [batch, count, tokens, headDim]);
   };

@@ -18,7 +18,7 @@ import { type BlockInput, blockInput, blockInputModules, traceBlockInput } from 
 import { type MambaBlock, mambaBlock, mambaModules, traceMamba } from './mamba.ts';
 import { type Mlp, mlpModules, mlpOf, traceMlp } from './mlp.ts';
 import type { BlockNames } from './names.ts';
-import { normed, normOf } from './norms.ts';
+import { type Norm, normed, normModules, normOf } from './norms.ts';
 
 const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
@@ -31,16 +31,16 @@ const isMamba = (mixer: Mixer): mixer is MambaBlock => 'skip' in mixer;
 const isLatent = (mixer: Mixer): mixer is LatentBlock => 'keysAndValues' in mixer;
 
 export interface Block {
-  readonly beforeAttention: ModuleSpec | undefined;
+  readonly beforeAttention: Norm;
   /** None in blocks of an MLP alone; the outputs of several are added. */
   readonly mixers: readonly Mixer[];
-  readonly afterAttention: ModuleSpec | undefined;
-  readonly beforeMlp: ModuleSpec | undefined;
+  readonly afterAttention: Norm;
+  readonly beforeMlp: Norm;
   /** Left out in blocks of a token mixer alone. */
   readonly mlp: Mlp | ExpertBlock | undefined;
   /** Experts in addition to the MLP. */
   readonly added: AddedExperts | undefined;
-  readonly afterMlp: ModuleSpec | undefined;
+  readonly afterMlp: Norm;
   readonly input: BlockInput | undefined;
   readonly laurel: Laurel | undefined;
   readonly altUp: AltUp | undefined;
@@ -51,11 +51,11 @@ export interface Block {
 export function blockOf(config: DecoderConfig, layer: number): Block {
   const { names, parts } = config;
   const own = names.block(layer);
-  const norm = (place: keyof BlockNames['norms']): ModuleSpec | undefined => {
+  const norm = (place: keyof BlockNames['norms']): Norm => {
     const [name, other] = [own.norms[place], own.otherNorms?.[place]];
     if (name === undefined) return undefined;
     const spec = normOf(config, name, layer);
-    return other === undefined ? spec : inParts(spec, { [other]: config.hiddenSize });
+    return other === undefined || spec === 'without weight' ? spec : inParts(spec, { [other]: config.hiddenSize });
   };
   const [mixes, feeds] = [parts?.[layer] !== 'mlp', parts?.[layer] !== 'mixer'];
   return {
@@ -112,13 +112,13 @@ export const modulesOf = (block: Block): ModuleSpec[] =>
   [
     ...(block.altUp ? altUpModules(block.altUp) : []),
     ...[
-      block.beforeAttention,
+      ...normModules(block.beforeAttention),
       ...(block.laurel ? laurelModules(block.laurel) : []),
       ...block.mixers.flatMap(mixerModules),
-      block.afterAttention,
+      ...normModules(block.afterAttention),
     ],
-    ...[block.beforeMlp, ...(block.mlp ? feedModules(block.mlp) : [])],
-    ...[...(block.added ? addedExpertModules(block.added) : []), block.afterMlp],
+    ...[...normModules(block.beforeMlp), ...(block.mlp ? feedModules(block.mlp) : [])],
+    ...[...(block.added ? addedExpertModules(block.added) : []), ...normModules(block.afterMlp)],
     ...(block.input ? blockInputModules(block.input) : []),
   ].filter(module => module !== undefined);
 

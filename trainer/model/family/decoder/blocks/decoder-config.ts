@@ -49,10 +49,18 @@ export interface DecoderConfig {
   /** How each block rotates its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
   /**
-   * RMS norms, or with `centered` layer norms, which have a shift if they are `shifted`; `offset` is added to their weights. A norm exists if
-   * `names` has it.
+   * RMS norms, or with `centered` layer norms, which have a shift if they are `shifted`; `offset` is added to their weights, if they have
+   * weights. A norm exists if `names` has it.
    */
-  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1; readonly centered?: true; readonly shifted?: true };
+  readonly norms: {
+    readonly epsilon: number;
+    readonly offset: 0 | 1;
+    readonly centered?: true;
+    readonly shifted?: true;
+    readonly withoutWeights?: true;
+  };
+  /** True if the embeddings are normalized before the first block. */
+  readonly normsEmbeddings: boolean;
   /** True if attention and MLP read the block's input, each by its norm or both by one, and both outputs are added to the input. */
   readonly sideBySide: boolean;
   /** Multiplies embeddings; `rounded`: the factor is rounded to the type of products. */
@@ -95,6 +103,8 @@ export interface DecoderAttention {
   readonly joinsByHead: boolean;
   /** True if neighboring features are rotated in pairs, instead of features from the two halves of a head. */
   readonly rotatesNeighbors: boolean;
+  /** True if queries and keys rotate the other way. */
+  readonly rotatesBackwards: boolean;
   /** True if values are normalized per head, by a norm without a weight. */
   readonly normsValues: boolean;
   /** Factors of the states that queries, keys and values are computed from, and of the output. */

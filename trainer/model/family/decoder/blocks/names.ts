@@ -164,14 +164,13 @@ export const arceeNames: DecoderNames = {
   },
 };
 
-/** StarCoder2's names; MLPs have no gate. */
-export const starcoderNames: DecoderNames = {
+/** Llama's names with others for MLPs, which have no gate. */
+const withMlp = (up: string, down: string): DecoderNames => ({
   ...llamaNames,
-  block: layer => {
-    const own = arceeNames.block(layer);
-    return { ...own, up: `${own.at}.mlp.c_fc`, down: `${own.at}.mlp.c_proj` };
-  },
-};
+  block: layer => ({ ...arceeNames.block(layer), up: `model.layers.${layer}.mlp.${up}`, down: `model.layers.${layer}.mlp.${down}` }),
+});
+export const starcoderNames = withMlp('c_fc', 'c_proj');
+export const nanoChatNames = withMlp('fc1', 'fc2');
 
 /** Apertus's names; MLPs have no gate, and an activation with numbers of its own. */
 export const apertusNames: DecoderNames = {

@@ -22,6 +22,7 @@ export interface Own
         | 'gated'
         | 'normsValues'
         | 'rotatesNeighbors'
+        | 'rotatesBackwards'
         | 'isBidirectional'
         | 'joinsByHead'
         | 'dividesByLayer'
@@ -56,6 +57,7 @@ export interface Own
   readonly trainsPadding?: boolean;
   readonly activation?: string;
   readonly norms?: DecoderConfig['norms'];
+  readonly normsEmbeddings?: boolean;
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
   /** True if the head has a bias. */
