@@ -93,7 +93,8 @@ if ('missing' in python) {
       '--workers',
       '1',
     ];
-    const uri = await serve(program, [...args, '--port', String(port)], port);
+    // Without its processes for jobs of its own, which load the package again.
+    const uri = await serve(program, [...args, '--port', String(port)], port, { MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false' });
     await track(mlflowTracker, runOf('spam', { mlflow: { experiment: 'mails', uri } }));
     const { stdout } = await promisify(execFile)(program, [path.join(import.meta.dirname, 'read-mlflow.py'), uri, 'mails']);
     expect(JSON.parse(stdout)).toMatchObject([
