@@ -1,5 +1,5 @@
 /**
- * Tests runs of two processes without MPI, over TensorFlow's collectives: results equal to one process, the end of a killed rank,
+ * Tests runs of several processes without MPI, over TensorFlow's collectives: results equal to one process, the end of a killed rank,
  * launchers, and two networks.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -41,13 +41,13 @@ describe.skipIf(!engine)(`processes over gRPC ${reason}`, () => {
     await makeProcessData(folder);
   });
 
-  // The exchange is the same above the transport, so gRPC has every other case.
-  test.each(exchangeCases.map((one, i) => ({ ...one, isBoth: i % 2 === 0 })))(
-    '$title: $processes processes give the result of one, over gRPC too: $isBoth',
-    ({ isBoth, ...processCase }) => {
-      const overGrpc = isBoth ? [{ parts: 'processes', transport: [OVER_GRPC] } as const] : [];
-      return expectResultOfOne(processCase, { folder, task, divisions: [{ parts: 'processes' }, ...overGrpc] });
-    },
+  // The exchange is the same above the transport, so cases alternate between both. Those over gRPC run over MPI on the PJRT engine
+  // (processes-pjrt.long.test.ts), and other accumulated ones over MPI on this engine (processes.long.test.ts).
+  const overEach = exchangeCases.map((one, i) =>
+    i % 2 === 0 ? { ...one, by: 'gRPC', transport: [OVER_GRPC] } : { ...one, by: 'MPI', transport: [] },
+  );
+  test.each(overEach)('$title: $processes processes over $by give the result of one', ({ by: _, transport, ...one }) =>
+    expectResultOfOne(one, { folder, task, divisions: [{ parts: 'processes', transport }] }),
   );
 
   test('a killed rank ends both for one reason, and the run continues', async () => {

@@ -58,7 +58,7 @@ describe.skipIf(!engine)(`several processes ${reason}`, () => {
     await makeProcessData(folder);
   });
 
-  // Cases that every transport runs are in processes-grpc.long.test.ts.
+  // Cases that every transport can run are in processes-grpc.long.test.ts.
   test.each(processCases.filter(each => !exchangeCases.includes(each)))(
     '$title: $processes processes give the result of one',
     processCase => expectResultOfOne(processCase, { folder, task }),

@@ -35,7 +35,7 @@ export interface ProcessCase {
   /** Number of rows of the whole batch. */
   readonly batch: number;
   readonly settings: readonly string[];
-  /** The exchanged values, if this is the first such case. Every transport runs these cases, and MPI runs all. */
+  /** The exchanged values, if this is the first such case. MPI runs all cases, gRPC every other one of these. */
   readonly exchange?: string;
   /**
    * Set if it also runs on several devices. These cases sum in different ways: after the backward pass or during it, with accumulation, in
@@ -230,7 +230,7 @@ export const processCases: readonly ProcessCase[] = [
   },
 ];
 
-/** Cases that every transport runs. Only MPI can exchange gradients with fewer bits; otherwise, the recipe is refused. */
+/** Cases that every transport can run. Only MPI can exchange gradients with fewer bits; otherwise, the recipe is refused. */
 export const exchangeCases = processCases.filter(({ exchange, mostBytes }) => exchange !== undefined && mostBytes === undefined);
 
 /** Metrics that must be the same in both runs; those of preferences and distillation are sums and means over the whole batch. */
