@@ -132,6 +132,10 @@ function itemOrUndefined(of: Value, key: Value): Value | undefined {
   if (of instanceof Undefined || typeof key === 'number' || !isNumber(key)) return undefined;
   const at = Number(numeric(key));
   if (typeof of === 'string') return codePoints(of).at(at);
+  if (of instanceof Markup) {
+    const found = codePoints(of.text).at(at);
+    return found === undefined ? undefined : new Markup(found);
+  }
   if (Array.isArray(of)) return of.at(at);
   if (of instanceof Tuple) return of.items.at(at);
   return of instanceof Range ? of.items().at(at) : undefined;
@@ -152,6 +156,7 @@ export function slice(of: Value, parts: readonly [Value, Value, Value]): Value {
     const points = codePoints(of);
     return joinPoints(pick(points, start, stop, step ?? 1));
   }
+  if (of instanceof Markup) return new Markup(String(slice(of.text, parts)));
   if (Array.isArray(of)) return pick(of, start, stop, step ?? 1);
   if (of instanceof Tuple) return new Tuple(pick(of.items, start, stop, step ?? 1));
   if (of instanceof Range) {
@@ -160,7 +165,6 @@ export function slice(of: Value, parts: readonly [Value, Value, Value]): Value {
     return new Range(of.start + from * of.step, of.start + to * of.step, of.step * by);
   }
   // As in Jinja, slicing such a value gives undefined.
-  if (of instanceof Markup) throw unsupported('the result of |safe in an expression');
   return new Undefined('slice');
 }
 

@@ -112,9 +112,7 @@ export function evaluate(node: Expression, scope: Scope): Value {
     case 'binary':
       return binary(node.operator, own(node.left), own(node.right));
     case 'concat': {
-      const parts = node.parts.map(own);
-      if (parts.some(part => part instanceof Markup)) throw unsupported('the result of |safe in an expression');
-      const text = parts.map(str).join('');
+      const text = node.parts.map(part => str(own(part))).join('');
       spend(text.length);
       return text;
     }

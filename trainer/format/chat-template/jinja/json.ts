@@ -2,7 +2,7 @@
 import { spend } from './budget.ts';
 import { TemplateError } from './template-error.ts';
 import { reprFloat } from './text.ts';
-import { Dict, Tuple, typeName, type Value } from './values.ts';
+import { Dict, Markup, Tuple, typeName, type Value } from './values.ts';
 
 export interface JsonStyle {
   readonly ascii: boolean;
@@ -36,6 +36,7 @@ export function toJson(value: Value, style: JsonStyle, level = 0): string {
     );
     return wrapped(lines, ['{', '}'], style, level);
   }
+  if (value instanceof Markup) return toJson(value.text, style, level);
   throw new TemplateError(`Object of type ${typeName(value)} is not JSON serializable`);
 }
 

@@ -48,6 +48,7 @@ export function order(a: Value, b: Value, sign = '<'): number {
 }
 
 export function compare(operator: Comparison, a: Value, b: Value): boolean {
+  if (a instanceof Markup || b instanceof Markup) return compare(operator, plainText(a), plainText(b));
   switch (operator) {
     case '==':
       return equal(a, b);
@@ -86,6 +87,8 @@ export function contains(container: Value, item: Value): boolean {
   return itemsOf(container).some(other => equal(other, item));
 }
 
+const plainText = (value: Value): Value => (value instanceof Markup ? value.text : value);
+
 const noOperator = (operator: string, a: Value, b: Value): never => {
   for (const value of [a, b]) if (value instanceof Undefined) throw new TemplateError(`'${value.name}' is undefined`);
   if (a instanceof Markup || b instanceof Markup) throw unsupported('the result of |safe in an expression');
@@ -106,6 +109,8 @@ export function binary(operator: BinaryOperator, a: Value, b: Value): Value {
       spend(a.length + b.length);
       return a + b;
     }
+    const safe = a instanceof Markup || b instanceof Markup ? joined(a, b) : undefined;
+    if (safe) return safe;
     if (Array.isArray(a) && Array.isArray(b)) {
       spend(a.length + b.length);
       return [...a, ...b];
@@ -117,6 +122,18 @@ export function binary(operator: BinaryOperator, a: Value, b: Value): Value {
   }
   return noOperator(operator, a, b);
 }
+
+/** As in MarkupSafe, the text next to safe text is escaped; undefined if one of them is no text. */
+function joined(a: Value, b: Value): Markup | undefined {
+  const parts = [a, b].map(value => (value instanceof Markup ? value.text : typeof value === 'string' ? escapeHtml(value) : undefined));
+  if (parts.includes(undefined)) return undefined;
+  const text = parts.join('');
+  spend(text.length);
+  return new Markup(text);
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '"': '&#34;' };
+const escapeHtml = (text: string): string => text.replace(/[&<>'"]/g, found => ENTITIES[found] ?? found);
 
 const isWhole = (value: Value): value is bigint | boolean => typeof value === 'bigint' || typeof value === 'boolean';
 

@@ -122,7 +122,7 @@ export class Namespace {
   readonly fields = new Map<string, Value>();
 }
 
-/** Text marked as safe HTML. It can only be written. */
+/** Text marked as safe HTML. It is like other text, except that text joined to it by `+` is escaped. */
 export class Markup {
   readonly text: string;
 
@@ -167,6 +167,7 @@ export const numeric = (value: number | bigint | boolean): number | bigint => (t
 
 /** @throws TemplateError for values that Python cannot hash */
 export function keyOf(key: Value): string {
+  if (key instanceof Markup) return keyOf(key.text);
   spend(typeof key === 'string' ? key.length : 0);
   if (typeof key === 'string') return `s${key}`;
   if (isNumber(key)) {
@@ -219,6 +220,7 @@ export function toValue(value: unknown, depth = 0): Value {
 /** @throws TemplateError for values that cannot be iterated */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
+  if (value instanceof Markup) return itemsOf(value.text);
   if (typeof value === 'string') {
     spendItems(value.length);
     return Array.from(value);

@@ -46,6 +46,7 @@ const shared = {
   final_logit_softcapping: computed(z.number().positive().nullish()),
   ...causalOfText,
   ...withoutEffect('is of older files; hidden_activation counts', 'hidden_act'),
+  ...withoutEffect('is of older files; moe_intermediate_size counts', 'expert_intermediate_size'),
   ...withoutEffect(OF_OLDER, 'rope_theta', 'rope_scaling', 'partial_rotary_factor', 'original_max_position_embeddings'),
 } as const;
 
