@@ -32,6 +32,8 @@ async function bundle() {
 
 const kindOf = name => (name.startsWith('logits') ? 'logits' : name.startsWith('loss') ? 'loss' : 'gradients');
 
+const sameEngine = (first, second) => first.split(' ')[0] === second.split(' ')[0];
+
 /** Runs `rowtune verify` on model folders, once per engine. */
 function measureGolden() {
   buildBundles();
@@ -39,20 +41,26 @@ function measureGolden() {
   const file = path.join(golden, 'errors.json');
   const isFolder = name => ['golden.json', 'config.json'].every(part => existsSync(path.join(golden, name, part)));
   const all = readdirSync(golden).filter(isFolder);
-  const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { engines: {}, folders: {} };
+  const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  const engines = wanted.length > 0 ? { ...before.engines } : {};
+  // Folders that were measured on another machine than the rest, by the name of the engine there.
+  const others = new Map(Object.entries(wanted.length > 0 ? (before.others ?? {}) : {}).map(([name, list]) => [name, new Set(list)]));
   const measured = {};
   for (const folder of wanted.length > 0 ? wanted : all)
     for (const engine of ['tensorflow', 'portable']) {
       const { value } = rowtune(['verify', path.join(golden, folder), '--engine', engine]);
       if (!value.checks) throw new Error(`${folder} on ${engine}: ${value.error?.message}`);
-      before.engines[engine] = value.engine;
+      engines[engine] ??= value.engine;
+      for (const [name, list] of others) if (sameEngine(name, value.engine)) list.delete(folder);
+      if (value.engine !== engines[engine]) others.set(value.engine, (others.get(value.engine) ?? new Set()).add(folder));
       const errors = { logits: 0, loss: 0, gradients: 0 };
       for (const { name, error } of value.checks) errors[kindOf(name)] = Math.max(errors[kindOf(name)], error ?? Number.NaN);
       measured[folder] = { ...measured[folder], [engine]: errors };
     }
   const folders = { ...before.folders, ...measured };
   const kept = Object.fromEntries(all.filter(name => folders[name]).map(name => [name, folders[name]]));
-  writeFileSync(file, `${JSON.stringify({ engines: before.engines, folders: kept }, null, 2)}\n`);
+  const listed = [...others].map(([name, list]) => [name, [...list].sort()]).filter(([, list]) => list.length > 0);
+  writeFileSync(file, `${JSON.stringify({ engines, others: Object.fromEntries(listed), folders: kept }, null, 2)}\n`);
 }
 
 if (measure) measureGolden();

@@ -22,7 +22,12 @@ const byEngine = z.record(z.string(), z.object({ logits: z.number(), loss: z.num
 /**
  * The file that `npm run reference -- --measure` writes: the largest error of each folder by engine, and the description of each engine.
  */
-export const goldenErrors = z.object({ engines: z.record(z.string(), z.string()), folders: z.record(z.string(), byEngine) });
+export const goldenErrors = z.object({
+  engines: z.record(z.string(), z.string()),
+  /** Folders that were measured on another machine, by the name of the engine there. */
+  others: z.record(z.string(), z.array(z.string())),
+  folders: z.record(z.string(), byEngine),
+});
 export type GoldenErrors = z.infer<typeof goldenErrors>;
 
 const quantities = namesOf(TOLERANCES);
@@ -130,7 +135,9 @@ export function modelsPage(errors: GoldenErrors, golden: string): string {
         errors.engines,
       )
         .map(([name, text]) => `${name}: ${text}`)
-        .join('; ')}. \`npm run reference -- --measure\` measures again.`,
+        .join('; ')}${Object.entries(errors.others)
+        .map(([name, list]) => `; ${list.join(', ')} with ${name}`)
+        .join('')}. \`npm run reference -- --measure\` measures again.`,
     ),
     table(
       ['family', 'folders', ...engines.flatMap(engine => quantities.map(name => `${name}, ${engine}`))],
