@@ -150,6 +150,14 @@ export const decoderModels: Readonly<Record<string, FamilyModel>> = {
     },
     ...{ hidden_size_per_layer_input: 64, vocab_size_per_layer_input: 32000 },
   }),
+  'Gemma 3n, 6 layers': writes('Gemma3n', {
+    ...{ intermediate_size: [1536, 1536, 1536, 1536, 1536, 1536], sliding_window: 128, num_kv_shared_layers: 2, laurel_rank: 32 },
+    ...{
+      layer_types: ['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'],
+    },
+    ...{ activation_sparsity_pattern: [0.95, 0.95, 0, 0, 0, 0], hidden_size_per_layer_input: 64, vocab_size_per_layer_input: 32000 },
+  }),
+  'NanoChat, 6 layers': writes('NanoChat', { pad_token_id: 0 }),
   'Phi-3, 6 layers': writes('Phi3', { pad_token_id: 0 }),
   'SmolLM3, 6 layers': writes('SmolLM3', { pad_token_id: 0 }),
   'OLMo 3, 6 layers': writes('Olmo3', { sliding_window: 128, pad_token_id: 0 }),

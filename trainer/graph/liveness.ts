@@ -14,6 +14,9 @@ export interface CopiedFirst {
   readonly bytes: number;
 }
 
+/** Returns the nodes of a schedule that read a node. */
+export type ReadersOf = (node: Node) => readonly Node[];
+
 /** How an engine holds tensors. */
 export interface BufferRules {
   /** Stored size of a tensor in bytes. */
@@ -28,8 +31,8 @@ export interface BufferRules {
   scratchBytes(node: Node): number;
   /** True if the output is allocated from the first step on; omitted if no output is. @param readers the nodes that read it */
   isAllocatedAtStart?(node: Node, readers: readonly Node[]): boolean;
-  /** Copies of the node's inputs that exist from the first step on; omitted if there are none. */
-  copiesAtStart?(node: Node): readonly CopiedFirst[];
+  /** Copies of the node's inputs that exist from the first step on; omitted if there are none. @param readersOf the nodes that read one */
+  copiesAtStart?(node: Node, readersOf: ReadersOf): readonly CopiedFirst[];
   /**
    * Present if all buffers share one block. `hole`: one gap remains in it, about as large as the largest buffer. `best fit`: each is placed
    * as XLA places it (`heap-packing.ts`), and `packedBytes` of the spans is the size of the block.
@@ -138,9 +141,23 @@ function thereFirst(steps: readonly Step[], owners: Owners, rules: BufferRules):
 /** Returns each copy with the last step that reads it. */
 function copiesAtStart(steps: readonly Step[], rules: BufferRules): readonly { readonly bytes: number; readonly until: number }[] {
   const copies = new Map<string, { bytes: number; until: number }>();
+  if (!rules.copiesAtStart) return [];
+  const readersOf = readersIn(steps.flatMap(({ nodes }) => nodes));
   for (const [until, { nodes }] of steps.entries())
-    for (const node of nodes) for (const { name, bytes } of rules.copiesAtStart?.(node) ?? []) copies.set(name, { bytes, until });
+    for (const node of nodes) for (const { name, bytes } of rules.copiesAtStart(node, readersOf)) copies.set(name, { bytes, until });
   return [...copies.values()];
+}
+
+/** Finds the readers of all nodes. */
+export function readersIn(schedule: readonly Node[]): ReadersOf {
+  const readers = new Map<Node, Node[]>();
+  for (const node of schedule)
+    for (const input of new Set(node.inputs)) {
+      const known = readers.get(input);
+      if (known) known.push(node);
+      else readers.set(input, [node]);
+    }
+  return node => readers.get(node) ?? [];
 }
 
 /** Returns true in the forward pass. The backward pass and the updates run when much of the block is free. */

@@ -1,11 +1,11 @@
 /** The memory of each engine: tensors and variables, and its worker's own (`npm run bench -- --memory`). */
 import { ASSUMED_CARD, cardCatalog } from '../../catalog/cards.ts';
 import type { EngineName } from '../../catalog/engines.ts';
-import { aliasedRead } from '../../graph/alias.ts';
+import { aliasedRead, bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
-import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst } from '../../graph/liveness.ts';
+import { type BufferRules, COMPILED_BUFFERS, type CopiedFirst, type ReadersOf } from '../../graph/liveness.ts';
 import { isOp } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { byteSize, elementCount } from '../../graph/types.ts';
@@ -109,6 +109,26 @@ function oldCodes(node: Node): readonly CopiedFirst[] {
 }
 
 /**
+ * Returns the factors that XLA repeats in buffers for a sum of gradients. Both passes multiply by the same repeated factor, so XLA repeats it
+ * once. It computes products and their sum in one kernel (of YNNPACK), which takes in no value that others read too. The repeated factor
+ * waits for nothing but the factor, so it exists from the forward pass to the sum. Compared with the buffers of Gemma 3n, whose streams are
+ * multiplied by one number per token and stream.
+ */
+function repeatedFactors(sum: Node, readersOf: ReadersOf): readonly CopiedFirst[] {
+  const [products] = sum.inputs;
+  // Products that others read too are computed before the sum, by a kernel that repeats factors as it reads them.
+  if (sum.op !== 'sum' || sum.phase === 0 || products?.op !== 'mul' || readersOf(products).length > 1) return [];
+  const isRepeated = (factor: Node): boolean => {
+    const count = elementCount(factor.shape);
+    const { phase, recomputed } = bufferOf(factor);
+    return count > 1 && count < elementCount(products.shape) && phase === 0 && !recomputed;
+  };
+  return products.inputs
+    .filter(isRepeated)
+    .map(factor => ({ name: `${bufferOf(factor).id} repeated to ${products.shape}`, bytes: byteSize(products) }));
+}
+
+/**
  * Fitted to the resident memory at the peak of a step, minus variables and live tensors. TensorFlow 2.21 on the CPU: 107 configurations
  * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; the table of its pool is computed. The tokenizer's share is from SmolLM2 (49 000
  * tokens, 34 MB) and MiniLM (30 500, 17 MB). The portable engine interprets nodes; its tensors are in the WebAssembly heap, which never
@@ -144,7 +164,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     rules: () => ({
       ...COMPILED_BUFFERS,
       isAllocatedAtStart: ({ op }, readers) => op === 'segmentSum' && !readers.every(reader => reader.op === 'add'),
-      copiesAtStart: node => [...transposedFilters(node), ...oldCodes(node)],
+      copiesAtStart: (node, readersOf) => [...transposedFilters(node), ...oldCodes(node), ...repeatedFactors(node, readersOf)],
       scratchBytes: node => placesBytes(node) + expertLoopBytes(node),
       packs: 'hole',
     }),

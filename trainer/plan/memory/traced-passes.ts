@@ -8,7 +8,7 @@ import type { planner } from '../../graph/fusion/plan.ts';
 import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { packedBytes } from '../../graph/heap-packing.ts';
-import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
+import { type BufferRules, liveness, nodesFlops, readersIn } from '../../graph/liveness.ts';
 import { movedAt, peakLoadedBytes } from '../../graph/offload.ts';
 import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
@@ -158,7 +158,7 @@ export class PassTracer {
       const steps = stepsOf(pass);
       const { rules } = rest;
       // Copies made at the start cover all blocks, so a small model cannot be extrapolated.
-      if (depth && pass.schedule.some(node => node.block >= 0 && (rules.copiesAtStart?.(node) ?? []).length > 0)) return undefined;
+      if (depth && copiesInBlocks(pass.schedule, rules)) return undefined;
       const hosted = hostedSizes(variables, depth?.attachment ?? attachment);
       const found = deepened(pass, { ...rest, steps, hosted, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // Offloaded variables have their own pages, which nothing else uses meanwhile, so the two peaks add up regardless of when each
@@ -168,6 +168,13 @@ export class PassTracer {
     };
     return (small && measureAt(small)) ?? required(measureAt(), 'the cost of the whole pass');
   }
+}
+
+/** Returns whether any block has copies that exist from the start. */
+function copiesInBlocks(schedule: readonly Node[], { copiesAtStart }: BufferRules): boolean {
+  if (!copiesAtStart) return false;
+  const readersOf = readersIn(schedule);
+  return schedule.some(node => node.block >= 0 && copiesAtStart(node, readersOf).length > 0);
 }
 
 /** Returns how the device that computes executes a signature. @param onCpu the steps of a schedule on a CPU */

@@ -43,16 +43,16 @@ describe('gradients of convolutions', () => {
 
   it('of a filter read a transposed image, where their results are not larger than the filter', () => {
     const { ofFilter, imageBytes } = gradients(patches);
-    expect(rules.copiesAtStart?.(ofFilter)).toMatchObject([{ bytes: imageBytes }]);
+    expect(rules.copiesAtStart?.(ofFilter, () => [])).toMatchObject([{ bytes: imageBytes }]);
     const larger = gradients({ size: 32, kernel: 2, stride: 2 });
-    expect(rules.copiesAtStart?.(larger.ofFilter)).toEqual([]);
+    expect(rules.copiesAtStart?.(larger.ofFilter, () => [])).toEqual([]);
     expect(rules.scratchBytes(larger.ofFilter)).toBe(0);
   });
 
   it('read a batch with its channels first before compute capability 9.0', () => {
     const { ofFilter, imageBytes } = gradients({ size: 32, kernel: 2, stride: 2 });
-    expect(cardBuffers(cardCatalog.a100).copiesAtStart?.(ofFilter)).toMatchObject([{ bytes: imageBytes }]);
-    expect(cardBuffers(cardCatalog.b200).copiesAtStart?.(ofFilter)).toEqual([]);
+    expect(cardBuffers(cardCatalog.a100).copiesAtStart?.(ofFilter, () => [])).toMatchObject([{ bytes: imageBytes }]);
+    expect(cardBuffers(cardCatalog.b200).copiesAtStart?.(ofFilter, () => [])).toEqual([]);
   });
 
   it('read a filter with its channels last, and that of an image one of a single place too, from compute capability 9.0 on', () => {
@@ -63,18 +63,18 @@ describe('gradients of convolutions', () => {
       return graph.node('conv2d', [graph.feed('image', [BATCH, 32, 32, 3]), filter], attrs);
     };
     const bytesOf = (kernel: number): number => 4 * 8 * 3 * kernel ** 2;
-    expect(rules.copiesAtStart?.(forwardOf(3))).toMatchObject([{ bytes: bytesOf(3) }]);
-    expect(rules.copiesAtStart?.(forwardOf(1))).toEqual([]);
+    expect(rules.copiesAtStart?.(forwardOf(3), () => [])).toMatchObject([{ bytes: bytesOf(3) }]);
+    expect(rules.copiesAtStart?.(forwardOf(1), () => [])).toEqual([]);
     for (const kernel of [1, 3]) {
       const { ofImage } = gradients({ size: 32, kernel, stride: 1 });
-      expect(rules.copiesAtStart?.(ofImage)).toMatchObject([{ bytes: bytesOf(kernel) }]);
-      expect(cardBuffers(cardCatalog.a100).copiesAtStart?.(ofImage)).toEqual([]);
+      expect(rules.copiesAtStart?.(ofImage, () => [])).toMatchObject([{ bytes: bytesOf(kernel) }]);
+      expect(cardBuffers(cardCatalog.a100).copiesAtStart?.(ofImage, () => [])).toEqual([]);
     }
   });
 
   it('copy an image that the program computes when they run', () => {
     const { ofFilter, imageBytes } = gradients(patches, true);
-    expect(rules.copiesAtStart?.(ofFilter)).toEqual([]);
+    expect(rules.copiesAtStart?.(ofFilter, () => [])).toEqual([]);
     expect(rules.scratchBytes(ofFilter)).toBe(imageBytes);
   });
 
