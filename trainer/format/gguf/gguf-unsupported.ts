@@ -23,7 +23,6 @@ export const missingOfGguf: readonly Missing[] = [
     names: /(moe$|^(deepseek$|dbrx|arctic|llama4|grok|dots1|smallthinker|minimax|bailingmoe2))/,
     nearest: 'qwen3moe',
   },
-  { needs: 'inputs for each layer', names: /^gemma3n/, nearest: 'gemma3' },
   { needs: 'an encoder in addition to the decoder', names: /^t5/ },
   { needs: 'learned positions of this kind in a decoder', names: /^starcoder$/ },
   { needs: 'attention with linear biases', names: /^(bloom|mpt|baichuan|refact|jais)$/ },
@@ -38,7 +37,7 @@ const IMAGE_ENCODER = 'clip';
 const ENCODERS = /bert/;
 
 /** Decoders that are read from safetensors files only. */
-const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1|apertus|gptneox|gpt2|afmoe|mellum|command-r)/;
+const SAFETENSORS_ONLY = /^(nemotron_h|falcon-h1|apertus|gptneox|gpt2|afmoe|mellum|command-r|gemma3n)/;
 
 /** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {
