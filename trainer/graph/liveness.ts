@@ -6,6 +6,7 @@ import type { Span } from './heap-packing.ts';
 import { inputsOf } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';
+import { type ReadersOf, readersIn } from './readers.ts';
 import { byteSize, type TensorSpec } from './types.ts';
 
 /** A copy that several nodes may read, identified by its name. */
@@ -13,9 +14,6 @@ export interface CopiedFirst {
   readonly name: string;
   readonly bytes: number;
 }
-
-/** Returns the nodes of a schedule that read a node. */
-export type ReadersOf = (node: Node) => readonly Node[];
 
 /** How an engine holds tensors. */
 export interface BufferRules {
@@ -146,18 +144,6 @@ function copiesAtStart(steps: readonly Step[], rules: BufferRules): readonly { r
   for (const [until, { nodes }] of steps.entries())
     for (const node of nodes) for (const { name, bytes } of rules.copiesAtStart(node, readersOf)) copies.set(name, { bytes, until });
   return [...copies.values()];
-}
-
-/** Finds the readers of all nodes. */
-export function readersIn(schedule: readonly Node[]): ReadersOf {
-  const readers = new Map<Node, Node[]>();
-  for (const node of schedule)
-    for (const input of new Set(node.inputs)) {
-      const known = readers.get(input);
-      if (known) known.push(node);
-      else readers.set(input, [node]);
-    }
-  return node => readers.get(node) ?? [];
 }
 
 /** Returns true in the forward pass. The backward pass and the updates run when much of the block is free. */

@@ -4,19 +4,8 @@ import { aliasedRead, writtenVariables } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { isSource } from '../node-store.ts';
 import { ruleOf } from '../op-table.ts';
+import { type ReadersOf, readersIn } from '../readers.ts';
 import { isFusible } from './fusible.ts';
-
-/** Returns the nodes that read each node. */
-function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
-  const readers = new Map<Node, Node[]>();
-  for (const node of schedule)
-    for (const input of new Set(node.inputs)) {
-      const known = readers.get(input);
-      if (known) known.push(node);
-      else readers.set(input, [node]);
-    }
-  return readers;
-}
 
 /** Number of places per schedule entry: room for aliases that are inserted just before their first use, and for aliases of those. */
 const SPACING = 1024;
@@ -24,7 +13,7 @@ const SPACING = 1024;
 export class Schedule {
   readonly nodes: readonly Node[];
   readonly outputs: ReadonlySet<Node>;
-  private readonly readers: ReadonlyMap<Node, readonly Node[]>;
+  private readonly readers: ReadersOf;
   private readonly places = new Map<Node, number>();
   /** The number of barriers before each position. */
   private readonly barriers: Int32Array;
@@ -34,7 +23,7 @@ export class Schedule {
   constructor(nodes: readonly Node[], outputs: Iterable<Node>) {
     this.nodes = nodes;
     this.outputs = new Set(outputs);
-    this.readers = readersOf(nodes);
+    this.readers = readersIn(nodes);
     this.barriers = new Int32Array(nodes.length + 1);
     nodes.forEach((node, i) => {
       const place = i * SPACING;
@@ -58,7 +47,7 @@ export class Schedule {
   }
 
   readersOf(node: Node): readonly Node[] {
-    return this.readers.get(node) ?? [];
+    return this.readers(node);
   }
 
   /** Returns true if a node's value exists wherever it is read: sources, outputs, and aliases of variables. */

@@ -8,6 +8,7 @@
 import type { ComputeCapability } from '../../catalog/cards.ts';
 import type { Node } from '../../graph/graph.ts';
 import { worksByElement } from '../../graph/ops/elementwise.ts';
+import type { ReadersOf } from '../../graph/readers.ts';
 import { elementCount } from '../../graph/types.ts';
 import { lastOf } from '../../narrow.ts';
 
@@ -35,8 +36,6 @@ export function keptErfs(
       .filter(isKept),
   );
 }
-
-type ReadersOf = (node: Node) => readonly Node[];
 
 /** Returns a value and the elementwise values computed from it, as long as each has a single reader. */
 function chainOf(node: Node, readersOf: ReadersOf): readonly Node[] {

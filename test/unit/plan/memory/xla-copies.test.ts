@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { backward } from '../../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../../trainer/graph/graph.ts';
-import { readersIn } from '../../../../trainer/graph/liveness.ts';
 import { assemble } from '../../../../trainer/graph/program.ts';
+import { readersIn } from '../../../../trainer/graph/readers.ts';
 import { required, valueFor } from '../../../../trainer/narrow.ts';
 import { bufferRules } from '../../../../trainer/plan/memory/engine-memory.ts';
 
