@@ -14,7 +14,7 @@ import type { WeightFiles } from './weight-files.ts';
 
 const RECORD = /\.quant_state\.bitsandbytes__(?:nf4|fp4)$/;
 /** Published records have 200 bytes. */
-export const MAX_RECORD_BYTES = 4096;
+const MAX_RECORD_BYTES = 4096;
 /** Numbers of values that codes of 4 and of 8 bits stand for. */
 const LEVELS = 16;
 const SCALE_LEVELS = 256;
@@ -32,11 +32,21 @@ type QuantRecord = z.infer<typeof recordSchema>;
 
 type Tensors = ReadonlyMap<string, TensorInfo>;
 
-/** Returns the records that describe weights in 4 bits. */
-export const quantRecords = (tensors: Tensors): TensorInfo[] => [...tensors.values()].filter(({ name }) => RECORD.test(name));
-
-/** Returns the name of the weight that a record describes. */
-export const recordedWeight = (record: string): string => record.replace(RECORD, '');
+/**
+ * Returns the weights in 4 bits, each with the tensor that holds its record.
+ * @throws ModelFileError for a tensor that is too long for a record
+ */
+export const quantizedIn = <Info extends TensorInfo>(
+  tensors: ReadonlyMap<string, Info>,
+  path: string,
+): { readonly weight: Info; readonly holder: Info }[] =>
+  [...tensors.values()].flatMap(holder => {
+    const { name, byteLength } = holder;
+    const weight = RECORD.test(name) ? tensors.get(name.replace(RECORD, '')) : undefined;
+    if (weight === undefined) return [];
+    if (byteLength > MAX_RECORD_BYTES) throw damaged(path, [{ tensor: name, message: `has ${byteLength} bytes, which is no record` }]);
+    return [{ weight, holder }];
+  });
 
 /** Returns the name of a quantized weight without its endings, as the tensors that belong to it have it. */
 const ownerOf = (name: string): string => name.replace(/\.(?:absmax|quant_map|nested_absmax|nested_quant_map)$/, '').replace(RECORD, '');
@@ -52,8 +62,7 @@ export function describePlain(
   path: string,
 ): { readonly info: PlainInfo; readonly record: QuantRecord } {
   const record = parseRecord(weight, bytes, path);
-  const count = record.shape.reduce((n, d) => n * d, 1);
-  if (Math.ceil(count / 2) !== weight.byteLength)
+  if (Math.ceil(countOf(record.shape) / 2) !== weight.byteLength)
     throw damaged(path, [
       { tensor: weight.name, message: `has ${weight.byteLength} bytes, and its record describes [${record.shape.join(', ')}] in 4 bits` },
     ]);
@@ -87,11 +96,8 @@ const belongs = (name: string, plain: ReadonlyMap<string, unknown>): boolean => 
 export async function withBnbWeights(files: WeightFiles, path: string): Promise<WeightFiles> {
   const decoded = new Map<string, DecodedTensor>();
   const wrong: FileProblem[] = [];
-  for (const { name, byteLength } of quantRecords(files.tensors)) {
-    const weight = files.tensors.get(recordedWeight(name));
-    if (weight === undefined) continue;
-    if (byteLength > MAX_RECORD_BYTES) throw damaged(path, [{ tensor: name, message: `has ${byteLength} bytes, which is no record` }]);
-    const { info, record } = describePlain(weight, await files.readBytes(name, 0, byteLength), path);
+  for (const { weight, holder } of quantizedIn(files.tensors, path)) {
+    const { info, record } = describePlain(weight, await files.readBytes(holder.name, 0, holder.byteLength), path);
     const parts = partsOf(info, record);
     wrong.push(...parts.flatMap(part => partProblems(files.tensors, part)));
     decoded.set(weight.name, { info, read: reader(files, info, record) });

@@ -138,8 +138,8 @@ function thereFirst(steps: readonly Step[], owners: Owners, rules: BufferRules):
 
 /** Returns each copy with the last step that reads it. */
 function copiesAtStart(steps: readonly Step[], rules: BufferRules): readonly { readonly bytes: number; readonly until: number }[] {
-  const copies = new Map<string, { bytes: number; until: number }>();
   if (!rules.copiesAtStart) return [];
+  const copies = new Map<string, { bytes: number; until: number }>();
   const readersOf = readersIn(steps.flatMap(({ nodes }) => nodes));
   for (const [until, { nodes }] of steps.entries())
     for (const node of nodes) for (const { name, bytes } of rules.copiesAtStart(node, readersOf)) copies.set(name, { bytes, until });

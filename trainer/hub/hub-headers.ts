@@ -1,5 +1,5 @@
 /** Reads a model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
-import { describePlain, MAX_RECORD_BYTES, plainTensors, quantRecords, recordedWeight } from '../format/bnb-weights.ts';
+import { describePlain, plainTensors, quantizedIn } from '../format/bnb-weights.ts';
 import type { ByteFile } from '../format/byte-file.ts';
 import type { PlainInfo } from '../format/decoded-weights.ts';
 import { PROCESSOR_FILES, processorSettings } from '../format/image/processor-config.ts';
@@ -10,7 +10,6 @@ import { readTorchHeader } from '../format/torch/torch-header.ts';
 import { torchTensorInfo } from '../format/torch/torch-source.ts';
 import type { WeightEntry } from '../format/weight-entry.ts';
 import { currentName } from '../format/weight-files.ts';
-import { required } from '../narrow.ts';
 import { findComplete, repoFolder } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
@@ -63,7 +62,7 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
       shards.slice(first, first + AT_ONCE).map(async file => {
         if (file.name.endsWith('.bin')) return readTorch(client, urlOf(file), file.size);
         const entries = await readHeader(client, urlOf(file), file.size);
-        for (const info of await quantizedWeights(client, urlOf(file), entries)) plain.set(currentName(info.name), renamed(info));
+        for (const info of (await quantizedWeights(client, urlOf(file), entries)).map(renamed)) plain.set(info.name, info);
         return entries;
       }),
     );
@@ -94,14 +93,11 @@ const renamed = <Info extends TensorInfo>(info: Info): Info => ({ ...info, name:
 async function quantizedWeights(client: HubClient, url: string, entries: readonly WeightEntry[]): Promise<readonly PlainInfo[]> {
   const byName = new Map(entries.map(entry => [entry.name, entry]));
   const found: PlainInfo[] = [];
-  const records = quantRecords(byName);
-  for (let first = 0; first < records.length; first += AT_ONCE)
+  const quantized = quantizedIn(byName, url);
+  for (let first = 0; first < quantized.length; first += AT_ONCE)
     await Promise.all(
-      records.slice(first, first + AT_ONCE).map(async record => {
-        const weight = byName.get(recordedWeight(record.name));
-        const { position } = required(byName.get(record.name), record.name);
-        if (weight === undefined || record.byteLength > MAX_RECORD_BYTES) return;
-        const bytes = await readRange(client, url, position, position + record.byteLength);
+      quantized.slice(first, first + AT_ONCE).map(async ({ weight, holder: { position, byteLength } }) => {
+        const bytes = await readRange(client, url, position, position + byteLength);
         found.push(describePlain(weight, bytes, url).info);
       }),
     );

@@ -183,7 +183,7 @@ export function inside<Read>(key: string, architecture: string, read: () => Read
 }
 
 /** Returns the problem of a record inside the config. */
-export const insideOf = (key: string, { kind, path, message }: ConfigProblem): ConfigProblem => ({
+const insideOf = (key: string, { kind, path, message }: ConfigProblem): ConfigProblem => ({
   kind,
   path: [key, ...path],
   // Most messages begin with their key.
@@ -192,3 +192,8 @@ export const insideOf = (key: string, { kind, path, message }: ConfigProblem): C
 
 /** Returns the keys of a config that a table does not list. */
 export const unknownKeys = (table: KeyTable, json: ConfigJson): string[] => Object.keys(json).filter(key => !Object.hasOwn(table, key));
+
+/** Returns the paths of the keys of a record inside a config that the record's table does not list; none if there is no such record. */
+export function unknownInside(key: string, table: KeyTable, { [key]: record }: ConfigJson): string[][] {
+  return isRecord(record) ? unknownKeys(table, record).map(name => [key, name]) : [];
+}

@@ -3,7 +3,8 @@ import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
 import { type ConfigReading, type KeyTable, readRecord } from '../config-keys.ts';
 
-const KEY = 'vision_config';
+/** The key of the record. */
+export const TOWER = 'vision_config';
 
 /**
  * @param usual the record of a config without one
@@ -14,4 +15,4 @@ export const readTower = <Table extends KeyTable>(
   architecture: string,
   config: ConfigJson,
   usual: ConfigJson = {},
-): ConfigReading<Table> => readRecord(KEY, table, architecture, isRecord(config[KEY]) ? config[KEY] : usual);
+): ConfigReading<Table> => readRecord(TOWER, table, architecture, isRecord(config[TOWER]) ? config[TOWER] : usual);

@@ -1,7 +1,6 @@
 /** The encoders of images, by the class of the whole model. */
-import { isRecord } from '../../narrow.ts';
 import type { ConfigJson } from '../config-json.ts';
-import { type KeyTable, unknownKeys } from '../config-keys.ts';
+import { type KeyTable, unknownInside, unknownKeys } from '../config-keys.ts';
 import { gemma3TowerKeys, smolvlmTowerKeys } from '../family/image/siglip-config.ts';
 import { type ConfigProblem, ModelConfigError } from '../model-spec.ts';
 import { QWEN3_VL_DEEPSTACK } from './deepstack.ts';
@@ -19,7 +18,7 @@ import { QWEN2_NAMES, QWEN3_NAMES, qwenVision } from './qwen/qwen-vision.ts';
 import { qwenProcessorKeys, qwenTower, qwenTowerKeys } from './qwen/qwen-vision-config.ts';
 import { qwenWindowVision, windowTowerKeys } from './qwen/qwen-window-vision.ts';
 import { qwen2Tower, qwen2TowerKeys } from './qwen/qwen2-vision-config.ts';
-import { readTower } from './read-tower.ts';
+import { readTower, TOWER } from './read-tower.ts';
 import { type SmolvlmArchitecture, smolvlm, smolvlmProcessorKeys } from './smolvlm.ts';
 import type { VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -73,9 +72,9 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
 };
 
 /** Returns the unknown keys of `vision_config`; none for a class whose images are not read. */
-export const unknownVisionKeys = (architecture: string, { vision_config: record }: ConfigJson): string[][] => {
+export const unknownVisionKeys = (architecture: string, config: ConfigJson): string[][] => {
   const table = encoders[architecture]?.towerKeys;
-  return table && isRecord(record) ? unknownKeys(table, record).map(key => ['vision_config', key]) : [];
+  return table ? unknownInside(TOWER, table, config) : [];
 };
 
 /** Returns the problems of `vision_config`; none for a class whose images are not read. */
@@ -97,13 +96,12 @@ const OTHER_PROCESSORS = ['video_processor', 'feature_extractor', 'audio_tokeniz
 export function unknownProcessorKeys(architecture: string, settings: ConfigJson): string[][] {
   const table = encoders[architecture]?.processorKeys;
   if (!table) return [];
-  const { image_processor: inner, ...outer } = settings;
-  const ofInner = isRecord(inner) ? unknownKeys(table, inner).map(key => ['image_processor', key]) : [];
+  const { image_processor: _, ...outer } = settings;
   return [
     ...unknownKeys(table, outer)
       .filter(key => !OTHER_PROCESSORS.includes(key))
       .map(key => [key]),
-    ...ofInner,
+    ...unknownInside('image_processor', table, settings),
   ];
 }
 

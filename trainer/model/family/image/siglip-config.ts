@@ -1,7 +1,6 @@
 /** Reads the config.json of SigLIP: only the image tower, with the head of Transformers' classifier. */
 
 import { z } from 'zod';
-import { isRecord } from '../../../narrow.ts';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import {
   type ConfigValues,
@@ -9,9 +8,10 @@ import {
   contradiction,
   type KeyTable,
   readConfig,
+  readRecord,
   refuse,
   refusedUnless,
-  unknownKeys,
+  unknownInside,
   withoutEffect,
 } from '../../config-keys.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
@@ -82,9 +82,10 @@ export const smolvlmTowerKeys = {
   ...withoutEffect('is not read by Transformers', 'use_base_siglip', 'tie_word_embeddings'),
 } as const satisfies KeyTable;
 
+const TOWER = 'vision_config';
+
 /** Returns the unknown keys of `vision_config`. */
-export const unknownTowerKeys = ({ vision_config: tower }: ConfigJson): string[][] =>
-  isRecord(tower) ? unknownKeys(siglipTowerKeys, tower).map(key => ['vision_config', key]) : [];
+export const unknownTowerKeys = (config: ConfigJson): string[][] => unknownInside(TOWER, siglipTowerKeys, config);
 
 type TowerValues = ConfigValues<ReturnType<typeof towerKeys>>;
 
@@ -120,7 +121,7 @@ export function siglipTower(c: TowerValues, names: TowerNames): TowerConfig {
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported */
 export function siglipConfig(architecture: string, json: ConfigJson, options: ModelOptions): VitConfig {
   const { values, problems } = readConfig(siglipKeys, architecture, json);
-  const { values: tower, problems: ofTower } = readConfig(siglipTowerKeys, `${architecture} (vision_config)`, values.vision_config ?? {});
+  const { values: tower, problems: ofTower } = readRecord(TOWER, siglipTowerKeys, architecture, values.vision_config ?? {});
   refuse([...problems, ...ofTower, ...squareProblems(tower)], architecture);
   return {
     family: 'siglip',

@@ -74,10 +74,9 @@ export function traceLayerInputs(
   const product = graph.mul(tracer.linear(projection, x), hiddenSize ** -0.5);
   const normed = tracer.rmsNorm(norm, graph.reshape(product, [rows * config.blocks, width]), config.norms.epsilon);
   // A token without a row has the first one, as in Transformers.
-  const isListed = (table.weight.shape[0] as number) < config.vocabularySize;
-  const rowOf = isListed
-    ? graph.select(graph.less(ids, graph.scalar(table.weight.shape[0] as number, 'int32')), ids, graph.scalar(0, 'int32'))
-    : ids;
+  const [listed] = dimensions(table.weight.shape, 2);
+  const rowOf =
+    listed < config.vocabularySize ? graph.select(graph.less(ids, graph.scalar(listed, 'int32')), ids, graph.scalar(0, 'int32')) : ids;
   const known = graph.mul(tracer.embedding(table, rowOf), multiplierFor(tracer, { factor: Math.sqrt(width), rounded: true }));
   return graph.mul(graph.add(graph.reshape(normed, [rows, all]), known), Math.SQRT1_2);
 }
