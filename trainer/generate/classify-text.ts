@@ -3,6 +3,7 @@ import { createSegmentEncoder } from '../data/example/segment-encoder.ts';
 import { inputOf } from '../model/model-spec.ts';
 import { percent, table } from '../protocol/text/format.ts';
 import { sigmoid } from '../train/metrics.ts';
+import { checkKnown } from './decoder.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
 export interface TextLabel {
@@ -29,8 +30,10 @@ export const labelLines = (labels: readonly TextLabel[]): string =>
 /** Loads a model that classifies texts, classifies the text and releases it. @throws AdapterError if the adapter does not fit */
 export async function classifyText(text: string, params: Omit<TextLogitsParams, 'tokens'>): Promise<ClassifiedText> {
   const { model, folder } = params;
-  const longest = Math.min(inputOf(model, 'tokens').maxPositions, MAX_TOKENS);
+  const input = inputOf(model, 'tokens');
+  const longest = Math.min(input.maxPositions, MAX_TOKENS);
   const { ids, truncated } = createSegmentEncoder(await folder.loadTokenizer()).encode(text, undefined, longest);
+  checkKnown(ids, input);
   const logits = await withTextLogits({ ...params, tokens: ids.length }, logitsOf => logitsOf(ids));
   const scores = Array.from({ length: model.labels.length }, (_, label) => logits?.[label] ?? Number.NaN);
   const probabilities = model.problem === 'multi_label' ? scores.map(sigmoid) : softmax(scores);

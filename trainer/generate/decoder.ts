@@ -5,6 +5,7 @@ import type { Engine, Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import { float32Of } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
+import { type KnownTokens, readTokens, unknownToken } from '../model/known-tokens.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import { elementAt, lastOf, required } from '../narrow.ts';
@@ -34,6 +35,12 @@ export interface OpenDecoderParams extends InferenceModel {
 /** A prompt or an answer that does not fit, or a model whose outputs are not finite. */
 export class GenerateError extends Error {
   override name = 'GenerateError';
+}
+
+/** @throws GenerateError for a token that the model does not read */
+export function checkKnown(ids: Iterable<number>, known: KnownTokens): void {
+  const unknown = unknownToken(ids, known);
+  if (unknown) throw new GenerateError(`${unknown.problem}. ${unknown.advice}`);
 }
 
 /** Compiles the program and loads the weights. The caller disposes of the decoder. */
@@ -77,7 +84,7 @@ interface Slot {
 export interface DecoderParams {
   readonly tokens: number;
   readonly slots: number;
-  readonly model: Pick<CausalModel, 'hiddenSize' | 'ropeRescaling' | 'states' | 'vision'>;
+  readonly model: KnownTokens & Pick<CausalModel, 'hiddenSize' | 'ropeRescaling' | 'states' | 'vision'>;
   /** True if the program takes images. */
   readonly images?: boolean | undefined;
 }
@@ -136,10 +143,11 @@ export class Decoder {
     return this.readRest(slot);
   }
 
-  /** Starts another text in a slot, without reading it yet. @throws GenerateError if the text is empty or too long */
+  /** Starts another text in a slot, without reading it yet. @throws GenerateError if the text is empty or too long, or has a token that is not read */
   begin(slot: number, ids: readonly number[], images?: PromptImages): void {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
     this.checkRoom(ids.length);
+    checkKnown(ids, this.model);
     const kept = this.keptOf(slot, ids, images);
     Object.assign(elementAt(this.allSlots, slot), { ids: [...ids], images, length: kept, whole: kept });
   }
@@ -161,7 +169,7 @@ export class Decoder {
     return ids.length - length;
   }
 
-  /** Reads the next tokens of a text. @returns the logits [vocabulary] after the text, once all of it is read */
+  /** Reads the next tokens of a text. @returns the logits [tokens that are read] after the text, once all of it is read */
   async readStretch(slot: number): Promise<Float32Array | undefined> {
     const own = elementAt(this.allSlots, slot);
     const begin = own.length;
@@ -182,10 +190,10 @@ export class Decoder {
     });
     if (own.whole === begin && count === this.stretch) own.whole += count;
     own.length += count;
-    return this.unread(slot) === 0 ? float32Of(required(logits, 'the logits')) : undefined;
+    return this.unread(slot) === 0 ? this.ofRead(float32Of(required(logits, 'the logits'))) : undefined;
   }
 
-  /** Reads the last token of the text in each of these slots. @returns the logits [vocabulary] after each text, in the same order */
+  /** Reads the last token of the text in each of these slots. @returns the logits [tokens that are read] after each text, in the same order */
   async step(slots: readonly number[]): Promise<Float32Array[]> {
     const width = required(
       decodeWidths(this.slots).find(each => each > Math.max(...slots)),
@@ -207,7 +215,7 @@ export class Decoder {
     const vocabulary = all.length / width;
     return slots.map(slot => {
       elementAt(this.allSlots, slot).length++;
-      return all.subarray(slot * vocabulary, (slot + 1) * vocabulary);
+      return this.ofRead(all.subarray(slot * vocabulary, (slot + 1) * vocabulary));
     });
   }
 
@@ -219,6 +227,11 @@ export class Decoder {
     let logits: Float32Array | undefined;
     while (this.unread(slot) > 1) logits = await this.readStretch(slot);
     return this.unread(slot) === 1 ? elementAt(await this.step([slot]), 0) : required(logits, 'the logits');
+  }
+
+  /** The logits of the tokens that the model reads: an answer has no others. */
+  private ofRead(logits: Float32Array): Float32Array {
+    return logits.subarray(0, readTokens(this.model));
   }
 
   private checkRoom(tokens: number): void {

@@ -11,7 +11,7 @@ import type { GenerateOptions } from '../protocol/messages/job-messages.ts';
 import { promptImages } from '../vision/prompt-images.ts';
 import { AnswerParts } from './answer-parts.ts';
 import type { Answer } from './answer-text.ts';
-import { GenerateError } from './decoder.ts';
+import { checkKnown, GenerateError } from './decoder.ts';
 import { HeldModel, type HeldModelParams } from './held-model.ts';
 import { type Question, type Sight, seenPrompt } from './seen-prompt.ts';
 
@@ -80,13 +80,9 @@ export class TextGenerator {
    */
   async generate(params: GenerateTextParams, folder?: ModelFolder): Promise<GeneratedText> {
     const { style, options } = params;
-    const { maxPositions, vocabularySize } = this.model;
+    const { maxPositions } = this.model;
     const prompt = await seenPrompt(params, this.tokenizer, this.sight);
-    const unknown = prompt.ids.find(id => id >= vocabularySize);
-    if (unknown !== undefined)
-      throw new GenerateError(
-        `the tokenizer gives the id ${unknown}, but the model has ${vocabularySize} tokens: the two are not of one model`,
-      );
+    checkKnown(prompt.ids, this.model);
     const room = maxPositions - prompt.ids.length;
     if (room < 1)
       throw new GenerateError(`the prompt has ${prompt.ids.length} tokens; this model has ${maxPositions} positions: shorten the prompt`);

@@ -5,6 +5,7 @@ import { createWordEncoder } from '../data/tagged/word-encoder.ts';
 import type { HostArray } from '../graph/types.ts';
 import { type ClassifierModel, inputOf } from '../model/model-spec.ts';
 import { likeliestLabel } from '../train/metrics.ts';
+import { checkKnown } from './decoder.ts';
 import { type TextLogitsParams, withTextLogits } from './text-logits.ts';
 
 /** A labeled span of the text. */
@@ -42,9 +43,11 @@ export const annotated = (text: string, entities: readonly TextEntity[]): string
 export async function labelText(text: string, params: Omit<TextLogitsParams, 'tokens'>): Promise<LabeledWords> {
   const { model, folder } = params;
   const encoder = createWordEncoder(await folder.loadTokenizer());
-  const longest = Math.min(inputOf(model, 'tokens').maxPositions, MAX_TOKENS);
+  const input = inputOf(model, 'tokens');
+  const longest = Math.min(input.maxPositions, MAX_TOKENS);
   const parts = partsOf(splitWords(text), words => encoder.encode(words, longest));
   if (parts.length === 0) return { entities: [], tokens: 0 };
+  for (const { ids } of parts) checkKnown(ids, input);
   const tokens = Math.max(...parts.map(({ ids }) => ids.length));
   return await withTextLogits({ ...params, tokens }, async logitsOf => {
     const entities: TextEntity[] = [];

@@ -10,6 +10,7 @@ import { float32Of } from '../graph/types.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { Attachment } from '../method/method.ts';
 import { declareClassifierBatch } from '../model/classifier-batch.ts';
+import type { KnownTokens } from '../model/known-tokens.ts';
 import { loadModel } from '../model/load-model.ts';
 import { type ClassifierModel, vectorWidth } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
@@ -17,7 +18,7 @@ import type { Precision } from '../model/weight-storage.ts';
 import { required } from '../narrow.ts';
 import type { TextPrompts } from '../protocol/pooling.ts';
 import { loadVariables, storedWeights } from '../train/variables.ts';
-import { GenerateError } from './decoder.ts';
+import { checkKnown, GenerateError } from './decoder.ts';
 
 export interface TextVectorsParams {
   readonly engine: Engine;
@@ -55,7 +56,7 @@ export class TextVectors {
   readonly width: number;
   /** Length of the longest text, in tokens. */
   readonly longest: number;
-  readonly vocabularySize: number;
+  readonly known: KnownTokens;
   /** True if vectors are normalized to length 1. */
   readonly isNormalized: boolean;
   /** The prompts that texts started with when the model was tuned. */
@@ -67,7 +68,7 @@ export class TextVectors {
   private constructor(model: ClassifierModel, encoder: SegmentEncoder, session: Session, longest: number) {
     this.width = vectorWidth(model);
     this.longest = longest;
-    this.vocabularySize = model.input.kind === 'tokens' ? model.input.vocabularySize : 0;
+    this.known = model.input.kind === 'tokens' ? model.input : { vocabularySize: 0 };
     this.isNormalized = model.pooling?.normalize === true;
     this.prompts = model.pooling?.prompts;
     this.model = model;
@@ -100,10 +101,11 @@ export class TextVectors {
     return new TextVectors(model, encoder, session, longest);
   }
 
-  /** @throws GenerateError for a text longer than the model's limit */
+  /** @throws GenerateError for a text longer than the model's limit, or with a token that the model does not read */
   idsOf(text: string): Int32Array {
     const { ids, truncated } = this.encoder.encode(text, undefined, this.longest);
     if (truncated) throw new GenerateError(`a text has more than the ${this.longest} tokens that the model reads: divide it`);
+    checkKnown(ids, this.known);
     return ids;
   }
 

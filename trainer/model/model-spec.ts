@@ -2,6 +2,7 @@
 
 import type { Node } from '../graph/graph.ts';
 import type { Pooling } from '../protocol/pooling.ts';
+import type { KnownTokens } from './known-tokens.ts';
 import type { AttentionMask } from './layer/attention/attention.ts';
 import type { ModuleSpec, ParameterSpec } from './module-specs.ts';
 import type { Tracer } from './tracer.ts';
@@ -95,7 +96,7 @@ export interface KeyValueShape {
   readonly valueDim?: number | undefined;
 }
 
-export interface CausalModel extends Model {
+export interface CausalModel extends Model, KnownTokens {
   readonly kind: 'causal';
   /** True if the model can get a head for whole texts, because there is a class with one. */
   readonly takesScoreHead?: boolean;
@@ -103,7 +104,6 @@ export interface CausalModel extends Model {
   readonly isBidirectional?: boolean;
   /** Set if files of this class contain no head. */
   readonly hasNoHead?: boolean;
-  readonly vocabularySize: number;
   readonly maxPositions: number;
   /** The keys and values that each block caches; undefined for a block without a cache. */
   readonly keyValues: readonly (KeyValueShape | undefined)[];
@@ -129,14 +129,13 @@ export interface CausalModel extends Model {
 
 /** The input of a classifier. */
 export type ClassifierInput =
-  | {
+  | (KnownTokens & {
       readonly kind: 'tokens';
-      readonly vocabularySize: number;
       readonly maxPositions: number;
       readonly padId: number;
       /** Number of segment types that the model distinguishes; with 0 or 1, no `types` are fed. */
       readonly tokenTypes: number;
-    }
+    })
   | {
       readonly kind: 'image';
       readonly height: number;

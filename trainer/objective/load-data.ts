@@ -1,4 +1,5 @@
 /** Loads and tokenizes training and held-out samples from the data settings of a recipe, with a report and a preview in the log. */
+
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +22,7 @@ import type { Example } from '../data/types.ts';
 import type { ImageReading } from '../data/vision/sample-image.ts';
 import type { Job } from '../job/job.ts';
 import type { TextBase } from '../job/open-base.ts';
+import { type KnownTokens, readTokens, unknownToken } from '../model/known-tokens.ts';
 import type { AnyModel, CausalModel } from '../model/model-spec.ts';
 import { trainedRolesOf } from '../protocol/recipe/trained-roles.ts';
 import { grouped } from '../protocol/text/format.ts';
@@ -100,7 +102,7 @@ export async function loadPart(params: LoadDataParams, files: readonly string[],
     'info',
     `the first samples as the model sees them, what is trained between ⟦ and ⟧:\n${previewExamples(dataset.examples, base.tokenizer, PREVIEW)}`,
   );
-  if (dataset.examples.largestId >= base.model.vocabularySize) checkVocabulary(dataset.examples, base.model.vocabularySize);
+  if (dataset.examples.largestId >= readTokens(base.model)) checkVocabulary(dataset.examples, base.model);
   return dataset;
 }
 
@@ -175,12 +177,10 @@ export const completionsOf = (params: LoadDataParams, labels: readonly string[])
         chatRenderer: params.base.chatRenderer,
       });
 
-export function checkVocabulary(examples: Iterable<Pick<Example, 'ids' | 'file' | 'line'>>, vocabularySize: number): void {
+/** @throws DataError for a text with a token that the model does not read */
+export function checkVocabulary(examples: Iterable<Pick<Example, 'ids' | 'file' | 'line'>>, known: KnownTokens): void {
   for (const { ids, file, line } of examples) {
-    const id = ids.find(id => id >= vocabularySize);
-    if (id !== undefined) {
-      const problem = `the tokenizer gives token ${id}, but the model knows only 0 to ${vocabularySize - 1}`;
-      throw new DataError({ file, line, problem, advice: 'The tokenizer belongs to another model: use the one that came with it' });
-    }
+    const unknown = unknownToken(ids, known);
+    if (unknown) throw new DataError({ file, line, ...unknown });
   }
 }

@@ -1,4 +1,5 @@
 /** Large training data, of which no sample has to be tokenized before the first batches. */
+
 import path from 'node:path';
 import { DataError } from '../data/data-error.ts';
 import { drawFrom } from '../data/draw.ts';
@@ -10,6 +11,7 @@ import { previewExamples } from '../data/shown/preview.ts';
 import { splitPlaces, splitSamples } from '../data/split.ts';
 import type { Examples } from '../data/tokens/example-store.ts';
 import { keepTokens } from '../data/tokens/keep-tokens.ts';
+import { readTokens } from '../model/known-tokens.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { logSplit } from './data-parts.ts';
 import { completionsOf, datasetSettings, type LoadDataParams, largeData, loadPart, PREVIEW, type RunData } from './load-data.ts';
@@ -85,7 +87,7 @@ const whyLengthsDecide = ({ packing }: Recipe): string | undefined =>
   packing ? 'packing puts samples into rows by their lengths' : undefined;
 
 const whyIdsAreChecked = ({ base: { tokenizer, model } }: LoadDataParams): string | undefined =>
-  tokenizer.vocabularySize > model.vocabularySize ? 'the tokenizer has ids that the model lacks' : undefined;
+  tokenizer.vocabularySize > readTokens(model) ? 'the tokenizer has ids that the model does not read' : undefined;
 
 /** Reports rate and remaining time of the pass over all lines; stops when the job should stop. */
 export function scanProgress({ job }: Pick<LoadDataParams, 'job'>): (bytes: number, totalBytes: number) => Promise<void> {

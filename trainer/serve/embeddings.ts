@@ -1,5 +1,7 @@
 /** Answers requests to `/v1/embeddings`. */
+
 import type { TextVectors } from '../generate/text-vectors.ts';
+import { unknownToken } from '../model/known-tokens.ts';
 import type { EmbeddingRequest } from './api-requests.ts';
 import { RequestError } from './request-error.ts';
 
@@ -32,14 +34,16 @@ function inputsOf(input: EmbeddingRequest['input']): readonly (string | readonly
   return ids.length > 0 ? [ids] : input.filter(each => typeof each !== 'number');
 }
 
-function checkedIds(ids: readonly number[], name: string, { longest, vocabularySize }: TextVectors): Int32Array {
+function checkedIds(ids: readonly number[], name: string, { longest, known }: TextVectors): Int32Array {
   if (ids.length > longest)
     throw new RequestError(400, `an input has ${ids.length} tokens; at most ${longest} are read`, {
       param: 'input',
       code: 'context_length_exceeded',
     });
-  const unknown = ids.find(id => id >= vocabularySize);
-  if (unknown !== undefined) throw new RequestError(400, `${name} has no id ${unknown}`, { param: 'input' });
+  const missing = ids.find(id => id >= known.vocabularySize);
+  if (missing !== undefined) throw new RequestError(400, `${name} has no id ${missing}`, { param: 'input' });
+  const unknown = unknownToken(ids, known);
+  if (unknown) throw new RequestError(400, `${name} does not read an input: ${unknown.problem}. ${unknown.advice}`, { param: 'input' });
   return Int32Array.from(ids);
 }
 

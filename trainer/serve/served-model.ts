@@ -1,4 +1,5 @@
 /** A loaded model that answers API requests, several at the same time if possible. */
+
 import { chatRendererOf } from '../data/chat/chat-renderer.ts';
 import { DataError } from '../data/data-error.ts';
 import { createEncoder } from '../data/example/encoder.ts';
@@ -11,6 +12,7 @@ import { type AnswerForms, answerForms } from '../generate/answer-parts.ts';
 import { HeldModel, type HeldModelParams } from '../generate/held-model.ts';
 import type { Sight } from '../generate/seen-prompt.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
+import { unknownToken } from '../model/known-tokens.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { type PromptImages, promptImages } from '../vision/prompt-images.ts';
@@ -128,8 +130,8 @@ export class ServedModel {
   }
 
   private checked(ids: readonly number[]): readonly number[] {
-    const unknown = ids.find(id => id >= this.model.vocabularySize);
-    if (unknown !== undefined) throw new RequestError(400, `the tokenizer gives the id ${unknown}, which ${this.name} does not have`);
+    const unknown = unknownToken(ids, this.model);
+    if (unknown) throw new RequestError(400, `${unknown.problem}. ${unknown.advice}`);
     if (ids.length === 0) throw new RequestError(400, 'the prompt has no tokens');
     return ids;
   }

@@ -8,11 +8,11 @@ import { headLogits, headNodes } from '../model/layer/loss/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';
-import { type Golden, inputOf } from './golden.ts';
+import { type Golden, idsOf, inputOf } from './golden.ts';
 
 export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const graph = new Graph();
-  const [batch, tokens] = dimensions(inputOf(golden, 'input_ids', 2).shape, 2);
+  const [batch, tokens] = dimensions(idsOf(golden, model).shape, 2);
   const ids = graph.feed('ids', [batch, tokens], 'int32');
   const seen = graph.feed('seen', [batch, 1, tokens]);
   const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);

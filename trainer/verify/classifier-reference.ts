@@ -8,7 +8,7 @@ import { classificationLoss } from '../model/layer/loss/classification-loss.ts';
 import { type ClassifierModel, isNumeric } from '../model/model-spec.ts';
 import { type BatchNormMode, Tracer } from '../model/tracer.ts';
 import type { Forward } from './forward.ts';
-import { type Golden, GoldenError, type GoldenTensor, inputOf } from './golden.ts';
+import { type Golden, GoldenError, type GoldenTensor, idsOf, inputOf } from './golden.ts';
 
 /** The label that Transformers uses for a token that does not count. */
 const UNLABELED = -100;
@@ -17,7 +17,7 @@ const UNLABELED = -100;
 export function traceClassifier(model: ClassifierModel, golden: Golden, batchNorm: BatchNormMode): Forward {
   const graph = new Graph();
   const batch = golden.labels.shape[0] as number;
-  const tokens = model.input.kind === 'tokens' ? (inputOf(golden, 'input_ids', 2).shape[1] as number) : 0;
+  const tokens = model.input.kind === 'tokens' ? (idsOf(golden, model.input).shape[1] as number) : 0;
   const tracer = new Tracer({ graph, batchNorm });
   const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch, tokens }));
   const { loss } = classificationLoss(graph, {

@@ -1,6 +1,8 @@
 /** The file `golden.json` of a model folder: inputs, and PyTorch's results for them. */
+
 import { z } from 'zod';
 import { readRegularText } from '../files/regular-file.ts';
+import { type KnownTokens, unknownToken } from '../model/known-tokens.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 
 /** Maximum size of a reference file, which is small by design. */
@@ -62,6 +64,14 @@ export function inputOf(golden: Golden, name: 'input_ids' | 'pixel_values', rank
   if (!found) throw new GoldenError(`the reference numbers of ${golden.model} have no ${name}`);
   if (found.shape.length !== rank) throw new GoldenError(`${name} of the reference numbers is [${found.shape}]; ${rank} axes are due`);
   return found;
+}
+
+/** The token ids of the reference, [texts, tokens]. @throws GoldenError if there are none, or one that the model does not read */
+export function idsOf(golden: Golden, known: KnownTokens): GoldenTensor {
+  const ids = inputOf(golden, 'input_ids', 2);
+  const unknown = unknownToken(ids.data, known);
+  if (unknown) throw new GoldenError(`the reference numbers of ${golden.model} cannot be compared: ${unknown.problem}`);
+  return ids;
 }
 
 /** Size of the reference images, for models that accept any size. */

@@ -134,7 +134,7 @@ export class AnswerScorer {
         advice: 'Hold out shorter prompts, or train the reward model with a larger max_length',
       });
     const { ids } = made.sequence;
-    checkVocabulary([{ ids, file: place.file, line: place.line }], inputOf(model, 'tokens').vocabularySize);
+    checkVocabulary([{ ids, file: place.file, line: place.line }], inputOf(model, 'tokens'));
     return { ids, secondAt: model.encoder ? startOf(made.sequence) : ids.length, isTruncated: made.truncated };
   }
 }

@@ -47,8 +47,8 @@ async function setUpInOrder(params: SetUpParams, reader: ClassifierReader<Labele
   if (target === 'labels' && labels.length === 0) throw noLabel();
   const other =
     data.eval.length > 0 ? await reader.read({ files: data.eval, labels: opened.labels, maxSamples: data.eval_max_samples }) : undefined;
-  const { vocabularySize } = tokensOf(params, 'classifies texts');
-  const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed, vocabularySize });
+  const known = tokensOf(params, 'classifies texts');
+  const parts = partTexts(opened, labels, { validation: other ? 0 : val_size, seed, known });
   const { train, counts } = parts;
   if (parts.held.length > 0) logSplit(job, { held: parts.held.length, trained: train.length });
   const held = other

@@ -12,13 +12,10 @@ import { type ClassifierReader, countPlaces } from './classifier-reader.ts';
 import { tagEvaluator } from './tag-evaluator.ts';
 import { planTexts, type TokenInput } from './text-reader.ts';
 
-export async function taggedReader(
-  params: ReadParams,
-  { maxPositions, vocabularySize }: TokenInput,
-): Promise<ClassifierReader<TaggedText>> {
+export async function taggedReader(params: ReadParams, input: TokenInput): Promise<ClassifierReader<TaggedText>> {
   const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
-  checkMaxLength(maxLength, maxPositions);
+  checkMaxLength(maxLength, input.maxPositions);
   const { tokenizer } = await withTokenizer(base);
   return {
     async read({ files, labels, maxSamples }) {
@@ -26,7 +23,7 @@ export async function taggedReader(
       const loaded = await readFiles(params, files, paths =>
         loadTagged({ paths, tokenizer, columns: data.columns, labels, maxLength, maxSamples, seed }),
       );
-      checkVocabulary(loaded.examples, vocabularySize);
+      checkVocabulary(loaded.examples, input);
       return loaded;
     },
     place: placeTags,

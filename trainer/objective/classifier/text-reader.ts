@@ -19,10 +19,10 @@ import { severalEvaluator } from './several-evaluator.ts';
 
 export type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 
-export async function textReader(params: ReadParams, { maxPositions, vocabularySize }: TokenInput): Promise<ClassifierReader<LabeledText>> {
+export async function textReader(params: ReadParams, input: TokenInput): Promise<ClassifierReader<LabeledText>> {
   const { recipe, base } = params;
   const { max_length: maxLength } = recipe;
-  checkMaxLength(maxLength, maxPositions);
+  checkMaxLength(maxLength, input.maxPositions);
   const { tokenizer } = await withTokenizer(base);
   const { target, ranks } = objectiveCatalog[recipe.task];
   const [regression, multiple] = [target === 'number', target === 'labels'];
@@ -31,7 +31,7 @@ export async function textReader(params: ReadParams, { maxPositions, vocabularyS
       const { data, seed } = recipe;
       const common = { tokenizer, columns: data.columns, regression, ranks, multiple, labels, maxLength, maxSamples, seed };
       const loaded = await readFiles(params, files, paths => loadLabeled({ paths, ...common }));
-      checkVocabulary(loaded.examples, vocabularySize);
+      checkVocabulary(loaded.examples, input);
       return loaded;
     },
     // The documents of a query are all trained on, or all ranked.

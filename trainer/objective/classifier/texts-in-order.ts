@@ -1,4 +1,5 @@
 /** Large training data of classifiers, of which no text has to be tokenized before the first batches. */
+
 import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { BUCKETS } from '../../data/batch/batch-settings.ts';
@@ -13,6 +14,7 @@ import type { LabeledText } from '../../data/load/load-labeled.ts';
 import { splitSamples } from '../../data/split.ts';
 import { type List, listOf } from '../../data/tokens/example-store.ts';
 import { withTokenizer } from '../../job/open-base.ts';
+import type { KnownTokens } from '../../model/known-tokens.ts';
 import { type ClassifierModel, inputOf } from '../../model/model-spec.ts';
 import { checkVocabulary, largeData } from '../load-data.ts';
 import { countLabels, LAZY_BYTES, type LabelCounts, logTokenizesFirst, scanProgress } from '../load-in-order.ts';
@@ -77,15 +79,15 @@ export interface TextsInOrder {
 interface PartSettings {
   readonly validation: number;
   readonly seed: number;
-  /** A text with a token beyond it is refused when it is read. */
-  readonly vocabularySize: number;
+  /** A text with another token is refused when it is read. */
+  readonly known: KnownTokens;
 }
 
 /** @param labels by id @throws DataError if no sample would be left to train on */
 export function partTexts(
   { texts, labelsOf, multiple, content }: LabeledInOrder,
   labels: readonly string[],
-  { validation, seed, vocabularySize }: PartSettings,
+  { validation, seed, known }: PartSettings,
 ): TextsInOrder {
   const places = placesOf(labels);
   const isNumber = labels.length === 0;
@@ -93,7 +95,7 @@ export function partTexts(
     const text = texts.at(sample);
     if (text === undefined) throw new RangeError(`no text ${sample} among ${texts.length}`);
     const { value, ...rest } = text;
-    checkVocabulary([text], vocabularySize);
+    checkVocabulary([text], known);
     return { ...rest, target: isNumber ? value : (places.get(rest.label) ?? -1) };
   });
   const labelOf = (sample: number): string => (multiple ? '' : (labelsOf(sample)[0] ?? ''));

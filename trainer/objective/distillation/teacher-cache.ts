@@ -2,6 +2,7 @@
  * The teacher's most likely tokens for a run, computed once before training. They are cached by everything that they depend on, and linked
  * into the run folder, so that a resumed run uses the same values and other machines can read them.
  */
+
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { link, mkdir, rm, utimes } from 'node:fs/promises';
@@ -10,6 +11,7 @@ import type { Examples } from '../../data/tokens/example-store.ts';
 import { pruneFolder } from '../../files/bounded-folder.ts';
 import { copyDurably, removeHalfWritten } from '../../files/durable-file.ts';
 import { requireRoom } from '../../job/require-room.ts';
+import { readTokens } from '../../model/known-tokens.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -158,7 +160,7 @@ async function compute(params: CacheParams, teacher: Teacher, missing: readonly 
 
 /** @throws DataError, RunError 'unsupported' */
 function checkFits({ name, model }: Teacher, { examples }: TeacherPart): void {
-  if (examples.largestId >= model.vocabularySize) checkVocabulary(examples, model.vocabularySize);
+  if (examples.largestId >= readTokens(model)) checkVocabulary(examples, model);
   let longest = 0;
   for (const { length } of examples.sizes) longest = Math.max(longest, length);
   if (longest > model.maxPositions)

@@ -20,12 +20,12 @@ export const setUp: SetUpTask = async (params, part) => {
   const { recipe } = params;
   const { embedding } = recipe;
   const model = await modelFor(params);
-  const { maxPositions, vocabularySize } = inputOf(model, 'tokens');
-  checkMaxLength(recipe.max_length, maxPositions);
+  const known = inputOf(model, 'tokens');
+  checkMaxLength(recipe.max_length, known.maxPositions);
   const form = groupForm(embedding);
   const rowsPerSample = textsOf(form);
   const data = await loadGroupData(params, part);
-  for (const groups of [data.train, data.held]) checkVocabulary(textsIn(groups), vocabularySize);
+  for (const groups of [data.train, data.held]) checkVocabulary(textsIn(groups), known);
   const said = form.maxScore === undefined ? describeAsked(data.held, vectorWidth(model)) : undefined;
   if (said !== undefined) params.job.log('info', said);
   const { mini_batch_size: miniBatch } = embedding;

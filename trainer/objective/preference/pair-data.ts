@@ -1,4 +1,5 @@
 /** Loads and tokenizes answers to train on and to hold out, from the data settings of a recipe. */
+
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { LoadedAnswers } from '../../data/load/load-answers.ts';
 import type { LoadDatasetInput } from '../../data/load/load-dataset.ts';
@@ -7,6 +8,7 @@ import { previewExamples } from '../../data/shown/preview.ts';
 import type { Example, Pair } from '../../data/types.ts';
 import type { ImageReading } from '../../data/vision/sample-image.ts';
 import type { TextBase } from '../../job/open-base.ts';
+import type { KnownTokens } from '../../model/known-tokens.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import { type DataParts, loadParts } from '../data-parts.ts';
 import { checkVocabulary, datasetSettings } from '../load-data.ts';
@@ -19,7 +21,7 @@ const PREVIEW = { samples: 4, maxTokens: 200 };
 export interface AnswerDataParams extends ReadParams {
   readonly base: TextBase;
   /** The limits of the model's input. */
-  readonly input: Pick<CausalModel, 'vocabularySize' | 'maxPositions'>;
+  readonly input: KnownTokens & Pick<CausalModel, 'maxPositions'>;
   /** True if the model reads prompt and answer as two texts. */
   readonly isEncoder?: boolean;
   /** Present if the images of prompts are read. */
@@ -70,7 +72,7 @@ export function loadAnswerData<Sample>(
       const answers = samples.flatMap(examplesOf);
       const preview = previewExamples(answers, base.tokenizer, PREVIEW);
       job.note('info', `the first ${noun}s as the model sees them, ${shown} between ⟦ and ⟧:\n${preview}`);
-      checkVocabulary(answers, input.vocabularySize);
+      checkVocabulary(answers, input);
       return samples;
     },
   });

@@ -94,7 +94,7 @@ describe.each(Object.entries(DATA))('%s', (_, [values, changes]) => {
       expect(labels).toEqual(expected.labels);
       expect([index.read, index.drawnFrom]).toEqual([expected.report.read, expected.report.drawnFrom]);
       for (const validation of [0, 0.2]) {
-        const parts = partTexts(found, labels, { validation, seed: 5, vocabularySize: 2 ** 20 });
+        const parts = partTexts(found, labels, { validation, seed: 5, known: { vocabularySize: 2 ** 20 } });
         const split = splitSamples({ count: texts.length, validation, seed: 5, labels: expected.examples.map(({ label }) => label) });
         const train = split.train.map(place => expected.examples[place]);
         expect([...parts.train]).toEqual(train);

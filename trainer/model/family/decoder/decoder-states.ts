@@ -9,9 +9,10 @@ import { tokensOf } from '../text/text-encoder.ts';
 export const bodyOf = ({ modules, head }: CausalModel): ModuleSpec[] =>
   modules.filter(module => module !== head || module.kind === 'embedding');
 
-export const inputOfDecoder = ({ vocabularySize, maxPositions }: CausalModel, padId: number): ClassifierInput => ({
+export const inputOfDecoder = ({ vocabularySize, textTokens, maxPositions }: CausalModel, padId: number): ClassifierInput => ({
   kind: 'tokens',
   vocabularySize,
+  ...(textTokens !== undefined && { textTokens }),
   maxPositions,
   padId,
   tokenTypes: 0,

@@ -64,6 +64,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     ...(config.attention.isBidirectional && { isBidirectional: true }),
     ropeRescaling: rescalingOf(config.positions),
     vision: config.vision,
+    ...(config.textTokens !== undefined && { textTokens: config.textTokens }),
     ...(config.remark !== undefined && { remark: config.remark }),
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, positions, finalNorm, blockInputs, streams }),
   };

@@ -16,7 +16,7 @@ import {
   llamaTextNames,
 } from './blocks/names.ts';
 import { decoderConfig, decoderKeysOf, type InnerArchitecture } from './decoder-families.ts';
-import { gemma3nRemark, gemma3nTextKeys } from './families/gemma3n.ts';
+import { gemma3nRemark, gemma3nTextKeys, gemma3nTextTokens } from './families/gemma3n.ts';
 import { gemma4ImageKeys, gemma4Images, gemma4Placeholders, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
@@ -43,6 +43,8 @@ interface TextPart {
   readonly remark?: (values: ConfigJson) => string | undefined;
   /** Tokens that count as padding in a text, by the values of the keys. */
   readonly placeholders?: (values: ConfigJson) => readonly number[];
+  /** The first token that stands for an image or a sound that is not read, by the values of the keys: see `KnownTokens`. */
+  readonly textTokens?: (values: ConfigJson) => number | undefined;
   /** How images enter the text, by the values of the keys; for classes with an encoder in `vision-encoders.ts`. */
   readonly vision?: (values: ConfigJson) => VisionInput | undefined;
 }
@@ -104,6 +106,7 @@ const textParts = {
     names: gemmaTextNames,
     decoders: { gemma3n_text: 'Gemma3nForCausalLM' },
     remark: () => gemma3nRemark,
+    textTokens: gemma3nTextTokens,
   },
   Gemma4ForConditionalGeneration: {
     ...GEMMA4,
@@ -202,6 +205,7 @@ export interface InnerDecoder {
   readonly vision: VisionInput | undefined;
   readonly remark: string | undefined;
   readonly placeholders: readonly number[] | undefined;
+  readonly textTokens: number | undefined;
   /** Its config as that of a standalone decoder. */
   readonly config: ConfigJson;
   /** True if its keys are next to the others, as in older files. */
@@ -211,7 +215,7 @@ export interface InnerDecoder {
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
   const part: TextPart = textParts[architecture];
-  const { keys, decoders, vision, remark, placeholders, isFlat } = part;
+  const { keys, decoders, vision, remark, placeholders, textTokens, isFlat } = part;
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
   // An older name of LFM2, which takes precedence.
@@ -227,6 +231,7 @@ export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJ
     vision: vision?.(values),
     remark: remark?.(values),
     placeholders: placeholders?.(values),
+    textTokens: textTokens?.(values),
   };
 }
 
@@ -241,5 +246,6 @@ export function textPart(architecture: TextPartArchitecture, config: ConfigJson)
     ...(inner.vision && { vision: inner.vision }),
     ...(inner.remark !== undefined && { remark: inner.remark }),
     ...(inner.placeholders && { placeholders: inner.placeholders }),
+    ...(inner.textTokens !== undefined && { textTokens: inner.textTokens }),
   };
 }

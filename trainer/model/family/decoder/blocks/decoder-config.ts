@@ -85,6 +85,8 @@ export interface DecoderConfig {
   readonly padId: number | undefined;
   /** Tokens that stand for images, sounds and videos, and that a text without these has as padding. */
   readonly placeholders?: readonly number[];
+  /** See `KnownTokens`. */
+  readonly textTokens?: number;
   /** The embedding row of padding, which gets no gradient. */
   readonly paddingRow: number | undefined;
   /** How images enter the text, in models that read some. */

@@ -4,6 +4,8 @@
  */
 
 import { z } from 'zod';
+import { isRecord } from '../../../../narrow.ts';
+import type { ConfigJson } from '../../../config-json.ts';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { normalQuantile } from '../../../layer/normal-quantile.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
@@ -49,16 +51,29 @@ const gemma3nKeys = {
 
 type Gemma3nConfig = ConfigValues<typeof gemma3nKeys>;
 
+/** The part that sees or hears, of which only the first of its tokens in the text is read. @param first Transformers' default for it */
+const tower = (first: number) =>
+  computed(z.looseObject({ vocab_offset: z.number().int().nonnegative().default(first) }).default({ vocab_offset: first }));
+
 /** Keys of a model that also sees and hears. */
 export const gemma3nTextKeys = {
   ...imageTextKeys,
-  ...withoutEffect('is of the part that hears, which is not loaded', 'audio_config', 'audio_token_id', 'audio_soft_tokens_per_image'),
+  vision_config: tower(262144),
+  audio_config: tower(262272),
+  ...withoutEffect('is one of the tokens from vocab_offset on', 'image_token_id', 'audio_token_id'),
+  ...withoutEffect('is of the part that hears, which is not loaded', 'audio_soft_tokens_per_image'),
   ...withoutEffect('is of the part that sees images, which is not loaded', 'vision_soft_tokens_per_image'),
   ...withoutEffect('is a token around images and sounds', 'boi_token_id', 'eoi_token_id', 'boa_token_id', 'eoa_token_id'),
 } as const satisfies KeyTable;
 
 export const gemma3nRemark =
-  'Only the text part of this model is loaded: it reads no images and hears no sound, and texts must not have the tokens that stand for them.';
+  'Only the text part of this model is loaded: it reads no images and hears no sound, and texts with the tokens that stand for them are refused.';
+
+/** The tokens of images come after the text's, and those of sounds after them, up to the end of the vocabulary. */
+export function gemma3nTextTokens({ vision_config: eyes, audio_config: ears }: ConfigJson): number | undefined {
+  const first = [eyes, ears].flatMap(each => (isRecord(each) && typeof each.vocab_offset === 'number' ? [each.vocab_offset] : []));
+  return first.length > 0 ? Math.min(...first) : undefined;
+}
 
 /** Without a list, nine of ten gates and half of the rest do not count in the first ten of more blocks. */
 const SPARSE_BLOCKS = 10;
