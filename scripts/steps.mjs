@@ -80,17 +80,18 @@ export function ensurePjrt() {
 }
 
 /**
- * Installs the plugins of NVIDIA (234 MB) and AMD (133 MB) to compile for cards that are not present, if possible; otherwise, tests that need
- * them are skipped.
+ * Installs the plugins of NVIDIA (234 MB), AMD (133 MB) and Google (137 MB) to compile for cards and TPUs that are not present, if possible;
+ * otherwise, tests that need them are skipped.
  */
 export function ensureCardCompilers() {
   for (const [maker, ...variants] of [
     ['NVIDIA', 'cuda13', 'cuda12'],
     ['AMD', 'rocm7'],
+    ['Google', 'tpu'],
   ]) {
     if (isReady(...variants)) continue;
     const { status } = rowtune(['engine', 'install', '--variant', variants[0], '--compile-only']);
-    if (status !== 0) say(`continuing without the compiler for cards of ${maker}`);
+    if (status !== 0) say(`continuing without the compiler of ${maker}`);
   }
 }
 

@@ -102,8 +102,12 @@ export function deviceCard(facts: DeviceFacts): DeviceCard {
   };
 }
 
+/** True for the names that libtpu gives devices, for example "TPU v5 lite". */
+export const isTpuDevice = (name: string): boolean => /^TPU\b/.test(name);
+
 /** A description with the assumptions: "NVIDIA GeForce RTX 4090: 128 multiprocessors, compute capability 8.9". */
 export function deviceText({ name, multiprocessors: count, capability, assumed }: DeviceCard): string {
+  if (isTpuDevice(name) && assumed !== undefined) return assumed;
   const numbers = `${name === '' ? 'GPU' : name}: ${count} multiprocessors, compute capability ${capability}`;
   return assumed === undefined ? numbers : `${numbers}. ${assumed}`;
 }
@@ -115,6 +119,8 @@ interface Taken {
 }
 
 function assumedText(facts: DeviceFacts, { known, capability, count }: Taken): string | undefined {
+  if (isTpuDevice(facts.name))
+    return `${facts.name}: only its compiler knows its memory. Until it has compiled a program, the figure is that of an ${cardCatalog[ASSUMED_CARD].label}, and the TPU needs more`;
   const like = `those of an ${cardCatalog[ASSUMED_CARD].label}`;
   const name = facts.name === '' ? 'The GPU of this machine has not given its name' : `${facts.name} is not among the known cards`;
   const missing = [

@@ -1,6 +1,8 @@
 /** `rowtune estimate --card`: the memory of a run on a graphics card, which need not be present, and the settings that fit it. */
 import { CARD_RESERVED_BYTES, type CardName, cardBytes, cardCatalog, findCard, makerOf, usableCardBytes } from '../catalog/cards.ts';
 import { CARD_ENGINE } from '../catalog/engines.ts';
+import { orList } from '../catalog/entries.ts';
+import { type TargetName, targetLabel, tpuNames } from '../catalog/tpus.ts';
 import { locateCardCompiler } from '../engine/install/pjrt-folder.ts';
 import { cardCompilerOf } from '../engine/install/pjrt-plugins.ts';
 import type { CardResult } from '../handlers/card-memory.ts';
@@ -39,7 +41,7 @@ interface Fitting extends PlanOption {
 }
 
 /** Each process of a run, and each of its devices, has its own card. */
-const ON_CARDS = { engine: CARD_ENGINE, device: 'gpu', isPerDevice: true } as const;
+export const ON_CARDS = { engine: CARD_ENGINE, device: 'gpu', isPerDevice: true } as const;
 
 /** Ways to store the weights, by their overrides; the recipe's own comes first. */
 const PRECISIONS: readonly { readonly name: string; readonly overrides: readonly string[] }[] = [
@@ -53,7 +55,11 @@ const SHOWN_OPTIONS = 3;
 
 export async function estimateOnCard(context: CommandContext, params: CardEstimateParams): Promise<CommandResult> {
   const named = findCard(params.card);
-  if ('problem' in named) throw new CliError(named.problem, { code: 'unknown-card', exitStatus: EXIT.usage });
+  if ('problem' in named)
+    throw new CliError(`${named.problem}. Known TPUs: ${orList(tpuNames.map(targetLabel))}`, {
+      code: 'unknown-card',
+      exitStatus: EXIT.usage,
+    });
   const { card } = named;
   const { recipe, source } = await readRecipe(context, params.file, { overrides: params.overrides });
   const headers = await modelHeaders(context, recipe, source.baseDir);
@@ -106,7 +112,8 @@ interface CompileParams {
 }
 
 /** Compiles the step; undefined if no compiler is installed, which is reported. */
-async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe, headers, card, found }: CompileParams) {
+async function compileFor(context: CommandContext, { recipe, headers, card, found }: CompileParams) {
+  const { settings, terminal } = context;
   if (!locateCardCompiler(settings.cacheDir, makerOf(card))) {
     const { variant, bytes } = cardCompilerOf(makerOf(card));
     const command = `rowtune engine install --variant ${variant} --compile-only`;
@@ -120,6 +127,18 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
   const seesImages = found.encoderBytes !== undefined;
   const programs = seesImages ? 'the step and the encoder of images are compiled' : 'the step is compiled';
   terminal.say('info', `by a model of the compiler's buffers: ${modeled}; for the exact memory, ${programs} (--no-compile skips this)`);
+  return compileStep(context, { recipe, headers, target: card, found });
+}
+
+interface CompileStepParams extends Omit<CompileParams, 'card'> {
+  readonly target: TargetName;
+}
+
+/** Compiles the step, and the encoder of images if the samples have any, in a worker. */
+export function compileStep(
+  { settings, terminal, cwd }: CommandContext,
+  { recipe, headers, target, found }: CompileStepParams,
+): Promise<CardResult> {
   const model =
     'model' in headers
       ? headers.model
@@ -131,9 +150,9 @@ async function compileFor({ settings, terminal, cwd }: CommandContext, { recipe,
     context: jobContext(settings, cwd),
     recipe: own,
     model,
-    card,
+    card: target,
     recompute: found.recompute,
-    seesImages,
+    seesImages: found.encoderBytes !== undefined,
   } as const;
   return runWorker({ request, terminal, threads: 0 });
 }
@@ -265,7 +284,7 @@ const modelRows = (found: RecipeEstimate): string[][] => [
   [`temporaries of the step (recompute: ${found.recompute})`, byteSize(found.activationBytes + found.engineOverheadBytes)],
 ];
 
-function compilerText({ compiler, encoder, ...training }: CardResult): string {
+export function compilerText({ compiler, encoder, ...training }: CardResult): string {
   const programs = encoder ? 'The training step and the encoder of images were' : 'The training step was';
   const all = [training, ...(encoder ? [encoder] : [])];
   const seconds = all.reduce((sum, each) => sum + each.seconds, 0);

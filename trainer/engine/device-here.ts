@@ -24,6 +24,7 @@ const gpuOfPlugin: Readonly<Record<DeviceKind, boolean | undefined>> = {
   amd: true,
   intel: true,
   apple: true,
+  google: true,
   nvidia: undefined,
   any: undefined,
 };

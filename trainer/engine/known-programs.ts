@@ -1,16 +1,17 @@
 /** The programs that were compiled on this machine, for its own device or for a card, by engines that keep them. Opens no engine. */
 import type { CardName } from '../catalog/cards.ts';
 import { type DeviceCard, deviceCard } from '../catalog/device-card.ts';
+import { paddedFor } from '../catalog/tpus.ts';
 import type { KnownPrograms } from '../graph/known-programs.ts';
 import type { EngineName } from './engine.ts';
 import { openCardPrograms } from './pjrt/card-programs.ts';
 import { openKnownPrograms } from './pjrt/compiled-memory.ts';
 import { keptDeviceFacts } from './pjrt/device-facts.ts';
 
-/** Returns the properties of this machine's GPU as reported by the plugin. */
+/** Returns the properties of this machine's GPU as reported by the plugin; undefined for a TPU. */
 const gpuHere = (cacheDir: string): DeviceCard | undefined => {
   const facts = keptDeviceFacts(cacheDir);
-  return facts && deviceCard(facts);
+  return facts && paddedFor(deviceCard(facts));
 };
 
 type Open = (cacheDir: string, card?: CardName) => KnownPrograms | undefined;

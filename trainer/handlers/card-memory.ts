@@ -1,6 +1,7 @@
 /** The memory of a planned run on a graphics card, which need not be present: compiles its training step with the card's own compiler. */
-import { type CardName, cardCatalog, makerOf } from '../catalog/cards.ts';
+
 import { CARD_ENGINE } from '../catalog/engines.ts';
+import { cardOfTarget, isTpu, type TargetName, targetLabel, targetMaker } from '../catalog/tpus.ts';
 import { type CardCompiler, openCardCompiler } from '../engine/pjrt/card-compiler.ts';
 import type { CardProgramMemory } from '../engine/pjrt/card-programs.ts';
 import { lowerSignature } from '../engine/pjrt/lower.ts';
@@ -38,13 +39,19 @@ const REPORT_MS = 10_000;
 
 /** Runs the job 'card'. Compiling cannot be interrupted: aborting the job ends its process. */
 export async function cardJob({ recipe, model, card, recompute, seesImages }: Request, { job, context }: JobScope): Promise<CardResult> {
-  const compiler = openCardCompiler(context.cacheDir, makerOf(card), { log: line => job.log('info', `  ${line}`) });
+  const compiler = openCardCompiler(context.cacheDir, targetMaker(card), { log: line => job.log('info', `  ${line}`) });
   const headers = typeof model === 'string' ? await readModelHeaders(model) : headersOf(model);
-  const plan = planRun({ recipe, headers, on: { engine: CARD_ENGINE, device: 'gpu', card }, recompute, seesImages });
+  const plan = planRun({
+    recipe,
+    headers,
+    on: { engine: CARD_ENGINE, device: 'gpu', ...(!isTpu(card) && { card }) },
+    recompute,
+    seesImages,
+  });
   const view = seesImages ? largestView(recipe, headers, plan) : undefined;
   job.phase(
     'compile',
-    `compiling the training step${view ? ' and the encoder of images' : ''} for ${cardCatalog[card].label} with ${compiler.plugin}`,
+    `compiling the training step${view ? ' and the encoder of images' : ''} for ${targetLabel(card)} with ${compiler.plugin}`,
   );
   const started = Date.now();
   const report = setInterval(() => job.log('info', `  compiling: ${duration((Date.now() - started) / 1000)} so far`), REPORT_MS);
@@ -64,11 +71,16 @@ const headersOf = ({ config, processor, shapes }: ModelHeaders): PlanHeaders => 
 });
 
 /** @throws EngineError with the compiler's reason */
-export const compileTraining = (plan: RunPlan, recompute: RecomputePolicy, card: CardName, compiler: CardCompiler): Promise<CompiledPass> =>
+export const compileTraining = (
+  plan: RunPlan,
+  recompute: RecomputePolicy,
+  card: TargetName,
+  compiler: CardCompiler,
+): Promise<CompiledPass> =>
   compilePass(trainingStep(plan, recompute), { places: plan.places, card, compiler, mark: planMark(plan, recompute) });
 
 interface CompileParams {
-  readonly card: CardName;
+  readonly card: TargetName;
   readonly compiler: CardCompiler;
   /** The mark by which estimates find the program. */
   readonly mark: string;
@@ -82,7 +94,7 @@ export async function compilePass(
   { card, compiler, mark, places }: CompileParams,
 ): Promise<CompiledPass> {
   const specs = new Map(variables.map(spec => [spec.name, spec]));
-  const lowered = lowerSignature(signature, specs, { places, card: cardCatalog[card] });
+  const lowered = lowerSignature(signature, specs, { places, card: cardOfTarget(card) });
   const memory = await compiler.compile(card, { text: lowered.text, replicas: signature.replicas }, mark);
   const changedBytes = lowered.changed.reduce((sum, name) => sum + byteSize(valueFor(specs, name)), 0);
   const totalBytes = memory.arguments + memory.outputs - memory.aliased + memory.temporaries + memory.code;

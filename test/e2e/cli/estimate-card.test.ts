@@ -115,3 +115,31 @@ describe('estimate --card', () => {
     expect(stderr).toContain("no card named 'RTX 4091' is known. Did you mean 'RTX 4090'?");
   });
 });
+
+describe('estimate --card "TPU v5e"', () => {
+  const estimate = (...more: string[]) => cliJson(['estimate', 'a.rowtune.yaml', '--card', 'TPU v5e', ...more], options);
+
+  test('says that only the compiler knows the memory of a TPU, and how to get it', async () => {
+    const { status, value } = await estimate();
+    expect(status).toBe(1);
+    expect(value).toMatchObject({
+      ok: false,
+      error: {
+        code: 'no-compiler',
+        message: expect.stringContaining('only known to its compiler'),
+        hint: expect.stringContaining('rowtune engine install --variant tpu --compile-only'),
+      },
+    });
+  });
+
+  test('is refused without the compiler', async () => {
+    const { status, stderr } = await cli(['estimate', 'a.rowtune.yaml', '--card', 'v5e', '--no-compile'], options);
+    expect(status).toBe(2);
+    expect(stderr).toContain('Leave out --no-compile');
+  });
+
+  test('an unknown name lists the TPUs, too', async () => {
+    const { stderr } = await cli(['estimate', 'a.rowtune.yaml', '--card', 'TPU v99'], options);
+    expect(stderr).toContain('Known TPUs: TPU v4, TPU v5e, TPU v5p or TPU v6e');
+  });
+});

@@ -1,7 +1,8 @@
 /** The smallest training step of each family in test/golden, planned for a card that need not be present. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import type { CardName, Maker } from '../../../trainer/catalog/cards.ts';
+import type { CardName } from '../../../trainer/catalog/cards.ts';
+import type { TargetMaker } from '../../../trainer/catalog/tpus.ts';
 import { locateCardCompiler, pjrtAddonIsCurrent } from '../../../trainer/engine/install/pjrt-folder.ts';
 import { openCardCompiler } from '../../../trainer/engine/pjrt/card-compiler.ts';
 import { familyOf } from '../../../trainer/model/architectures.ts';
@@ -14,7 +15,7 @@ import { readRecord } from '../files/read-json.ts';
 import { recipeIn } from '../runs/recipe-of.ts';
 
 /** Returns whether a compiler for a maker's cards is installed, for this version of the addon. */
-export function compilesFor(maker: Maker): boolean {
+export function compilesFor(maker: TargetMaker): boolean {
   const installed = locateCardCompiler(cacheDir, maker);
   return installed !== undefined && pjrtAddonIsCurrent(installed.folder);
 }
@@ -22,6 +23,7 @@ export function compilesFor(maker: Maker): boolean {
 export const compilerHere = compilesFor('nvidia') ? openCardCompiler(cacheDir, 'nvidia') : undefined;
 export const noCompiler = 'run rowtune engine install --variant cuda13 --compile-only';
 export const noAmdCompiler = 'run rowtune engine install --variant rocm7 --compile-only';
+export const noTpuCompiler = 'run rowtune engine install --variant tpu --compile-only';
 
 /** Maximum time to compile a step on a busy machine, in ms. */
 export const COMPILE_MS = 1_200_000;

@@ -20,6 +20,18 @@ const intel = machine({
   read: file => (file === '/sys/class/drm/renderD128/device/vendor' ? '0x8086\n' : undefined),
 });
 
+/** A machine with devices of Google's on its bus. */
+const google = (...devices: string[]) =>
+  machine({
+    list: folder => (folder === '/sys/bus/pci/devices' ? devices.map((_, i) => `0000:00:0${i}.0`) : []),
+    read: file => {
+      const [, at = '', fact = ''] = /:0(\d)\.0\/(vendor|device)$/.exec(file) ?? [];
+      return fact === 'vendor' ? '0x1ae0\n' : fact === 'device' ? `${devices[Number(at)]}\n` : undefined;
+    },
+  });
+/** A network adapter of Google's cloud. */
+const ADAPTER = '0x0042';
+
 describe('choosePlugin', () => {
   it.each([
     ['a driver of CUDA 13', nvidia('580.65.06'), 'cuda13'],
@@ -28,13 +40,19 @@ describe('choosePlugin', () => {
     ['a GPU that CUDA 13 has left, with a driver of CUDA 13', volta('580.65.06'), 'cuda12'],
     ['an AMD GPU', amd, 'rocm7'],
     ['an Intel GPU', intel, 'oneapi'],
+    ['four chips of a TPU v5e', google(ADAPTER, '0x0063', '0x0063', '0x0063', '0x0063'), 'tpu'],
     ['a Mac', machine({ platform: 'darwin arm64' }), 'metal'],
   ])('takes the plugin of %s', (_, around, variant) => {
     expect(choosePlugin(around).variant).toBe(variant);
   });
 
   it.each([
-    ['nothing', machine(), /cuda13: no NVIDIA GPU was found.*rocm7: no AMD GPU.*oneapi: no Intel GPU.*--variant pjrt-cpu/],
+    [
+      'nothing',
+      machine(),
+      /cuda13: no NVIDIA GPU was found.*rocm7: no AMD GPU.*oneapi: no Intel GPU.*tpu: no TPU was found.*--variant pjrt-cpu/,
+    ],
+    ["only a network adapter of Google's", google(ADAPTER), /tpu: no TPU was found/],
     ['an old driver', nvidia('470.82.01'), /cuda12: NVIDIA H100 has driver 470\.82\.01, and 525 or later is needed/],
     [
       'an old GPU and an old driver',
@@ -53,6 +71,13 @@ describe('findDevice', () => {
     expect(findDevice(pjrtPlugins.cuda13, volta('580.65.06'))).toEqual({
       missing: 'Tesla V100-SXM2-16GB has compute capability 7.0, and 7.5 or later is needed',
     });
+  });
+
+  it.each([
+    [['0x0063'], 'a TPU v5e'],
+    [['0x006f', ADAPTER, '0x006f'], '2 TPU v6e'],
+  ])('counts the chips of %j', (devices, found) => {
+    expect(findDevice(pjrtPlugins.tpu, google(...devices))).toEqual({ found });
   });
 
   it('tells each plugin from the others', () => {

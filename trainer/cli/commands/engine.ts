@@ -49,7 +49,7 @@ function addInstall(engine: Command, surroundings: RecomputeContext): void {
         .choices(['auto', 'cpu', 'cuda', 'webgpu', BY_DEVICE, ...pjrtVariants])
         .default('auto'),
     )
-    .option('--compile-only', 'with a plugin for NVIDIA or AMD: only what it takes to compile for cards that are not there')
+    .option('--compile-only', 'with a plugin for NVIDIA, AMD or TPUs: only what it takes to compile for devices that are not there')
     .option('--plugin <file>', 'uses a PJRT plugin on this machine instead, for example libtpu.so')
     .addOption(
       new Option(

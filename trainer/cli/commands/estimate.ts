@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from 'commander';
 import { deviceText } from '../../catalog/device-card.ts';
 import { plannedEngine } from '../../catalog/engines.ts';
+import { findTpu } from '../../catalog/tpus.ts';
 import { deviceHere } from '../../engine/device-here.ts';
 import { onHostText } from '../../lint/problems/fact-problems.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
@@ -12,6 +13,7 @@ import { batchSize, byteSize, countedText, flopCount, grouped, percent, table } 
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { estimateOnCard, onHostHeads } from '../estimate-on-card.ts';
+import { estimateOnTpu } from '../estimate-on-tpu.ts';
 import { withOverrides } from '../job-command.ts';
 import { ENCODER_ROW, JUDGE_ROW, judgeHeaders, modelHeaders, TEACHER_ROW, teacherHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
@@ -26,7 +28,7 @@ export const addEstimate: AddCommand = (program, surroundings) => {
       .option('--plan', 'propose settings for batch, accumulation, recompute and rank that fit, fastest first')
       .option(
         '--card <name>',
-        'the memory on a graphics card, which need not be there, and the settings that fit it, for example "RTX 4090"',
+        'the memory on a graphics card, which need not be there, and the settings that fit it, for example "RTX 4090"; or the memory on a TPU, for example "TPU v5e"',
       )
       .option('--no-compile', "with --card: by a model of the buffers, without the card's own compiler")
       .option('--memory <size>', 'memory limit of the run with --plan, for example 8GB (default: half of the free memory)', parseSize),
@@ -38,6 +40,8 @@ export const addEstimate: AddCommand = (program, surroundings) => {
     'rowtune estimate spam.rowtune.yaml --card "RTX 4090"',
   ]).action((file: string, overrides: string[], { plan, memory, card, compile }: EstimateOptions) =>
     runCommandWork(command, surroundings, context => {
+      const tpu = card === undefined ? undefined : findTpu(card);
+      if (tpu !== undefined) return estimateOnTpu(context, { file, overrides, tpu, compile });
       if (card !== undefined) return estimateOnCard(context, { file, overrides, card, compile });
       return plan || memory !== undefined ? planCommand(context, file, overrides, memory) : estimate(context, file, overrides);
     }),

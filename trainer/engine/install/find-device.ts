@@ -40,6 +40,17 @@ export const surroundings = async (): Promise<RecomputeContext> => ({
 const AMD_DEVICE = '/dev/kfd';
 const GRAPHICS_FOLDER = '/sys/class/drm';
 const INTEL_VENDOR = '0x8086';
+const PCI_FOLDER = '/sys/bus/pci/devices';
+const GOOGLE_VENDOR = '0x1ae0';
+/** TPUs by the device on the bus, as in JAX's `jax/_src/hardware_utils.py`: other devices of Google's are network adapters and disks. */
+const TPU_OF_DEVICE: Readonly<Record<string, string>> = {
+  '0x0027': 'TPU v3',
+  '0x005e': 'TPU v4',
+  '0x0062': 'TPU v5p',
+  '0x0063': 'TPU v5e',
+  '0x006f': 'TPU v6e',
+  '0x0076': 'TPU7x',
+};
 
 /** Looks for a plugin's device. @param plugin the plugin */
 export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: RecomputeContext): Finding {
@@ -62,10 +73,22 @@ export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 
     }
     case 'apple':
       return around.platform === 'darwin arm64' ? { found: "Apple's GPU" } : { missing: `this machine is ${around.platform}` };
+    case 'google':
+      return findTpu(around);
     case 'cpu':
     case 'any':
       return { found: 'the processor' };
   }
+}
+
+function findTpu({ list, read }: RecomputeContext): Finding {
+  const chips = list(PCI_FOLDER).flatMap(name => {
+    const factOf = (file: string): string => read(path.join(PCI_FOLDER, name, file))?.trim() ?? '';
+    return factOf('vendor') === GOOGLE_VENDOR ? (TPU_OF_DEVICE[factOf('device')] ?? []) : [];
+  });
+  return chips.length > 0
+    ? { found: `${chips.length === 1 ? 'a' : chips.length} ${chips[0]}` }
+    : { missing: `no TPU was found: no device in ${PCI_FOLDER} has the vendor ${GOOGLE_VENDOR} and the number of a TPU` };
 }
 
 function findNvidia(

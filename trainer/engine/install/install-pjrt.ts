@@ -1,13 +1,15 @@
 /** Installs a PJRT plugin: its libraries from Python wheels, and the addon that calls it; then loads and tests both. */
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { cardNames, makerOf } from '../../catalog/cards.ts';
+import { cardNames } from '../../catalog/cards.ts';
+import { type TargetName, targetMaker, tpuNames } from '../../catalog/tpus.ts';
 import { required } from '../../narrow.ts';
 import { byteSize } from '../../protocol/text/format.ts';
 import { EngineError } from '../engine.ts';
 import { inheritedEnvironment } from '../inherited-environment.ts';
-import { topologyOptions } from '../pjrt/card-description.ts';
-import { cardCompileOptions, withFolders } from '../pjrt/compile-options.ts';
+import { topologyOf } from '../pjrt/card-description.ts';
+import { withFolders } from '../pjrt/compile-options.ts';
+import { targetCompileOptions } from '../pjrt/target-options.ts';
 import { buildPjrtAddon } from './build-pjrt-addon.ts';
 import { enginesFolder } from './engine-folder.ts';
 import { findDevice, surroundings } from './find-device.ts';
@@ -27,6 +29,7 @@ import {
   readPjrt,
 } from './pjrt-folder.ts';
 import { clientOptions, type PjrtPlugin, type PjrtVariant, type PluginWheel, pjrtPlugins } from './pjrt-plugins.ts';
+import { pluginVariables } from './plugin-variables.ts';
 import { runCommand } from './run-command.ts';
 import { buildStandIns } from './stand-ins.ts';
 import { requireCompiler, requirePython } from './toolchain.ts';
@@ -150,8 +153,9 @@ async function fetchAll(
   const totalBytes = wheels.reduce((sum, { bytes }) => sum + bytes, 0);
   const files = wheels.length === 1 ? 'one wheel' : `${wheels.length} wheels`;
   log(
-    `${plugin.wheel.project} ${plugin.wheel.version}, the PJRT plugin for ${plugin.label}: ${byteSize(totalBytes)} to download (${files}), up to three times as much on disk`,
+    `${plugin.wheel.project} ${plugin.wheel.version}, the PJRT plugin for ${plugin.label}: ${byteSize(totalBytes)} to download (${files}), up to four times as much on disk`,
   );
+  if (plugin.terms !== undefined) log(`its terms are ${plugin.terms}`);
   if (plugin.needs !== undefined && !isCompileOnly) log(`it also needs ${plugin.needs}, which is not installed from here`);
   const python = await requirePython();
   const found: PjrtManifest['wheel'][] = [];
@@ -170,10 +174,10 @@ async function fetchAll(
 
 async function fetchOne(
   context: WheelContext,
-  { project, version, sha256, files }: PluginWheel,
+  { project, version, sha256, files, python }: PluginWheel,
   target: string,
 ): Promise<PjrtManifest['wheel']> {
-  const known = { requirement: `${project}==${version}`, sha256 };
+  const known = { requirement: `${project}==${version}`, sha256, python };
   const wheel = await fetchKnownWheel(context, known, target, files ? 'plugin' : 'nvidia', files ?? []);
   return { name: path.basename(wheel), sha256 };
 }
@@ -186,8 +190,10 @@ const SMALLEST_MODULE =
 async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { folder, plugin, manifest } = installed;
   const does = manifest.isCompileOnly ? compilesSmallest(installed) : opensPlugin(installed);
-  const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${does}`;
-  const result = await runCommand(process.execPath, ['-e', script], { environment: inheritedEnvironment(process.env).env, onTick });
+  // libtpu keeps a timer whose signal would end the process by its default action, once Node restores those at its regular end.
+  const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${does}.then(() => process.exit(0));`;
+  const environment = { ...inheritedEnvironment(process.env).env, ...pluginVariables(plugin, manifest, await surroundings()) };
+  const result = await runCommand(process.execPath, ['-e', script], { environment, onTick });
   if (result.status === 0) return;
   const needs = plugin.needs === undefined ? '' : `\nIt needs ${plugin.needs}.`;
   throw new EngineError(`the plugin was installed but does not load:\n${result.output.trim()}${needs}`);
@@ -199,18 +205,19 @@ function opensPlugin(installed: InstalledPjrt): string {
     addon.open(${params.map(param => JSON.stringify(param)).join()}).then(client => {
       const { major, minor, platform } = addon.describe(client);
       console.log('PJRT ' + major + '.' + minor + ' on ' + platform);
-    });`;
+    })`;
 }
 
 function compilesSmallest(installed: InstalledPjrt): string {
-  const card = required(
-    cardNames.find(name => makerOf(name) === installed.plugin.device),
+  const target: TargetName = required(
+    [...cardNames, ...tpuNames].find(name => targetMaker(name) === installed.plugin.device),
     'a card',
   );
-  const options = withFolders(cardCompileOptions({ text: SMALLEST_MODULE }), { toolkit: cudaToolkit(installed) });
-  const params = [pjrtLibrary(installed), card, topologyOptions(card)];
+  const options = withFolders(targetCompileOptions(target, { text: SMALLEST_MODULE }), { toolkit: cudaToolkit(installed) });
+  const { name, options: described } = topologyOf(target);
+  const params = [pjrtLibrary(installed), name, described];
   return `
     addon.describeDevice(${params.map(param => JSON.stringify(param)).join()})
       .then(topology => addon.compileFor(topology, Buffer.from(${JSON.stringify(SMALLEST_MODULE)}), Uint8Array.of(${options.join()})))
-      .then(compiled => console.log(JSON.stringify(addon.compiledForMemory(compiled))));`;
+      .then(compiled => console.log(JSON.stringify(addon.compiledForMemory(compiled))))`;
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import type { Maker } from '../../catalog/cards.ts';
+import type { TargetMaker } from '../../catalog/tpus.ts';
 import { hashSources, resolveAddonSources } from './addon-sources.ts';
 import { enginesFolder } from './engine-folder.ts';
 import { type PjrtPlugin, type PjrtVariant, pjrtPlugins, pjrtVariants } from './pjrt-plugins.ts';
@@ -133,6 +133,6 @@ export function listPjrt(cacheDir: string): InstalledPjrt[] {
 export const locatePjrt = (cacheDir: string): InstalledPjrt | undefined =>
   listPjrt(cacheDir).find(({ manifest }) => !manifest.isCompileOnly);
 
-/** Returns the plugin that compiles for a maker's cards: the first installed one that can. */
-export const locateCardCompiler = (cacheDir: string, maker: Maker): InstalledPjrt | undefined =>
+/** Returns the plugin that compiles for a maker's devices: the first installed one that can. */
+export const locateCardCompiler = (cacheDir: string, maker: TargetMaker): InstalledPjrt | undefined =>
   listPjrt(cacheDir).find(({ plugin }) => plugin.compiler !== undefined && plugin.device === maker);

@@ -1,6 +1,6 @@
 /** The PJRT plugins that can be installed, and the wheels that each needs: projects, versions and checksums on PyPI. */
-import type { Maker } from '../../catalog/cards.ts';
 import { namesOf } from '../../catalog/entries.ts';
+import type { TargetMaker } from '../../catalog/tpus.ts';
 import { required } from '../../narrow.ts';
 import { CUDA_12_LIBRARIES, CUDA_13_LIBRARIES } from './cuda-libraries.ts';
 
@@ -10,6 +10,8 @@ export interface PluginWheel {
   readonly bytes: number;
   /** Checksum of the wheel, so that no other file is ever loaded. */
   readonly sha256: string;
+  /** The Python whose wheel is taken, for a project that has one for each, of different checksums: "3.12". No code of it runs in Python. */
+  readonly python?: string;
   /** Files that are needed from the wheel. If omitted, the NVIDIA libraries in it. */
   readonly files?: readonly string[];
 }
@@ -27,7 +29,7 @@ const MEMORY_AS_NEEDED: readonly ClientOption[] = [
 ];
 
 /** How a device is detected: `engine/install/find-device.ts`. */
-export type DeviceKind = 'cpu' | 'nvidia' | 'amd' | 'intel' | 'apple' | 'any';
+export type DeviceKind = 'cpu' | 'nvidia' | 'amd' | 'intel' | 'apple' | 'google' | 'any';
 
 export interface PjrtPlugin {
   /** The devices that it supports, for messages. */
@@ -71,6 +73,8 @@ export interface PjrtPlugin {
   readonly orders?: true;
   /** True if small programs are compiled without LLVM's passes. Machine code of GPUs is always optimized. */
   readonly skipsPasses?: true;
+  /** The terms of a plugin that is not open source. */
+  readonly terms?: string;
   /** Required software that is not on PyPI. */
   readonly needs?: string;
 }
@@ -332,6 +336,23 @@ const entries = {
     options: [],
     needs: 'macOS 14 or later',
   },
+  tpu: {
+    label: "Google's TPUs",
+    device: 'google',
+    wheel: {
+      project: 'libtpu',
+      version: '0.0.52',
+      python: '3.12',
+      bytes: 137_064_515,
+      sha256: 'f76ab1f4d697c346371c50058796f6baa93317b89be8cf8a1012715a2655120d',
+      files: ['libtpu/libtpu.so', 'libtpu/LICENSE'],
+    },
+    library: 'libtpu/libtpu.so',
+    platforms: ['linux x64'],
+    options: [],
+    compiler: [],
+    terms: 'the Google Cloud Platform Terms of Service',
+  },
   'pjrt-cpu': {
     label: 'the CPU',
     device: 'cpu',
@@ -358,8 +379,8 @@ export const pjrtPlugins: Readonly<Record<PjrtVariant, PjrtPlugin>> = entries;
 
 export const pjrtVariants = namesOf(entries);
 
-/** Returns the plugin that compiles for a maker's cards, and the bytes to download for it. */
-export function cardCompilerOf(maker: Maker): { readonly variant: PjrtVariant; readonly bytes: number } {
+/** Returns the plugin that compiles for a maker's devices, and the bytes to download for it. */
+export function cardCompilerOf(maker: TargetMaker): { readonly variant: PjrtVariant; readonly bytes: number } {
   const variant = required(
     pjrtVariants.find(name => pjrtPlugins[name].device === maker && pjrtPlugins[name].compiler),
     maker,

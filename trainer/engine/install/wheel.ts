@@ -41,10 +41,11 @@ const isMissingForThisPython = (output: string): boolean => /no matching distrib
 /**
  * Downloads one wheel without its dependencies, or finds it already downloaded. libtensorflow needs no Python at run time, so if the
  * running Python has no wheel, another version's wheel is used.
+ * @param pythonTag version of the Python whose wheel is taken, instead of the running one's
  * @returns the path of the wheel
  * @throws EngineError with pip's own message
  */
-export async function downloadWheel(context: WheelContext, requirement: string): Promise<string> {
+export async function downloadWheel(context: WheelContext, requirement: string, pythonTag?: string): Promise<string> {
   const { python, downloads, log, onProgress } = context;
   mkdirSync(downloads, { recursive: true });
   const present = findWheel(readdirSync(downloads), requirement);
@@ -77,10 +78,11 @@ export async function downloadWheel(context: WheelContext, requirement: string):
       },
     );
   log(`downloading ${requirement} with pip ${python.pipVersion}`);
-  let result = await pip([]);
-  if (result.status !== 0 && isMissingForThisPython(result.output)) {
+  const forPython = (version: string): string[] => ['--python-version', version, '--implementation', 'cp'];
+  let result = await pip(pythonTag === undefined ? [] : forPython(pythonTag));
+  if (pythonTag === undefined && result.status !== 0 && isMissingForThisPython(result.output)) {
     log(`no wheel of ${requirement} for Python ${python.pythonVersion}; taking that of Python 3.12 (the engine does not use Python)`);
-    result = await pip(['--python-version', '3.12', '--implementation', 'cp']);
+    result = await pip(forPython('3.12'));
   }
   rmSync(temporary, { recursive: true, force: true });
   const wheel = findWheel(readdirSync(downloads), requirement);
@@ -153,6 +155,8 @@ export interface KnownWheel {
   /** Includes an exact version. */
   readonly requirement: string;
   readonly sha256: string;
+  /** The Python whose wheel is taken, if the checksum is that of one of several. */
+  readonly python?: string | undefined;
 }
 
 /**
@@ -162,12 +166,12 @@ export interface KnownWheel {
  */
 export async function fetchKnownWheel(
   context: WheelContext,
-  { requirement, sha256: known }: KnownWheel,
+  { requirement, sha256: known, python }: KnownWheel,
   target: string,
   kind: Parameters<typeof fetchWheel>[3],
   wanted: readonly string[],
 ): Promise<string> {
-  const wheel = await downloadWheel(context, requirement);
+  const wheel = await downloadWheel(context, requirement, python);
   const sha256 = await sha256OfFile(wheel);
   if (sha256 !== known) {
     rmSync(wheel, { force: true });

@@ -1,8 +1,9 @@
 /** Compiles programs for a card that need not be present, with the card's own compiler, and reads their memory use. */
-import { type CardName, cardCatalog, type Maker } from '../../catalog/cards.ts';
+import { type TargetMaker, type TargetName, targetLabel } from '../../catalog/tpus.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
+import { surroundings } from '../install/find-device.ts';
 import {
   cudaToolkit,
   type InstalledPjrt,
@@ -13,22 +14,26 @@ import {
   pjrtLibrary,
 } from '../install/pjrt-folder.ts';
 import { cardCompilerOf } from '../install/pjrt-plugins.ts';
-import type { Addon, TopologyHandle } from './addon.ts';
-import { topologyOptions } from './card-description.ts';
+import { pluginVariables } from '../install/plugin-variables.ts';
+import type { Addon, DeviceDescription, TopologyHandle } from './addon.ts';
+import { topologyOf as describedMachine } from './card-description.ts';
 import { type CardProgramMemory, cardPlugin, cardPrograms } from './card-programs.ts';
 import { compileOnce } from './compile-once.ts';
-import { type CompiledModule, cardCompileOptions, withFolders } from './compile-options.ts';
+import { type CompiledModule, withFolders } from './compile-options.ts';
 import { hostOperations, memoryOfBuffers } from './program-buffers.ts';
+import { targetCompileOptions } from './target-options.ts';
 
 export interface CardCompiler {
   /** The plugin that compiles, for example "jax-cuda13-pjrt 0.12.0.1". */
   readonly plugin: string;
+  /** Returns the device as its plugin describes it. */
+  describe(card: TargetName): Promise<DeviceDescription>;
   /**
    * Compiles, or takes the result from the cache if this exact module was compiled for this card before.
    * @param mark of the plan to which the step belongs (`planMark`), by which estimates find it
    * @throws EngineError with the compiler's reason
    */
-  compile(card: CardName, module: CompiledModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
+  compile(card: TargetName, module: CompiledModule, mark?: string): Promise<CardProgramMemory & { readonly found: boolean }>;
 }
 
 interface OpenParams {
@@ -47,7 +52,7 @@ const KEPT_CHARACTERS = 600;
  */
 export function openCardCompiler(
   cacheDir: string,
-  maker: Maker,
+  maker: TargetMaker,
   { log = () => undefined, forMemory = false }: OpenParams = {},
 ): CardCompiler {
   const installed = locateCardCompiler(cacheDir, maker);
@@ -60,33 +65,37 @@ export function openCardCompiler(
   const plugin = cardPlugin(installed);
   const programs = cardPrograms(cacheDir, plugin);
   const topologies = new Map<string, Promise<Topology>>();
-  const topologyOf = (card: CardName, cards = 1): Promise<Topology> => {
+  const topologyOf = (card: TargetName, cards = 1): Promise<Topology> => {
     const name = `${cards} ${card}`;
     const known = topologies.get(name) ?? openTopology(installed, card, cards);
     topologies.set(name, known);
     return known;
   };
   const compileNow = forMemory || installed.plugin.standsIn ? compileForMemory : compileWhole;
-  const compile = async (card: CardName, { text, replicas }: CompiledModule): Promise<CardProgramMemory> => {
+  const compile = async (card: TargetName, { text, replicas }: CompiledModule): Promise<CardProgramMemory> => {
     const started = Date.now();
     try {
-      const options = withFolders(cardCompileOptions({ text, replicas }), { toolkit: cudaToolkit(installed) });
+      const options = withFolders(targetCompileOptions(card, { text, replicas }), { toolkit: cudaToolkit(installed) });
       const memory = await compileNow(await topologyOf(card, replicas), text, options);
       const program = { ...memory, seconds: (Date.now() - started) / 1000 };
       await programs.keep(card, { text, replicas }, program);
       return program;
     } catch (error) {
       const reason = messageOf(error).slice(0, KEPT_CHARACTERS);
-      throw new EngineError(`${plugin} could not compile the program for ${cardCatalog[card].label}: ${reason}`, { cause: error });
+      throw new EngineError(`${plugin} could not compile the program for ${targetLabel(card)}: ${reason}`, { cause: error });
     }
   };
   return {
     plugin,
+    describe: async card => {
+      const { addon, handle } = await topologyOf(card);
+      return addon.describedDevice(handle);
+    },
     compile: async (card, module, mark) => {
       if (mark !== undefined) await programs.marks(card).note(mark);
       const { program, found } = await compileOnce({
         lock: programs.lockOf(card, module),
-        title: `the program for ${cardCatalog[card].label}`,
+        title: `the program for ${targetLabel(card)}`,
         find: async () => programs.find(card, module),
         compile: () => compile(card, module),
         log,
@@ -101,10 +110,12 @@ interface Topology {
   readonly handle: TopologyHandle;
 }
 
-async function openTopology(installed: InstalledPjrt, card: CardName, cards: number): Promise<Topology> {
+async function openTopology(installed: InstalledPjrt, card: TargetName, cards: number): Promise<Topology> {
+  Object.assign(process.env, pluginVariables(installed.plugin, { isCompileOnly: true }, await surroundings()));
   // Compiled from `engine/pjrt/native`; `Addon` describes its exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
-  return { addon, handle: await addon.describeDevice(pjrtLibrary(installed), card, topologyOptions(card, cards)) };
+  const { name, options } = describedMachine(card, cards);
+  return { addon, handle: await addon.describeDevice(pjrtLibrary(installed), name, options) };
 }
 
 type Compile = (topology: Topology, text: string, options: Uint8Array) => Promise<Omit<CardProgramMemory, 'seconds'>>;

@@ -1,5 +1,19 @@
 /** Describes a card for XLA's GPU compiler: the text format of its GpuTargetConfigProto. */
 import { type CardEntry, type CardName, cardBytes, cardCatalog, type Maker, makerOf, multiprocessors } from '../../catalog/cards.ts';
+import { isTpu, type TargetName, tpuTopology } from '../../catalog/tpus.ts';
+
+/** A description of a machine, as its plugin reads it. */
+interface Described {
+  readonly name: string;
+  readonly options: readonly (readonly [string, string])[];
+}
+
+/** Returns the description of a machine with this many cards or TPUs. */
+export const topologyOf = (name: TargetName, count = 1): Described =>
+  isTpu(name) ? { name: tpuTopology(name, count), options: [] } : { name, options: topologyOptions(name, count) };
+
+/** Returns what the memory of a program depends on: part of its key in the cache. */
+export const describeTarget = (name: TargetName): string => (isTpu(name) ? tpuTopology(name) : describeCard(name));
 
 /** Properties of every card since compute capability 8.0 (CUDA programming guide), and of AMD's since RDNA 3 and CDNA 3. */
 const COMMON = {

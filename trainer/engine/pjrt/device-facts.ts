@@ -4,7 +4,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { CARD_RESERVED_BYTES } from '../../catalog/cards.ts';
-import type { DeviceFacts } from '../../catalog/device-card.ts';
+import { type DeviceFacts, isTpuDevice } from '../../catalog/device-card.ts';
 import { locatePjrt } from '../install/pjrt-folder.ts';
 import type { ClientDescription } from './addon.ts';
 import { pluginOf, readRecord } from './compiled-memory.ts';
@@ -19,7 +19,9 @@ const gpuAttributes = z.object({
 /** Returns the properties of the first device. @param limit bytes that its allocator may take: all of the device's (`MEMORY_AS_NEEDED`) */
 export function factsOfDevice({ device }: Pick<ClientDescription, 'device'>, limit: number | undefined): DeviceFacts {
   const { compute_capability: capability, core_count: multiprocessors } = gpuAttributes.parse(device.attributes);
-  const memoryBytes = limit === undefined ? undefined : limit - CARD_RESERVED_BYTES;
+  // The limit of a TPU already leaves out what its runtime has reserved.
+  const reserved = isTpuDevice(device.kind) ? 0 : CARD_RESERVED_BYTES;
+  const memoryBytes = limit === undefined ? undefined : limit - reserved;
   return { name: device.kind, capability, multiprocessors, memoryBytes };
 }
 

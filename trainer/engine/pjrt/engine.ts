@@ -1,10 +1,12 @@
 /** The PJRT engine: programs compiled by an accelerator's own compiler, through its vendor's plugin. */
 
 import { deviceCard } from '../../catalog/device-card.ts';
+import { paddedFor } from '../../catalog/tpus.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
+import { surroundings } from '../install/find-device.ts';
 import {
   cudaToolkit,
   type InstalledPjrt,
@@ -16,6 +18,7 @@ import {
   preloadedLibraries,
 } from '../install/pjrt-folder.ts';
 import { clientOptions } from '../install/pjrt-plugins.ts';
+import { pluginVariables } from '../install/plugin-variables.ts';
 import { joinGroup } from '../mpi/group.ts';
 import type { Addon, ClientDescription } from './addon.ts';
 import { keepDevice, openKnownPrograms, pluginOf } from './compiled-memory.ts';
@@ -55,6 +58,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
   try {
     // Compiled from this version's `engine/pjrt/native`, which `pjrtAddonIsCurrent` has just verified.
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
+    Object.assign(process.env, pluginVariables(plugin, installed.manifest, await surroundings()));
     const client = await addon.open(pjrtLibrary(installed), clientOptions(plugin, devices), preloadedLibraries(installed));
     const found = addon.describe(client);
     const isCpu = found.platform === 'cpu';
@@ -72,13 +76,14 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
     };
     const compiler = openCompiler({ addon, client, cache, target, folders, plugin, log });
     const gpu = facts && deviceCard(facts);
-    const device: Device = { addon, client, compiler, card: gpu };
+    const card = paddedFor(gpu);
+    const device: Device = { addon, client, compiler, card };
     return {
       description: { ...describe(found, installed), ...(gpu && { gpu }) },
       device,
       devices: found.devices,
       deviceMemory: () => addon.deviceMemory(client),
-      known: openKnownPrograms(cacheDir, gpu),
+      known: openKnownPrograms(cacheDir, card),
       join: library => joinGroup(library, addon),
       compile: async program => new PjrtSession(device, program),
     };

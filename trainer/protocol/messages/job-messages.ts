@@ -4,8 +4,8 @@
  */
 
 import type { ExportFormat, ExportType } from '../../catalog/artifacts.ts';
-import type { CardName } from '../../catalog/cards.ts';
 import { isOneOf } from '../../catalog/entries.ts';
+import type { TargetName } from '../../catalog/tpus.ts';
 import { isRecord } from '../../narrow.ts';
 import type { Recipe } from '../recipe/recipe-schema.ts';
 import type { DataPart, DataStatistics, SamplePage } from '../view/data.ts';
@@ -155,13 +155,13 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly statistics: boolean;
     }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
-  /** Compiles the training step, and the encoder of images, for a graphics card, which need not be present. */
+  /** Compiles the training step, and the encoder of images, for a graphics card or a TPU, which need not be present. */
   | {
       readonly kind: 'card';
       readonly recipe: Recipe;
       /** A local path, whose headers are read; or the headers themselves. */
       readonly model: string | ModelHeaders;
-      readonly card: CardName;
+      readonly card: TargetName;
       readonly recompute: RecomputeLevel;
       /** True if the samples have images. */
       readonly seesImages: boolean;

@@ -60,9 +60,12 @@ it('has programs of its own for other libraries', () => {
   expect(pluginOf(own)).not.toBe(before);
 });
 
-it('gives an unknown plugin no options', () => {
-  const { own, packages } = installed('libtpu/libtpu.so');
-  expect(pjrtLibrary(own)).toBe(path.join(packages, 'libtpu/libtpu.so'));
+it.each([
+  ['libtpu/libtpu.so', 'google'],
+  ['mine/libpjrt.so', 'any'],
+])('gives %s no options', (library, device) => {
+  const { own, packages } = installed(library);
+  expect(pjrtLibrary(own)).toBe(path.join(packages, library));
   expect([clientOptions(own.plugin, 1), preloadedLibraries(own), cudaToolkit(own)]).toEqual([[], [], undefined]);
-  expect([own.plugin.device, own.plugin.tunes]).toEqual(['any', undefined]);
+  expect([own.plugin.device, own.plugin.tunes]).toEqual([device, undefined]);
 });
