@@ -319,7 +319,8 @@ const entries = {
     platforms: ['linux x64'],
     options: MEMORY_AS_NEEDED,
     tunes: true,
-    needs: "Intel's driver for compute, and oneAPI 2025.1 with MKL and MPI on LD_LIBRARY_PATH, where its setvars.sh puts them",
+    needs:
+      "Intel's driver for compute, the Level Zero loader (libze1), and oneAPI 2025.1 with MKL and MPI on LD_LIBRARY_PATH, where its setvars.sh puts them",
   },
   metal: {
     label: "Apple's GPUs, Metal",

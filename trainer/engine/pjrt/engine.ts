@@ -88,7 +88,8 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
       compile: async program => new PjrtSession(device, program),
     };
   } catch (error) {
-    throw new EngineError(`${installed.name} does not load: ${messageOf(error)}`, { cause: error });
+    const needs = plugin.needs === undefined ? '' : `. It needs ${plugin.needs}`;
+    throw new EngineError(`${installed.name} does not load: ${messageOf(error)}${needs}`, { cause: error });
   }
 }
 
