@@ -308,7 +308,7 @@ describe('config', () => {
     ['gemma3n', '; use the safetensors files of this model.'],
     ['exaone', 'not supported; the nearest supported architecture is exaone4. '],
     ['nomic-bert-moe', ': it is an encoder. GGUF is read for'],
-    ['nemotron_h_moe', '; use the safetensors files of this model.'],
+    ['apertus', '; use the safetensors files of this model.'],
     ['afmoe', '; use the safetensors files of this model.'],
     ['mellum', '; use the safetensors files of this model.'],
     ['falcon-h1', '; use the safetensors files of this model.'],

@@ -73,6 +73,11 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const window = decoder.attention.layers.map(each => each.window).find(each => each !== undefined && each < decoder.maxPositions);
   if (family.ignoresWindow && window !== undefined)
     onWarning(`llama.cpp has no attention window for ${family.architecture}: texts of more than ${window} tokens give other results there`);
+  const least = decoder.mamba?.steps.least ?? 0;
+  if (family.ignoresLeastStep && least > 0)
+    onWarning(
+      `llama.cpp has no lower limit of time steps for ${family.architecture}: those below ${least} give slightly other results there`,
+    );
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const embedding = model.parameters.find(({ name }) => nameInDecoder(name) === decoder.names.embedding + WEIGHT);
   const ofEmbedding = keptType(embedding && folder.weights.tensors.get(embedding.name));

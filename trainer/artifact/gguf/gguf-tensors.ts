@@ -29,7 +29,7 @@ export function fileTensors(
   { architecture, family }: FoundFamily,
   { state }: Pick<LayoutSizes, 'state'>,
 ): ReadonlyMap<string, FileTensor> {
-  const ownName = (name: string): string | undefined => ggufName(nameInDecoder(name), family.names);
+  const ownName = (name: string): string | undefined => ggufName(nameInDecoder(name), family);
   const nameOf = (name: string): string => {
     const own = ownName(name);
     if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${architecture}: export it as merged`);

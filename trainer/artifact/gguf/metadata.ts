@@ -12,6 +12,7 @@ import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
+import { attends } from '../../model/family/decoder/blocks/block.ts';
 import type { AttentionShape, DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 import { decoderConfig, type InnerArchitecture, isDecoder } from '../../model/family/decoder/decoder-families.ts';
 import { innerDecoder, isTextPart } from '../../model/family/decoder/text-part.ts';
@@ -56,7 +57,7 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
   const written = new Map<string, GgufValue>([['general.architecture', family.architecture]]);
   for (const [key, value] of values)
     written.set(`${family.architecture}.${key}`, typeof value === 'number' && !INTEGERS.has(key) ? Math.fround(value) : value);
-  refuseLosses(className, decoder, readBack(written, tensors, factors));
+  refuseLosses(className, withoutIgnored(decoder, family), readBack(written, tensors, factors));
   return { family, decoder, entries, factors };
 }
 
@@ -171,10 +172,10 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     context_length: decoder.maxPositions,
     embedding_length: decoder.hiddenSize,
     block_count: decoder.blocks,
-    feed_forward_length: ofAll(decoder.mlp.intermediateSizes),
+    feed_forward_length: ofAll(mlpWidths(decoder)),
     'attention.head_count': attention.heads,
     'attention.head_count_kv': ofAll(
-      attention.layers.map(({ kvHeads }, layer) => ((decoder.convolution ?? decoder.mamba)?.layers[layer] ? 0 : kvHeads)),
+      attention.layers.map(({ kvHeads }, layer) => (decoder.delta || attends(decoder, layer) ? kvHeads : 0)),
     ),
     'attention.layer_norm_rms_epsilon': decoder.norms.centered ? undefined : decoder.norms.epsilon,
     'attention.key_length': headDim,
@@ -186,6 +187,12 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
   };
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
 }
+
+/** The width of each block's MLP: 0 without one, and that of an expert if all MLPs of such a family are experts. */
+const mlpWidths = ({ parts, experts, mlp: { intermediateSizes } }: DecoderConfig): readonly number[] =>
+  parts
+    ? parts.map((part, i) => (part === 'mixer' ? 0 : (experts?.intermediateSize ?? elementAt(intermediateSizes, i))))
+    : intermediateSizes;
 
 /** A single number if all blocks have the same, otherwise the list. */
 const ofAll = (numbers: readonly number[]): Setting => (new Set(numbers).size === 1 ? elementAt(numbers, 0) : numbers);
@@ -274,9 +281,9 @@ function readBack(
 
 /** The parts of a decoder that affect its function, with their names in messages. */
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
-  ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, d.mlp.intermediateSizes]],
+  ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, mlpWidths(d)]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
-  ['the recurrent state', d => [d.delta, d.convolution, d.mamba && { ...d.mamba, chunk: 0 }]],
+  ['the recurrent state', d => [d.delta, d.convolution, d.mamba && { ...d.mamba, chunk: 0 }, d.parts]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],
   ['the activation', d => d.mlp.activation],
@@ -289,6 +296,10 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the output head', d => [d.tied, d.headBias]],
   ['the experts', expertsOf],
 ];
+
+/** The decoder without what llama.cpp ignores. */
+const withoutIgnored = (decoder: DecoderConfig, { ignoresLeastStep }: GgufFamily): DecoderConfig =>
+  ignoresLeastStep && decoder.mamba ? { ...decoder, mamba: { ...decoder.mamba, steps: { ...decoder.mamba.steps, least: 0 } } } : decoder;
 
 function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderConfig): void {
   const lost = PARTS.filter(([, part]) => !isSame(part(decoder), part(found))).map(([name]) => name);

@@ -9,6 +9,7 @@ import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import { blocksOfModel } from './gguf-layout.ts';
+import { huggingFaceName } from './gguf-names.ts';
 import type { RopeFactorsByLength } from './gguf-source.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
@@ -17,6 +18,7 @@ import { detectLlama3Scaling } from './rope-factors.ts';
 const DEFAULT_ROPE_THETA = 10000;
 /** The same limit as in a config.json; some settings have one value per block. */
 const MAX_BLOCKS = 512;
+const RMS_NORM_EPSILON = 'attention.layer_norm_rms_epsilon';
 
 /**
  * @param input.tensors by Hugging Face name: their presence or absence shows tied embeddings and biases
@@ -56,7 +58,9 @@ export function ggufConfig(input: {
     problems.push({
       message: `${architecture}.rope.dimension_count ${rotated} is not supported; supported is the head size, ${keyLength}`,
     });
-  const epsilonKey = family.computed.includes(LAYER_NORM_EPSILON) ? LAYER_NORM_EPSILON : 'attention.layer_norm_rms_epsilon';
+  const isOfLayerNorms =
+    family.computed.includes(LAYER_NORM_EPSILON) && !(family.hasRmsNorms && metadata.has(`${architecture}.${RMS_NORM_EPSILON}`));
+  const epsilonKey = isOfLayerNorms ? LAYER_NORM_EPSILON : RMS_NORM_EPSILON;
   const epsilon = shortestFloat32(required(epsilonKey));
   const ropeTheta = optional('rope.freq_base') ?? DEFAULT_ROPE_THETA;
   const positions = { ...input, metadata, architecture, family, headDim, ropeTheta, optional, problems };
@@ -78,7 +82,7 @@ export function ggufConfig(input: {
     rope_scaling: scaling,
     ...(isPartial && rotated !== undefined && rotated !== headDim && { partial_rotary_factor: rotated / headDim }),
     ...(input.ropeFactorsByLength && { original_max_position_embeddings: optional('rope.scaling.original_context_length') ?? context }),
-    vocab_size: input.tensors.get('model.embed_tokens.weight')?.shape[0] ?? optional('vocab_size') ?? 0,
+    vocab_size: input.tensors.get(huggingFaceName('token_embd.weight', family) ?? '')?.shape[0] ?? optional('vocab_size') ?? 0,
     tie_word_embeddings: !input.tensors.has('lm_head.weight'),
     ...family.settings({
       hidden,

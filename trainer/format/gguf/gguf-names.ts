@@ -3,6 +3,8 @@
  * (`gguf-families.ts`).
  */
 
+import type { GgufFamily } from './families/gguf-family.ts';
+
 const GLOBAL: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
   output_norm: 'model.norm',
@@ -40,14 +42,21 @@ export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> 
   long: 'rope_factors_long.weight',
 };
 
-/**
- * Returns the Hugging Face name; undefined for a name that the family does not have. @param own the family's names that differ from
- * Llama's
- */
-export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
+/** The names of a family: see `GgufFamily`. */
+export type FamilyNames = Pick<GgufFamily, 'names' | 'blocksAt'>;
+
+const LLAMA: FamilyNames = { names: {} };
+const BLOCKS_AT = 'model.layers';
+
+/** The path of a block in Hugging Face's names. */
+export const blockName = ({ blocksAt = BLOCKS_AT }: Pick<FamilyNames, 'blocksAt'>, block: number): string => `${blocksAt}.${block}`;
+
+/** Returns the Hugging Face name; undefined for a name that the family does not have. */
+export function huggingFaceName(name: string, family: FamilyNames = LLAMA): string | undefined {
+  const { names: own } = family;
   const match = /^(?:blk\.(\d{1,5})\.)?(\w+(?:\.\w+)?)\.(weight|bias|scale)$/.exec(name);
   const [, bareBlock, bare = ''] = /^blk\.(\d{1,5})\.(ssm_[ad])$/.exec(name) ?? [];
-  if (bareBlock !== undefined) return Object.hasOwn(own, bare) ? `model.layers.${Number(bareBlock)}.${own[bare]}` : undefined;
+  if (bareBlock !== undefined) return Object.hasOwn(own, bare) ? `${blockName(family, Number(bareBlock))}.${own[bare]}` : undefined;
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
   const table: Readonly<Record<string, string>> = block === undefined ? globalNames(own) : { ...BLOCK, ...own };
@@ -57,12 +66,14 @@ export function huggingFaceName(name: string, own: Readonly<Record<string, strin
     : suffix !== 'scale' && Object.hasOwn(table, stem)
       ? `${table[stem]}.${suffix}`
       : undefined;
-  return found && `${block === undefined ? '' : `model.layers.${Number(block)}.`}${found}`;
+  return found && `${block === undefined ? '' : `${blockName(family, Number(block))}.`}${found}`;
 }
 
 /** The inverse of `huggingFaceName`. Returns undefined for a tensor without a name in the family. */
-export function ggufName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
-  const [, block, rest = ''] = /^(?:model\.layers\.(\d{1,5})\.)?(.+)$/.exec(name) ?? [];
+export function ggufName(name: string, { names: own, blocksAt = BLOCKS_AT }: FamilyNames = LLAMA): string | undefined {
+  const begin = `${blocksAt}.`;
+  const within = name.startsWith(begin) ? /^(\d{1,5})\.(.+)$/.exec(name.slice(begin.length)) : null;
+  const [, block, rest = name] = within ?? [];
   const tables = block === undefined ? [globalNames(own)] : [own, BLOCK];
   const found = tables
     .flatMap(table => Object.entries(table))

@@ -139,7 +139,7 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
     if (tensor.name === ROPE_FACTORS || Object.values(ROPE_FACTORS_BY_LENGTH).includes(tensor.name)) continue;
     const block = Number(/^blk\.(\d{1,5})\./.exec(tensor.name)?.[1] ?? -1);
     if (block >= inModel && block < stated) continue;
-    const name = huggingFaceName(tensor.name, family.names);
+    const name = huggingFaceName(tensor.name, family);
     if (name === undefined) {
       const message = ONE_EXPERT.test(tensor.name)
         ? 'is one expert by itself, as converters wrote until 2024; all of a layer in one tensor are read, so convert the model again'

@@ -14,6 +14,7 @@ import {
 import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { cohere2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
+import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 import { qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
 
@@ -278,6 +279,8 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   },
   granitemoe: graniteMoeFile(graniteFile),
   granitehybrid: graniteHybridFile(graniteFile),
+  nemotron_h: nemotronFile,
+  nemotron_h_moe: nemotronMoeFile,
   lfm2: { ...lfm2File, settings: sizes => ({ ...lfm2File.settings(sizes), block_auto_adjust_ff_dim: false }) },
   lfm2moe: lfm2MoeFile(lfm2File),
   chatglm: { ...glmFile, class: 'GlmForCausalLM', modelType: 'glm' },

@@ -55,6 +55,18 @@ export const turnedShare = ({ number, headDim }: GgufSizes): number => (number(R
  */
 export const MTP_BLOCKS = 'nextn_predict_layers';
 
+/** Keys for the sizes of a recurrent state. */
+export const STATE = {
+  width: 'ssm.conv_kernel',
+  headDim: 'ssm.state_size',
+  keyHeads: 'ssm.group_count',
+  heads: 'ssm.time_step_rank',
+  values: 'ssm.inner_size',
+} as const;
+
+/** Conversion of values: the model stores logarithms of what the file stores with a negative sign. */
+export const AS_LOGARITHMS = { toFile: (x: number) => -Math.exp(x), toModel: (x: number) => Math.log(-x) };
+
 /** Sizes that determine the order of a file's rows and columns. */
 export interface LayoutSizes {
   readonly heads: number;
@@ -84,6 +96,8 @@ export interface GgufFamily {
    * name has no ending.
    */
   readonly names: Readonly<Record<string, string>>;
+  /** The path of the blocks in Hugging Face's names; `model.layers` by default. */
+  readonly blocksAt?: string;
   /**
    * Layers of a block that the written classes have as one layer, and the layers here that contain their rows, in order; without ".weight"
    * and ".bias".
@@ -95,6 +109,10 @@ export interface GgufFamily {
   readonly interleaved: boolean;
   /** Set if llama.cpp reads the window but lets every token attend to all earlier tokens. */
   readonly ignoresWindow?: true;
+  /** Set if llama.cpp has no limit of the time steps of a state, though the models have a lower one. */
+  readonly ignoresLeastStep?: true;
+  /** Set if norms are RMS norms in a family whose files may have epsilon under the key for layer norms alone. */
+  readonly hasRmsNorms?: true;
   /** How Transformers builds its tokenizer from SentencePiece pieces, if not as for Llama. */
   readonly pieces?: 'gemma' | 'phi3';
   /** How pairs of features take their position from time, row and column, in families with positions on a grid. */

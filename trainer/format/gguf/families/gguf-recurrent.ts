@@ -5,25 +5,20 @@
  */
 import { chosenExperts, expertKeys, expertWidth, graniteExpertNames, qwenSharedNames, sharedWidth } from './gguf-experts.ts';
 import {
+  AS_LOGARITHMS,
   type FileLayout,
   type GgufFamily,
   type GgufSizes,
   headNorms,
   MTP_BLOCKS,
   ROTARY_FEATURES,
+  STATE,
   type StateHeads,
   TURNS,
   turnedShare,
 } from './gguf-family.ts';
 import { GRID_SECTIONS } from './gguf-vision.ts';
 
-const STATE = {
-  width: 'ssm.conv_kernel',
-  headDim: 'ssm.state_size',
-  keyHeads: 'ssm.group_count',
-  heads: 'ssm.time_step_rank',
-  values: 'ssm.inner_size',
-} as const;
 const INTERVAL = 'full_attention_interval';
 
 export const qwen35File: GgufFamily = {
@@ -100,9 +95,6 @@ export const qwen3NextFile: GgufFamily = {
   names: { ...qwen35File.names, ...qwenSharedNames, ssm_in: 'linear_attn.in_proj_qkvz', ssm_ba: 'linear_attn.in_proj_ba' },
   layout: (name, shape, { heads }) => layout(name, shape, { heads, keyHeads: heads }),
 };
-
-/** Conversion of values: the model stores logarithms of what the file stores with a negative sign. */
-const AS_LOGARITHMS = { toFile: (x: number) => -Math.exp(x), toModel: (x: number) => Math.log(-x) };
 
 function layout(name: string, shape: readonly number[], { keyHeads, heads }: StateHeads): FileLayout {
   const stem = /^blk\.\d+\.(\w+)/.exec(name)?.[1];

@@ -1,0 +1,57 @@
+"""gguf_converter.json: what llama.cpp's own converter writes for golden folders in float32: metadata of the architecture, and names, shapes and
+SHA-256 of tensors. Tokenizers are left out, because these folders have none.
+Made with the converter in llama_cpp_python 0.3.36 and transformers 5.24.0.   run: python make_gguf_converter.py LLAMA_CPP_FOLDER"""
+import hashlib, json, os, shutil, sys, tempfile
+os.environ['HF_HUB_OFFLINE'] = '1'
+from pathlib import Path
+
+source = Path(sys.argv[1])
+sys.path[:0] = [str(source), str(source / 'gguf-py')]
+import gguf, torch
+from conversion import get_model_class
+from conversion.base import ModelBase, TextModel
+
+# Transformers' config would add the keys of experts to a model without them.
+ModelBase.load_hparams = staticmethod(lambda model, is_mistral_format: json.loads((Path(model) / 'config.json').read_text()))
+here = Path(__file__).resolve().parent.parent
+# The folders, with changes to config.json (None removes a key), and keys that the converter alone reads.
+FOLDERS = {
+    # Older files have a pattern of letters, and no keys of experts.
+    'nemotron_h': ({'layers_block_type': None, 'hybrid_override_pattern': 'M-*', 'num_experts_per_tok': None, 'n_routed_experts': None, 'n_group': None,
+                    'topk_group': None}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
+    'nemotron_h_experts': ({'n_group': 1, 'topk_group': 1}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
+}
+
+
+def value_of(field):
+    content = field.contents()
+    return content.tolist() if hasattr(content, 'tolist') else content
+
+
+def converted(folder, changes):
+    with tempfile.TemporaryDirectory() as work:
+        model = Path(work) / 'model'
+        shutil.copytree(here / folder, model)
+        config = json.loads((model / 'config.json').read_text())
+        config = {key: value for key, value in {**config, **changes}.items() if value is not None}
+        (model / 'config.json').write_text(json.dumps(config))
+        with torch.inference_mode():
+            own = get_model_class(ModelBase.load_hparams(model, False)['architectures'][0])
+            own.set_vocab = lambda self: None
+            out = Path(work) / 'model.gguf'
+            own(model, gguf.LlamaFileType.ALL_F32, out).write()
+        reader = gguf.GGUFReader(out)
+        architecture = value_of(reader.fields['general.architecture'])
+        return {
+            'architecture': architecture,
+            'metadata': {key: value_of(field) for key, field in reader.fields.items() if key.startswith(architecture + '.')},
+            'tensors': {
+                each.name: [[int(n) for n in reversed(each.shape)], hashlib.sha256(each.data.tobytes()).hexdigest()]
+                for each in sorted(reader.tensors, key=lambda tensor: tensor.name)
+            },
+        }
+
+
+written = {folder: {'changes': changes, **converted(folder, {**changes, **own})} for folder, (changes, own) in FOLDERS.items()}
+lines = ',\n'.join(f'{json.dumps(folder)}: {json.dumps(content)}' for folder, content in written.items())
+(here / 'gguf_converter.json').write_text('{\n' + lines + '\n}\n')
