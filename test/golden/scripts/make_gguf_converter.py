@@ -20,6 +20,7 @@ FOLDERS = {
     'nemotron_h': ({'layers_block_type': None, 'hybrid_override_pattern': 'M-*', 'num_experts_per_tok': None, 'n_routed_experts': None, 'n_group': None,
                     'topk_group': None}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
     'nemotron_h_experts': ({'n_group': 1, 'topk_group': 1}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
+    'cohere': ({}, {}),
 }
 
 

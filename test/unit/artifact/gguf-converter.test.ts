@@ -40,6 +40,11 @@ const converted = readGoldenJson(
 const OTHER: Readonly<Record<string, readonly string[]>> = {
   // Without positions, the length of texts and the rotating features have no effect. llama.cpp prefers this epsilon.
   nemotron_h: ['context_length', 'rope.dimension_count', 'attention.layer_norm_rms_epsilon'],
+  // Lengths and vocabulary follow from the sizes and the tokenizer, no scaling is the default, and its norms do not read the other epsilon.
+  'command-r': [
+    ...['attention.key_length', 'attention.value_length', 'rope.dimension_count', 'vocab_size'],
+    ...['rope.scaling.type', 'attention.layer_norm_rms_epsilon'],
+  ],
   nemotron_h_moe: ['context_length', 'rope.dimension_count', 'attention.layer_norm_rms_epsilon'],
 };
 

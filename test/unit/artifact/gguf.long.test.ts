@@ -163,6 +163,7 @@ describe('families', () => {
     ['arcee', { like: 'arcee', changes: { attention_bias: false, mlp_bias: false } }],
     ['ernie4_5', { like: 'ernie4_5', changes: { use_bias: false } }],
     ['hunyuan-dense', { like: 'hunyuan' }],
+    ['command-r', { like: 'cohere', changes: { use_qk_norm: false, attention_bias: false, tie_word_embeddings: true } }],
     ['cohere2', { like: 'cohere2', changes: { num_hidden_layers: 4, layer_types: undefined } }],
     ['gemma', { like: 'gemma' }],
     ['gemma2', { like: 'gemma2', changes: { query_pre_attn_scalar: 12, layer_types: undefined, max_position_embeddings: 64 } }],

@@ -13,7 +13,7 @@ import {
 } from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
-import { cohere2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
+import { cohere2File, commandRFile, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 import { qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
@@ -338,6 +338,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { attn_q_norm: 'self_attn.query_layernorm', attn_k_norm: 'self_attn.key_layernorm' },
     settings: ofLlama,
   },
+  'command-r': commandRFile,
   cohere2: cohere2File,
   qwen3moe: qwen3MoeFile,
   qwen3vlmoe: qwen3VlFile(qwen3MoeFile, 'Qwen3VLMoeTextModel'),

@@ -1,5 +1,5 @@
 /** Families with layer norms. */
-import { type GgufFamily, LAYER_NORM_EPSILON, plain, ROTARY_FEATURES, turnedShare, windowOf } from './gguf-family.ts';
+import { type GgufFamily, headNorms, LAYER_NORM_EPSILON, plain, ROTARY_FEATURES, turnedShare, windowOf } from './gguf-family.ts';
 
 /** llama.cpp supports only files with biases. */
 export const starcoder2File: GgufFamily = {
@@ -42,6 +42,22 @@ export const phi2File: GgufFamily = {
     ...{ hidden_act: 'gelu_new', tie_word_embeddings: false, head_dim: null },
     layer_norm_eps: sizes.epsilon,
     partial_rotary_factor: turnedShare(sizes),
+  }),
+};
+
+/** llama.cpp supports only a tied head and no biases. */
+export const commandRFile: GgufFamily = {
+  ...plain,
+  class: 'CohereForCausalLM',
+  modelType: 'cohere',
+  computed: [LAYER_NORM_EPSILON, 'logit_scale'],
+  multipliesLogits: true,
+  names: headNorms,
+  settings: sizes => ({
+    ...{ hidden_act: 'silu', attention_bias: false, tie_word_embeddings: true, head_dim: null },
+    layer_norm_eps: sizes.epsilon,
+    logit_scale: sizes.number('logit_scale') ?? 1,
+    use_qk_norm: sizes.has('model.layers.0.self_attn.q_norm.weight'),
   }),
 };
 
