@@ -93,7 +93,7 @@ print(found[0] if found else '')`;
 async function install(plugin: string): Promise<void> {
   const { status, output } = await runCommand(
     process.execPath,
-    [path.join(root, 'bin', 'rowtune.mjs'), 'engine', 'install', '--plugin', plugin],
+    [path.join(root, 'bin', 'rowtune.mjs'), 'engine', 'install', '--no-images', '--plugin', plugin],
     { env: { ROWTUNE_CACHE: cacheDir } },
   );
   log(output.trim());

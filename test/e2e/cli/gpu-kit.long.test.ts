@@ -50,6 +50,7 @@ describeWith('the kit for a GPU', canRun ? plugin : undefined, missing, installe
     const trial = ['--tiny', '--device', 'cpu', '--plugin', pjrtLibrary(installed), '--out', out];
     const { status, output } = await run(...trial, '--python', path.join(scratch, 'no-python'));
     expect(output).toContain('the other side is not measured');
+    expect(output).not.toContain('images');
     const text = readFileSync(path.join(out, 'gpu-trial.md'), 'utf8');
     expect(text).toContain('GPU: unmeasured.');
     expect(text).toMatch(/- Operations, .*: \d{2,} passed, 0 failed/);

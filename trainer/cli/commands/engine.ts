@@ -58,7 +58,8 @@ function addInstall(engine: Command, surroundings: RecomputeContext): void {
           .map(([name, { megabytes, purpose }]) => `${name} (${megabytes} MB) ${purpose}`)
           .join('; ')}`,
       ).choices(namesOf(toolCatalog)),
-    );
+    )
+    .option('--no-images', 'does not get the library for images: without a network, npm tries for a minute');
   const examples = [
     'rowtune engine install',
     'rowtune engine install --variant cuda',
@@ -88,6 +89,8 @@ interface InstallOptions {
   readonly with?: ToolName;
   readonly compileOnly?: boolean;
   readonly plugin?: string;
+  /** False with `--no-images`. */
+  readonly images: boolean;
 }
 
 function addList(engine: Command, surroundings: RecomputeContext): void {
@@ -116,7 +119,7 @@ async function install(context: CommandContext, options: InstallOptions): Promis
   const say = (line: string) => terminal.say('info', line);
   const params = { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) };
   const installed = await installVariant(options, context, params);
-  if (options.with === undefined) await addImages(params);
+  if (options.with === undefined && options.images) await addImages(params);
   terminal.print(`${installed.name} is ready in ${installed.folder}`);
   return { value: { ok: true, ...installed } };
 }
