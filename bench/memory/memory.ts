@@ -8,6 +8,7 @@ import type { EngineName } from '../../trainer/engine/engine.ts';
 import { enginesFolder } from '../../trainer/engine/install/engine-folder.ts';
 import { runCommand } from '../../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
+import { describeMachine } from '../../trainer/machine/machine.ts';
 import { codeBytes } from '../../trainer/plan/memory/engine-overhead.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { median } from '../run-side.ts';
@@ -38,6 +39,19 @@ interface MemoryRow {
   readonly error: number;
   /** For long runs: resident bytes after the last step minus those after the hundredth. */
   readonly grownBytes?: number;
+  readonly measuredOn: MeasuredOn;
+}
+
+/** The machine and the day of a measurement. A row that is only predicted again keeps them. */
+interface MeasuredOn {
+  readonly machine: string;
+  readonly date: string;
+}
+
+function measuredHere(): MeasuredOn {
+  const { cpu, memory } = describeMachine();
+  const machine = `${[cpu.model, ...cpu.features].join(', ')}; ${(memory.totalBytes / 2 ** 30).toFixed(0)} GiB`;
+  return { machine, date: new Date().toISOString().slice(0, 10) };
 }
 
 /** Maximum growth of the long run after a hundred steps, in bytes. */
@@ -84,16 +98,30 @@ async function measureIn(cacheDir: string, planned: MemoryCase): Promise<MemoryR
     MemoryRow,
     'predictedBytes' | 'measuredBytes' | 'grownBytes'
   >;
-  return { model, engine, recipe, predictedBytes, measuredBytes, grownBytes, error: predictedBytes / measuredBytes - 1 };
+  const error = predictedBytes / measuredBytes - 1;
+  return { model, engine, recipe, predictedBytes, measuredBytes, grownBytes, error, measuredOn: measuredHere() };
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
 const percent = (share: number): string => `${share >= 0 ? '+' : '−'}${Math.abs(100 * share).toFixed(1)}%`;
 
+/** The machines of the rows, each with the days of its measurements. */
+function machinesOf(rows: readonly MemoryRow[]): ReadonlyMap<string, readonly string[]> {
+  const machines = new Map<string, string[]>();
+  for (const { measuredOn } of rows) machines.set(measuredOn.machine, [...(machines.get(measuredOn.machine) ?? []), measuredOn.date]);
+  return machines;
+}
+
 function markdown(rows: readonly MemoryRow[], summary: string): string {
+  const machines = machinesOf(rows);
+  const numbers = new Map([...machines.keys()].map((machine, i) => [machine, i + 1]));
+  const described = [...machines].map(([machine, dates]) => {
+    const days = [...new Set(dates)].sort();
+    return `${numbers.get(machine)}. ${machine}; ${days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0]}`;
+  });
   const cells = rows.map(
-    ({ model, engine, recipe, predictedBytes, measuredBytes, error }) =>
-      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} |`,
+    ({ model, engine, recipe, predictedBytes, measuredBytes, error, measuredOn }) =>
+      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} | ${numbers.get(measuredOn.machine)} |`,
   );
   return `# Memory: predicted from headers, measured in the process
 
@@ -102,10 +130,14 @@ Pages of code are left out on both sides: they are read from files, the system d
 it has cached (Node's and TensorFlow's: 320 to 370 MB). The estimate counts ${megabytes(codeBytes('tensorflow'))} MB for them (PJRT: ${megabytes(codeBytes('pjrt'))}, portable engine: ${megabytes(codeBytes('portable'))}).
 PJRT computes on the processor here, and compiles its programs in the process that is measured, as at the first start of a run.
 
+Measured on, numbered in the last column of the rows:
+
+${described.join('\n')}
+
 ${summary}
 
-| model | engine | recipe | predicted | measured | error |
-| --- | --- | --- | ---: | ---: | ---: |
+| model | engine | recipe | predicted | measured | error | machine |
+| --- | --- | --- | ---: | ---: | ---: | ---: |
 ${cells.join('\n')}
 `;
 }
@@ -158,7 +190,7 @@ function summarize(rows: readonly MemoryRow[]): Summary {
     ];
     return [`| ${engineCatalog[engine].label} | ${cells.join(' | ')} |`];
   });
-  const text = `The goal is an error of ${100 * MEDIAN_ERROR}% in the median and ${100 * WORST_ERROR}% at worst. The last column is the growth of a run of ${LONG_STEPS} steps, from the hundredth to the last.
+  const text = `The goal is an error of ${100 * MEDIAN_ERROR}% in the median and ${100 * WORST_ERROR}% at worst. The last column below is the growth of a run of ${LONG_STEPS} steps, from the hundredth to the last.
 
 | engine | configurations | median error | worst error | beyond the goal | growth, MB |
 | --- | ---: | ---: | ---: | ---: | ---: |
