@@ -133,8 +133,9 @@ function repeatedFactors(sum: Node, readersOf: ReadersOf): readonly CopiedFirst[
  * Fitted to the resident memory at the peak of a step, minus variables and live tensors. TensorFlow 2.21 on the CPU: 107 configurations
  * from 0 to 4.3 GB of tensors and 1200 to 33 000 nodes; the table of its pool is computed. The tokenizer's share is from SmolLM2 (49 000
  * tokens, 34 MB) and MiniLM (30 500, 17 MB). The portable engine interprets nodes; its tensors are in the WebAssembly heap, which never
- * shrinks, and every update of a variable allocates a new tensor: eight configurations up to 0.7 GB. bench/results/memory.md shows how
- * accurate the formulas are.
+ * shrinks, and every update of a variable allocates a new tensor: eight configurations up to 0.7 GB. With the same code,
+ * workers of tiny models took up to 7 MB more on an EPYC than where the other numbers were fitted, so `workerBytes` of these two engines is
+ * that of the EPYC. bench/results/memory.md shows how accurate the formulas are.
  */
 export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
   tensorflow: {
@@ -142,7 +143,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     hasPool: true,
     overhead: {
       codeBytes: 330e6,
-      workerBytes: 70e6,
+      workerBytes: 73e6,
       bytesPerToken: 700,
       batches: HOST_BATCHES,
       bytesPerNode: 7000,
@@ -218,7 +219,7 @@ export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
     rules: portableBuffers,
     overhead: {
       codeBytes: 87e6,
-      workerBytes: 56.5e6,
+      workerBytes: 59.5e6,
       bytesPerToken: 700,
       batches: HOST_BATCHES,
       bytesPerNode: 500,
