@@ -64,6 +64,8 @@ const ALONE = [
   'test/unit/model/weight-memory.test.ts',
   // Drivers of GPUs end with the process.
   'test/gpu/**/*.test.ts',
+  // libtpu starts a timer that sends signals to its process.
+  'test/golden/tpus.long.test.ts',
 ];
 
 /** They need a GPU, or Mesa's software one: `npm test -- --all`, or ROWTUNE_TEST_GPU=1 npm test */
