@@ -119,6 +119,7 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
  * - interleaved: two tensors [experts, rows / 2, width] whose rows alternate
  * - runs: each matrix consists of rows from several tensors, one run after the other
  * - slice: one tensor [every, width], of which a parameter that is not a stack takes the rows from `begin` on
+ * - heads: two tensors, the first `keyRows` rows of each matrix transposed [experts, width, keyRows], and the others [experts, rest, width]
  * - mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16], each with a scale
  */
 export type StoredForm =
@@ -129,6 +130,7 @@ export type StoredForm =
   | { readonly kind: 'interleaved'; readonly names: readonly [string, string] }
   | { readonly kind: 'runs'; readonly parts: readonly RowRun[] }
   | { readonly kind: 'slice'; readonly name: string; readonly every: number; readonly begin: number }
+  | { readonly kind: 'heads'; readonly keys: string; readonly values: string; readonly keyRows: number }
   | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
 
 /**

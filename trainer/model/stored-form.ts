@@ -52,6 +52,11 @@ function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; re
         const own = form.parts.filter(part => part.name === name).reduce((sum, part) => sum + part.rows, 0);
         return { name, shape: [experts * own, ...rest] };
       });
+    case 'heads':
+      return [
+        { name: form.keys, shape: [experts, width, form.keyRows] },
+        { name: form.values, shape: [experts, rows - form.keyRows, width] },
+      ];
     case 'mxfp4':
       return [
         { name: form.blocks, shape: [experts, rows, width / 32, 16] },
@@ -178,6 +183,15 @@ async function readExpert(spec: Stacked, form: StoredForm, expert: number, sourc
       }
       return out;
     }
+    case 'heads': {
+      const { keyRows } = form;
+      const keys = transpose(await part(form.keys, expert * keyRows * width, keyRows), keyRows);
+      const values = await part(form.values, expert * (rows - keyRows) * width, rows - keyRows);
+      const out = new Float32Array(rows * width);
+      out.set(keys);
+      out.set(values, keys.length);
+      return out;
+    }
     case 'mxfp4':
       return readMxfp4(source, form, { begin: (expert * rows * width) / 32, count: (rows * width) / 32 });
   }
@@ -257,7 +271,7 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
     const held = matrix ? undefined : formIn(spec, tensors);
     if (!held || !isStacked(spec)) continue;
     // Transformers stores the whole parameter as one tensor.
-    if (isForeign && held.kind === 'runs') {
+    if (isForeign && (held.kind === 'runs' || held.kind === 'heads')) {
       wholes.push({ name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) });
       continue;
     }
@@ -303,6 +317,8 @@ function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number,
     if (form.kind === 'transposed') putColumns(out, own, { expert: e, rows, width, ...form });
     else if (form.kind === 'matrix') out.set(transpose(own, width), e * size);
     else if (form.kind === 'rows' || form.kind === 'slice') out.set(own, (e * form.every + form.begin) * width);
+    else if (form.kind === 'heads' && expert === 0) putColumns(out, own, { expert: e, rows: form.keyRows, width });
+    else if (form.kind === 'heads') out.set(own.subarray(form.keyRows * width), e * (rows - form.keyRows) * width);
     else if (form.kind === 'runs') putRuns(out, tensorsOf(spec, form)[expert]?.name, form.parts, { own, width, matrix: e });
     else if (form.kind === 'interleaved')
       for (let row = expert; row < rows; row += 2)

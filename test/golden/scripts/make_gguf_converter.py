@@ -1,19 +1,22 @@
 """gguf_converter.json: what llama.cpp's own converter writes for golden folders in float32: metadata of the architecture, and names, shapes and
 SHA-256 of tensors. Tokenizers are left out, because these folders have none.
 Made with the converter in llama_cpp_python 0.3.36 and transformers 5.24.0.   run: python make_gguf_converter.py LLAMA_CPP_FOLDER"""
-import hashlib, json, os, shutil, sys, tempfile
+import hashlib, json, os, re, shutil, sys, tempfile
 os.environ['HF_HUB_OFFLINE'] = '1'
 from pathlib import Path
 
 source = Path(sys.argv[1])
 sys.path[:0] = [str(source), str(source / 'gguf-py')]
 import gguf, torch
+from safetensors.torch import load_file, save_file
 from conversion import get_model_class
 from conversion.base import ModelBase, TextModel
 
 # Transformers' config would add the keys of experts to a model without them.
 ModelBase.load_hparams = staticmethod(lambda model, is_mistral_format: json.loads((Path(model) / 'config.json').read_text()))
 here = Path(__file__).resolve().parent.parent
+YARN = {'factor': 4.0, 'mscale': 0.7, 'mscale_all_dim': 0.7, 'original_max_position_embeddings': 16, 'rope_theta': 10000.0, 'rope_type': 'yarn',
+        'beta_fast': 32.0, 'beta_slow': 1.0}
 # The folders, with changes to config.json (None removes a key), and keys that the converter alone reads.
 FOLDERS = {
     # Older files have a pattern of letters, and no keys of experts.
@@ -21,6 +24,9 @@ FOLDERS = {
                     'topk_group': None}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
     'nemotron_h_experts': ({'n_group': 1, 'topk_group': 1}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
     'cohere': ({}, {}),
+    # llama.cpp has no biases in attention, and one weight of YaRN's logarithm.
+    'deepseek_v3': ({'attention_bias': False, 'scoring_func': 'sigmoid', 'rope_parameters': YARN}, {}),
+    'youtu': ({'attention_bias': False, 'rope_parameters': YARN}, {}),
 }
 
 
@@ -36,6 +42,9 @@ def converted(folder, changes):
         config = json.loads((model / 'config.json').read_text())
         config = {key: value for key, value in {**config, **changes}.items() if value is not None}
         (model / 'config.json').write_text(json.dumps(config))
+        weights = load_file(model / 'model.safetensors')
+        biased = config.get('attention_bias', True)
+        save_file({name: tensor for name, tensor in weights.items() if biased or not re.search(r'self_attn\..*\.bias$', name)}, model / 'model.safetensors')
         with torch.inference_mode():
             own = get_model_class(ModelBase.load_hparams(model, False)['architectures'][0])
             own.set_vocab = lambda self: None

@@ -142,6 +142,26 @@ test('runs: each matrix is made of rows of several tensors, and Transformers has
   expect(replacedTensors([spec], file.tensors)).toEqual(['both', 'other']);
 });
 
+test('heads: the first rows of each matrix are transposed in a tensor of their own, and Transformers has the whole', async () => {
+  const spec = stackOf([{ kind: 'heads', keys: 'k', values: 'v', keyRows: 2 }], [9, 2]);
+  const stack = Float32Array.of(0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25);
+  const tensors = {
+    k: { shape: [3, 2, 2], data: Float32Array.of(0, 2, 1, 3, 10, 12, 11, 13, 20, 22, 21, 23) },
+    v: { shape: [3, 1, 2], data: Float32Array.of(4, 5, 14, 15, 24, 25) },
+  };
+  const file = sourceOf(tensors);
+  expect(await withStacks([spec], file).readFloat32('stack')).toEqual(stack);
+  const named = tensorsNamed(spec, () => true) ?? [];
+  expect(named.map(({ name, shape }) => ({ name, shape }))).toEqual([
+    { name: 'k', shape: [3, 2, 2] },
+    { name: 'v', shape: [3, 1, 2] },
+  ]);
+  for (const { name, values } of named) expect(await values(async () => stack)).toEqual(tensors[name === 'k' ? 'k' : 'v'].data);
+  const made = storedTensors([spec], file.tensors, true);
+  expect([...made.keys()]).toEqual(['stack']);
+  expect(await made.get('stack')?.values(async () => stack)).toEqual(stack);
+});
+
 test('blocks of four bits: the lower half of a byte first, with the scale of 32 numbers', async () => {
   const values = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
   const codes = Uint8Array.from({ length: 16 }, (_, i) => ((2 * i) % 16) | (((2 * i + 1) % 16) << 4));

@@ -83,7 +83,7 @@ async function placesOf(
   const places = factors.map((each): AdapterPlace => {
     const name = names.get(each.module.weight.name);
     if (name === undefined) throw new ExportError(`${each.module.name} has no tensor of its own in llama.cpp: export it as gguf`);
-    if (found.family.withoutAdapters?.includes(name))
+    if (found.family.withoutAdapters?.test(name))
       throw new ExportError(`llama.cpp applies no adapter to ${each.module.name}: export it as gguf, or leave it out of target_modules`);
     return { ...each, name, layout: layoutOf(name, each.module.weight.shape, found.family, sizes) };
   });

@@ -16,6 +16,7 @@ import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-wr
 import { tokenizerEntries } from '../../format/gguf/tokenizer/gguf-tokenizer-entries.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
+import { LATENT_EPSILON } from '../../model/family/decoder/blocks/latent.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import type { AnyModel, CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
@@ -77,6 +78,10 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   if (family.ignoresLeastStep && least > 0)
     onWarning(
       `llama.cpp has no lower limit of time steps for ${family.architecture}: those below ${least} give slightly other results there`,
+    );
+  if (decoder.latent && decoder.norms.epsilon !== LATENT_EPSILON)
+    onWarning(
+      `llama.cpp normalizes the short vectors of ${family.architecture} with rms_norm_eps ${decoder.norms.epsilon}, and Transformers with ${LATENT_EPSILON}: results differ slightly there`,
     );
   const merged = mergedWeights(withInitial(model, folder.weights), adapter);
   const embedding = model.parameters.find(({ name }) => nameInDecoder(name) === decoder.names.embedding + WEIGHT);

@@ -6,6 +6,7 @@
 import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
 import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/families/gguf-family.ts';
 import { UNROTATED_DIVISOR } from '../../format/gguf/families/gguf-gemma4.ts';
+import { YARN_LOGARITHM, YARN_PART } from '../../format/gguf/families/gguf-latent.ts';
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
@@ -23,6 +24,7 @@ import { elementAt, required } from '../../narrow.ts';
 import { ExportError } from '../export-error.ts';
 import { EXPERT_INTEGERS, expertSettings, expertsOf } from './expert-settings.ts';
 import { GRID_INTEGERS, gridSettings } from './grid-settings.ts';
+import { LATENT_INTEGERS, latentSettings } from './latent-settings.ts';
 import { RECURRENT_INTEGERS, recurrentSettings } from './recurrent-settings.ts';
 
 export interface DescribedModel {
@@ -113,6 +115,7 @@ const INTEGERS = new Set([
   'rope.dimension_count_swa',
   'rope.scaling.original_context_length',
   ...RECURRENT_INTEGERS,
+  ...LATENT_INTEGERS,
   ...GRID_INTEGERS,
 ]);
 
@@ -160,11 +163,12 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     logit_scale: family.multipliesLogits ? decoder.logitMultiplier : 1 / decoder.logitMultiplier,
     [LAYER_NORM_EPSILON]: decoder.norms.epsilon,
     ...expertSettings(decoder),
+    ...latentSettings(decoder),
     ...recurrentSettings(decoder),
     ...gridSettings(full, decoder, family),
     [TURNS]: positions.some(Boolean),
     'attention.temperature_scale': full?.growth?.beta,
-    'rope.scaling.yarn_log_multiplier': full?.scaling.type === 'yarn' ? logMultiplier(config) : undefined,
+    [YARN_LOGARITHM]: full?.scaling.type === 'yarn' ? logMultiplier(config, decoder) : undefined,
     'rope.scaling.attn_factor': full?.scaling.type === 'longrope' ? full.factor : undefined,
   };
   const all: Readonly<Record<string, Setting | undefined>> = {
@@ -197,11 +201,15 @@ const mlpWidths = ({ parts, experts, mlp: { intermediateSizes } }: DecoderConfig
 /** A single number if all blocks have the same, otherwise the list. */
 const ofAll = (numbers: readonly number[]): Setting => (new Set(numbers).size === 1 ? elementAt(numbers, 0) : numbers);
 
-/** The weight of YaRN's logarithm, as Transformers 5 and 4 write it; GGUF stores it separately from the factor that it implies. */
-function logMultiplier({ rope_parameters: newer, rope_scaling: older }: ModelConfig): number | undefined {
+/**
+ * The weight of YaRN's logarithm, as Transformers 5 and 4 write it, or the part of it that files with latent attention hold; GGUF stores it
+ * separately from the factor that it implies.
+ */
+function logMultiplier({ rope_parameters: newer, rope_scaling: older }: ModelConfig, { latent }: DecoderConfig): number | undefined {
   const rope = newer ?? older;
   const found = typeof rope === 'object' && rope !== null && 'mscale_all_dim' in rope ? rope.mscale_all_dim : undefined;
-  return typeof found === 'number' ? found : undefined;
+  if (typeof found !== 'number') return undefined;
+  return latent ? YARN_PART * found : found;
 }
 
 function scalingSettings({ scaling }: Positions): Readonly<Record<string, Setting>> {
@@ -283,6 +291,7 @@ function readBack(
 const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[] = [
   ['the sizes', d => [d.vocabularySize, d.hiddenSize, d.blocks, d.maxPositions, mlpWidths(d)]],
   ['the heads', d => [d.attention.heads, d.attention.layers.map(({ window: _, ...heads }) => heads)]],
+  ['the latent attention', d => d.latent],
   ['the recurrent state', d => [d.delta, d.convolution, d.mamba && { ...d.mamba, chunk: 0 }, d.parts]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],

@@ -14,7 +14,7 @@ interface Missing {
 
 /** Missing parts of decoders, in the same words as for Transformers' classes. */
 export const missingOfGguf: readonly Missing[] = [
-  { needs: 'multi-head latent attention of this kind', names: /^(deepseek2|minicpm3|plm$|mistral4|glm-dsa)/ },
+  { needs: 'multi-head latent attention of this kind', names: /^(minicpm3|plm$|mistral4|deepseek32|glm-dsa)/, nearest: 'deepseek2' },
   { needs: 'state-space layers', names: /^(mamba|jamba|plamo2)/, nearest: 'granitehybrid' },
   { needs: 'linear attention with a recurrent state', names: /^kimi-linear/, nearest: 'qwen35' },
   { needs: 'recurrent layers', names: /^a?rwkv/, nearest: 'gemma2' },

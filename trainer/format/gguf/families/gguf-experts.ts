@@ -39,6 +39,21 @@ export const graniteExpertNames = {
   ffn_down_shexp: 'shared_mlp.output_linear',
 } as const;
 
+export const mixtralFile: GgufFamily = {
+  ...plain,
+  class: 'MixtralForCausalLM',
+  modelType: 'mixtral',
+  interleaved: true,
+  computed: [...expertKeys, expertWidth],
+  names: {
+    ffn_gate_inp: 'block_sparse_moe.gate',
+    ffn_gate_exps: 'block_sparse_moe.experts.w1',
+    ffn_up_exps: 'block_sparse_moe.experts.w3',
+    ffn_down_exps: 'block_sparse_moe.experts.w2',
+  },
+  settings: sizes => ({ hidden_act: 'silu', num_local_experts: sizes.number('expert_count'), ...chosenExperts(sizes) }),
+};
+
 /** llama.cpp does not normalize the chosen experts' weights, and has experts in all blocks. */
 export const qwen2MoeFile: GgufFamily = {
   ...plain,
@@ -130,11 +145,23 @@ export const lfm2MoeFile = (dense: GgufFamily): GgufFamily => ({
   }),
 });
 
-const sharedNames = {
+export const sharedNames = {
   ffn_gate_shexp: 'mlp.shared_experts.gate_proj',
   ffn_up_shexp: 'mlp.shared_experts.up_proj',
   ffn_down_shexp: 'mlp.shared_experts.down_proj',
 } as const;
+
+/** The settings of experts in groups that sigmoids choose, next to shared ones. @param usual see `ofSigmoids` */
+export const ofGroups = (architecture: string, sizes: GgufSizes, usual: number | undefined) => ({
+  ...ofSigmoids(architecture, sizes, usual),
+  n_routed_experts: sizes.number('expert_count'),
+  n_shared_experts: sizes.number(sigmoidKeys.shared),
+  n_group: countOf(sizes, sigmoidKeys.groups) || 1,
+  topk_group: countOf(sizes, sigmoidKeys.chosenGroups) || 1,
+  first_k_dense_replace: countOf(sizes, sigmoidKeys.plain) ?? 0,
+  norm_topk_prob: sizes.isTrue(sigmoidKeys.sumsToOne),
+  routed_scaling_factor: countOf(sizes, sigmoidKeys.factor) || 1,
+});
 
 export const glm4MoeFile: GgufFamily = {
   class: 'Glm4MoeForCausalLM',
@@ -151,18 +178,11 @@ export const glm4MoeFile: GgufFamily = {
     ...sharedNames,
   },
   settings: sizes => ({
-    ...ofSigmoids('glm4moe', sizes, SIGMOIDS),
+    ...ofGroups('glm4moe', sizes, SIGMOIDS),
     hidden_act: 'silu',
     attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
     use_qk_norm: sizes.has('model.layers.0.self_attn.q_norm.weight'),
     partial_rotary_factor: turnedShare(sizes),
-    n_routed_experts: sizes.number('expert_count'),
-    n_shared_experts: sizes.number(sigmoidKeys.shared),
-    n_group: countOf(sizes, sigmoidKeys.groups) || 1,
-    topk_group: countOf(sizes, sigmoidKeys.chosenGroups) || 1,
-    first_k_dense_replace: countOf(sizes, sigmoidKeys.plain) ?? 0,
-    norm_topk_prob: sizes.isTrue(sigmoidKeys.sumsToOne),
-    routed_scaling_factor: countOf(sizes, sigmoidKeys.factor) || 1,
   }),
 };
 

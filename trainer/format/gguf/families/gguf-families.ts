@@ -9,10 +9,12 @@ import {
   glm4MoeFile,
   graniteMoeFile,
   lfm2MoeFile,
+  mixtralFile,
   qwen2MoeFile,
 } from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
+import { youtuFile } from './gguf-latent.ts';
 import { cohere2File, commandRFile, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
@@ -72,21 +74,6 @@ const glmFile = {
 
 /** The number of blocks by which llama.cpp recognizes the EXAONE 4 model with windows. */
 const EXAONE4_WINDOWED = 64;
-
-const mixtral: GgufFamily = {
-  ...plain,
-  class: 'MixtralForCausalLM',
-  modelType: 'mixtral',
-  interleaved: true,
-  computed: [...expertKeys, expertWidth],
-  names: {
-    ffn_gate_inp: 'block_sparse_moe.gate',
-    ffn_gate_exps: 'block_sparse_moe.experts.w1',
-    ffn_up_exps: 'block_sparse_moe.experts.w3',
-    ffn_down_exps: 'block_sparse_moe.experts.w2',
-  },
-  settings: sizes => ({ hidden_act: 'silu', num_local_experts: sizes.number('expert_count'), ...chosenExperts(sizes) }),
-};
 
 /** This key has one value per block in some families. */
 const kvHeads = 'attention.head_count_kv';
@@ -169,7 +156,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     writes: ['LlamaForCausalLM', 'MistralForCausalLM', 'InternLM3ForCausalLM', 'IQuestCoderForCausalLM'],
     interleaved: true,
     settings: ofLlama,
-    withExperts: mixtral,
+    withExperts: mixtralFile,
   },
   mistral: {
     ...plain,
@@ -291,6 +278,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     names: { ...glmFile.names, post_attention_norm: 'post_self_attn_layernorm', post_ffw_norm: 'post_mlp_layernorm' },
   },
   glm4moe: glm4MoeFile,
+  deepseek2: youtuFile,
   exaone4: {
     ...plain,
     class: 'Exaone4ForCausalLM',

@@ -117,8 +117,8 @@ export interface GgufFamily {
   readonly pieces?: 'gemma' | 'phi3';
   /** How pairs of features take their position from time, row and column, in families with positions on a grid. */
   readonly gridPairs?: 'in order' | 'in turn';
-  /** Tensors that llama.cpp multiplies without applying loaded adapters. */
-  readonly withoutAdapters?: readonly string[];
+  /** llama.cpp's names of tensors that it multiplies without applying loaded adapters. */
+  readonly withoutAdapters?: RegExp;
   /** llama.cpp's names of tensors that lack the second-to-last axis, which has size 1 in the model. */
   readonly squeezed?: RegExp;
   /** Vectors, by llama.cpp's name within a block, that files store as matrices, with the kind of heads that their rows stand for. */

@@ -25,7 +25,7 @@ export const gemma4File: GgufFamily = {
   normOffset: 0,
   interleaved: false,
   ownPositions: true,
-  withoutAdapters: ['per_layer_model_proj.weight'],
+  withoutAdapters: /^per_layer_model_proj\.weight$/,
   lists: [MLP, KV_HEADS],
   computed: [
     ...[WINDOW, PATTERN, LENGTHS.sliding, 'attention.value_length_swa', SHARED, INPUTS, CAP],

@@ -7,7 +7,7 @@ import type { Node } from '../../../../graph/graph.ts';
 import { lastOf } from '../../../../narrow.ts';
 import { attention, queryChunk } from '../../../layer/attention/attention.ts';
 import { deinterleavePairs, rotate } from '../../../layer/positions/rotary.ts';
-import { linearSpec, type ModuleSpec, normSpec, withHeads } from '../../../module-specs.ts';
+import { linearSpec, type ModuleSpec, normSpec, type Stack, withHeads } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { AttentionParams } from './attention.ts';
 import type { DecoderConfig, DecoderLatent } from './decoder-config.ts';
@@ -25,7 +25,7 @@ export interface LatentBlock {
 }
 
 /** Epsilon of the norms of the short vectors, added to the mean square, whatever the config's epsilon for other norms. */
-const EPSILON = 1e-6;
+export const LATENT_EPSILON = 1e-6;
 
 export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, latent: DecoderLatent, layer: number): LatentBlock {
   const { heads, biases } = attention;
@@ -35,6 +35,9 @@ export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, lat
   const linear = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
   const makesHeads = (name: string, rows: number, width: number) => withHeads(linear(name, heads * rows, width, false), { rows });
+  const keysAndValues = makesHeads(`${path}.kv_b_proj`, nopeDim + valueDim, rank);
+  const [keys, values] = [`${path}.k_b_proj.weight`, `${path}.v_b_proj.weight`];
+  const stack: Stack = { experts: heads, key: 'num_attention_heads', forms: [{ kind: 'heads', keys, values, keyRows: nopeDim }] };
   return {
     queries: makesHeads(queryRank === undefined ? own.q : `${path}.q_b_proj`, nopeDim + ropeDim, queryRank ?? hiddenSize),
     queryVector:
@@ -46,7 +49,7 @@ export function latentBlock({ names, hiddenSize, attention }: DecoderConfig, lat
           },
     down: linear(`${path}.kv_a_proj_with_mqa`, rank + ropeDim, hiddenSize, biases.qkv),
     norm: normSpec(`${path}.kv_a_layernorm`, layer, rank),
-    keysAndValues: makesHeads(`${path}.kv_b_proj`, nopeDim + valueDim, rank),
+    keysAndValues: { ...keysAndValues, weight: { ...keysAndValues.weight, stack } },
     o: withHeads(linear(own.o, hiddenSize, heads * valueDim, biases.output), { columns: valueDim }),
   };
 }
@@ -75,13 +78,16 @@ export function traceLatent(tracer: Tracer, x: Node, params: LatentParams): Node
     graph.transpose(graph.reshape(y, [batch, tokens, count, lastOf(y.shape) / count]), [0, 2, 1, 3]);
   const rotated = (y: Node): Node =>
     rotary ? rotate(graph, rotatesNeighbors ? deinterleavePairs(graph, y, ropeDim) : y, rotary.tables) : y;
-  const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), EPSILON) : x;
+  const short = block.queryVector ? tracer.rmsNorm(block.queryVector.norm, tracer.linear(block.queryVector.down, x), LATENT_EPSILON) : x;
   const queries = byHead(tracer.linear(block.queries, short), heads);
   const placed = graph.concat([graph.sliceAxis(queries, -1, 0, nopeDim), rotated(graph.sliceAxis(queries, -1, nopeDim, ropeDim))], -1);
   // Attention's gradient reads these tensors; no gradient reads the products that they come from.
   const q = tracer.keep(rotary?.growth ? graph.mul(placed, rotary.growth) : placed);
   const down = tracer.linear(block.down, x);
-  const made = byHead(tracer.linear(block.keysAndValues, tracer.rmsNorm(block.norm, graph.sliceAxis(down, -1, 0, rank), EPSILON)), heads);
+  const made = byHead(
+    tracer.linear(block.keysAndValues, tracer.rmsNorm(block.norm, graph.sliceAxis(down, -1, 0, rank), LATENT_EPSILON)),
+    heads,
+  );
   const shared = graph.broadcast(rotated(byHead(graph.sliceAxis(down, -1, rank, ropeDim), 1)), [batch, heads, tokens, ropeDim]);
   const ownK = tracer.keep(graph.concat([graph.sliceAxis(made, -1, 0, nopeDim), shared], -1));
   const ownV = tracer.keep(graph.sliceAxis(made, -1, nopeDim, valueDim));
