@@ -340,6 +340,8 @@ describe('tokenizers', () => {
     ['qwen2', 'qwen2', 'qwen2'],
     ['smollm2', 'llama', 'smollm'],
     ['gpt2', 'llama', 'gpt-2'],
+    ['deepseek', 'llama', 'deepseek-v3'],
+    ['o200k', 'llama', 'llama4'],
     ['llama2-legacy', 'llama', 'default'],
     ['llama2', 'llama', 'default'],
     ['gemma', 'gemma3', 'default'],

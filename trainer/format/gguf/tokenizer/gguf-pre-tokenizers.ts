@@ -42,6 +42,27 @@ const QWEN2: BytePreTokenizer = {
 /** Qwen3.5's rules: combining marks belong to words. */
 const QWEN35: BytePreTokenizer = { ...QWEN2, steps: [split(words('\\p{N}', '[\\p{L}\\p{M}]', '\\p{M}'))] };
 
+/** DeepSeek-V3's rules: up to three digits, then Chinese characters and kana, then all else. */
+const DEEPSEEK: BytePreTokenizer = {
+  ...MERGED,
+  steps: [
+    split('\\p{N}{1,3}'),
+    split('[一-龥぀-ゟ゠-ヿ]+'),
+    split(
+      '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+',
+    ),
+  ],
+};
+
+/** Words that end before a capital letter, with a contraction. */
+const casedWords = (numbers: string): string => {
+  const [upper, lower] = ['[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]', '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]'];
+  const [begin, end] = ['[^\\r\\n\\p{L}\\p{N}]?', "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"];
+  const spaces = '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+  return `${begin}${upper}*${lower}+${end}|${begin}${upper}+${lower}*${end}|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${spaces}`;
+};
+const GPT4O: BytePreTokenizer = { ...MERGED, steps: [split(casedWords('\\p{N}{1,3}'))] };
+
 export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   'gpt-2': GPT2,
   exaone4: GPT2,
@@ -58,6 +79,10 @@ export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer
   dbrx: MERGED,
   glm4: MERGED,
   'chatglm-bpe': MERGED,
+  'deepseek-v3': DEEPSEEK,
+  // llama.cpp splits alike for both names; the tokenizer of gpt-oss takes a word that is a token.
+  'gpt-4o': { ...GPT4O, ignoreMerges: true },
+  llama4: GPT4O,
   qwen2: QWEN2,
   qwen35: QWEN35,
   'deepseek-r1-qwen': QWEN2,

@@ -174,6 +174,8 @@ const sameAs = (value: unknown): string =>
       const list: readonly unknown[] = Array.isArray(inner.normalizers) ? inner.normalizers : [];
       return list.length === 0 ? null : list.length === 1 ? list[0] : inner;
     }
+    // A line break in a pattern is the same as its escape.
+    if (key === 'Regex' && typeof inner === 'string') return inner.replaceAll('\r', '\\r').replaceAll('\n', '\\n');
     if (!isRecord(inner)) return inner;
     return Object.fromEntries(
       Object.entries({ ...(inner.type === 'Split' ? { invert: false } : {}), ...inner }).sort(([a], [b]) => (a < b ? -1 : 1)),
