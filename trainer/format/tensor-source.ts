@@ -31,6 +31,8 @@ export interface TensorInfo {
   readonly byteLength: number;
   /** The GGUF type, for example `Q4_K`, if dtype is `GGML`. */
   readonly quantization?: string;
+  /** Set if the file holds a matrix as the model uses it, which Hugging Face's files of the family transpose. */
+  readonly isConverted?: true;
 }
 
 /** Returns this many bytes, at the start of their buffer. */

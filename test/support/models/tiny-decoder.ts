@@ -5,6 +5,7 @@ import { encodeFloat32 } from '../../../trainer/format/float-format.ts';
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { isTransposed } from '../../../trainer/model/module-specs.ts';
 import { isRecord } from '../../../trainer/narrow.ts';
 import { createRandom, hashSeed } from '../../../trainer/random.ts';
 import { readRecord } from '../files/read-json.ts';
@@ -45,7 +46,9 @@ export async function tinyDecoder({
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
   await writeSafetensors(
     join(dir, 'model.safetensors'),
-    loadModel(config).parameters.map(({ name, shape }) => {
+    loadModel(config).parameters.map(spec => {
+      const name = spec.name;
+      const shape = isTransposed(spec) ? [...spec.shape].reverse() : spec.shape;
       const size = name.endsWith('q_norm.weight') ? queryNorm : 1;
       return {
         name,

@@ -45,6 +45,7 @@ const OTHER: Readonly<Record<string, readonly string[]>> = {
     ...['attention.key_length', 'attention.value_length', 'rope.dimension_count', 'vocab_size'],
     ...['rope.scaling.type', 'attention.layer_norm_rms_epsilon'],
   ],
+  gpt2: ['attention.head_count_kv', 'attention.key_length', 'attention.value_length', 'vocab_size'],
   nemotron_h_moe: ['context_length', 'rope.dimension_count', 'attention.layer_norm_rms_epsilon'],
 };
 

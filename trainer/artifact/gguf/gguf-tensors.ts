@@ -38,7 +38,9 @@ export function fileTensors(
   return new Map(
     model.parameters.flatMap(spec => {
       const isJoined = namesOfParts(spec.name, family).length > 1;
-      const stacked = isJoined ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
+      // A matrix by itself may have other names in files, but has its own here.
+      const isOwn = spec.stack?.experts === 1 && ownName(spec.name) !== undefined;
+      const stacked = isJoined || isOwn ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
       const tensors: readonly StoredTensor[] = stacked ?? partsOf(spec, family);
       return tensors.map(tensor => {
         const name = nameOf(tensor.name);

@@ -51,7 +51,7 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
   const full =
     decoder.positions.find((each, i) => each && decoder.attention.layers[i]?.window === undefined) ?? decoder.positions.find(Boolean);
   const family = required(families.find(each => suits(each, decoder)) ?? families[0], 'a family');
-  if (full === undefined && !family.computed.includes(TURNS))
+  if (full === undefined && !family.learnsPositions && !family.computed.includes(TURNS))
     throw new ExportError(`${className} without rotary positions is not written to GGUF: export it as merged`);
   const factors = full ? rotaryFactors(full, decoder, family) : new Map<string, Float32Array>();
   const values = settings({ config, decoder, full, family });
@@ -71,7 +71,7 @@ const suits = ({ layout, computed }: GgufFamily, { mamba, delta, experts }: Deco
 export const hasGgufName = (whole: ModelConfig): boolean => decoderIn(whole).families.length > 0;
 
 /** A class name without its ending. */
-const shortName = (className: string): string => className.replace(/(ForCausalLM|TextModel)$/, '');
+const shortName = (className: string): string => className.replace(/(ForCausalLM|LMHeadModel|TextModel)$/, '');
 
 interface WrittenDecoder {
   /** Undefined for a model that is not a decoder. */
@@ -297,7 +297,7 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],
   ['the activation', d => d.mlp.activation],
   ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
-  ['the attention scale', d => [d.attention.scale, d.attention.cap, d.attention.sinks]],
+  ['the attention scale', d => [d.attention.scale, d.attention.dividesByLayer, d.attention.cap, d.attention.sinks]],
   // How pairs of features follow the places of images is checked where it is written.
   ['the rotary positions', d => [d.positions.map(own => own && { ...own, axes: undefined }), d.attention.rotatesNeighbors]],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],

@@ -67,8 +67,11 @@ export interface TensorPlace {
   readonly experts: number;
 }
 
-/** Tensors that stay float32, like vectors: llama.cpp computes with norms, expert biases, routers and convolutions without conversion. */
-const EXACT = /\.(ffn_gate_inp|ssm_conv1d|ssm_norm|shortconv\.conv)\.weight$|\.bias$|\.ssm_[ad]$/;
+/**
+ * Tensors that stay float32, like vectors: llama.cpp computes with norms, expert biases, routers and convolutions without conversion, and adds
+ * learned positions.
+ */
+const EXACT = /\.(ffn_gate_inp|ssm_conv1d|ssm_norm|shortconv\.conv)\.weight$|^position_embd\.weight$|\.bias$|\.ssm_[ad]$/;
 
 export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): GgufType {
   if (place.shape.length < 2 || EXACT.test(place.name)) return ggufTypeNamed('F32');

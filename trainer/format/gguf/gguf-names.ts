@@ -16,10 +16,13 @@ const GLOBAL: Readonly<Record<string, string>> = {
   per_layer_proj_norm: 'model.per_layer_projection_norm',
 };
 
+/** Tensors outside blocks that only some families have. */
+const RARE: readonly string[] = ['position_embd'];
+
 /** The names outside blocks, of which a family may have others. */
 const globalNames = (own: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
   ...GLOBAL,
-  ...Object.fromEntries(Object.entries(own).filter(([stem]) => Object.hasOwn(GLOBAL, stem))),
+  ...Object.fromEntries(Object.entries(own).filter(([stem]) => Object.hasOwn(GLOBAL, stem) || RARE.includes(stem))),
 });
 
 const BLOCK: Readonly<Record<string, string>> = {

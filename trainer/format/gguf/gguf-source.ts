@@ -150,7 +150,14 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
     const { type, shape, byteLength } = tensor;
     const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
     if (family.interleaved) checkInterleaved(header, architecture, tensor, problems);
-    const info = { name, dtype: type.dtype, shape: shapeInModel(tensor.name, shape, family), byteLength, ...quantization };
+    const info = {
+      name,
+      dtype: type.dtype,
+      shape: shapeInModel(tensor.name, shape, family),
+      byteLength,
+      ...quantization,
+      ...(family.hasModelMatrices && { isConverted: true as const }),
+    };
     located.set(name, { tensor, info, layout: layoutOf(tensor.name, shape, family, sizes) });
   }
   if (problems.length > 0) throw new ModelFileError(path, problems, 'Use a model of these families (tensors must have llama.cpp names).');

@@ -15,7 +15,7 @@ import {
 import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { youtuFile } from './gguf-latent.ts';
-import { cohere2File, commandRFile, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
+import { cohere2File, commandRFile, gpt2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 import { qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
@@ -302,6 +302,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   starcoder2: starcoder2File,
   stablelm: stablelmFile,
   phi2: phi2File,
+  gpt2: gpt2File,
   // llama.cpp has no biases.
   arcee: {
     ...plain,

@@ -125,6 +125,10 @@ export interface GgufFamily {
   readonly folded?: Readonly<Record<string, keyof StateHeads>>;
   /** The layout of a tensor in a family with a recurrent state, which overrides the one from the other properties. */
   readonly layout?: (name: string, shape: readonly number[], state: StateHeads) => FileLayout;
+  /** Set if files hold matrices as the model uses them, which Hugging Face's files transpose. */
+  readonly hasModelMatrices?: true;
+  /** Set if positions are learned, so that none rotate. */
+  readonly learnsPositions?: true;
   /** Set for a family without MLPs, whose files may omit their width. */
   readonly hasNoMlps?: true;
   /** Set if blocks without a window also use other positions, so that a window is written even if no text is longer. */

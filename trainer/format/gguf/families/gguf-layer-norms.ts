@@ -45,6 +45,27 @@ export const phi2File: GgufFamily = {
   }),
 };
 
+/** GPT-2, whose MLPs llama.cpp computes with the approximation of GELU by tanh. */
+export const gpt2File: GgufFamily = {
+  ...plain,
+  class: 'GPT2LMHeadModel',
+  modelType: 'gpt2',
+  blocksAt: 'transformer.h',
+  computed: [LAYER_NORM_EPSILON],
+  hasModelMatrices: true,
+  learnsPositions: true,
+  names: {
+    ...{ token_embd: 'transformer.wte', position_embd: 'transformer.wpe', output_norm: 'transformer.ln_f' },
+    ...{ attn_norm: 'ln_1', attn_qkv: 'attn.c_attn', attn_output: 'attn.c_proj' },
+    ...{ ffn_norm: 'ln_2', ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
+  },
+  settings: sizes => ({
+    layer_norm_epsilon: sizes.epsilon,
+    n_inner: sizes.number('feed_forward_length'),
+    activation_function: 'gelu_new',
+  }),
+};
+
 /** llama.cpp supports only a tied head and no biases. */
 export const commandRFile: GgufFamily = {
   ...plain,
