@@ -18,8 +18,8 @@ export interface MemoryCase {
 export const STEPS = 3;
 /** Number of steps of tiny models; their memory is mostly JavaScript's, which settles later. */
 export const STEPS_OF_TINY = 20;
-/** Number of processes that measure a tiny model; the result is the median. */
-export const PROCESSES_OF_TINY = 3;
+/** Number of processes that measure a step whose memory varies; the result is the median. */
+export const SEVERAL_PROCESSES = 3;
 /** Number of steps of the long run. */
 export const LONG_STEPS = 1000;
 

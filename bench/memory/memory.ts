@@ -13,7 +13,7 @@ import { elementAt } from '../../trainer/narrow.ts';
 import { codeBytes } from '../../trainer/plan/memory/engine-overhead.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { median } from '../run-side.ts';
-import { LONG_STEPS, type MemoryCase, memoryCases, PROCESSES_OF_TINY, STEPS, STEPS_OF_TINY } from './memory-cases.ts';
+import { LONG_STEPS, type MemoryCase, memoryCases, SEVERAL_PROCESSES, STEPS, STEPS_OF_TINY } from './memory-cases.ts';
 import { type Configured, planOf, predict } from './memory-prediction.ts';
 import type { MemoryStepRequest } from './memory-step.ts';
 import { writePaperMemory } from './paper-memory.ts';
@@ -41,6 +41,8 @@ interface MemoryRow {
   /** For long runs: resident bytes after the last step minus those after the hundredth. */
   readonly grownBytes?: number;
   readonly measuredOn: MeasuredOn;
+  /** Number of processes that were measured; the row is that of their median. */
+  readonly processes: number;
 }
 
 /** The machine and the day of a measurement. A row that is only predicted again keeps them. */
@@ -68,13 +70,16 @@ const configuredOf = ({ config, task, recipe, engine, judge }: MemoryCase): Conf
   recipe: `task: ${task}\n${recipe.replaceAll('; ', '\n')}\n`,
 });
 
-/** Measures a tiny model in several processes, and returns the row of the median. @throws as `measureIn` does */
+/** True if processes with the same step differ: JavaScript takes most of a tiny model's memory, and a compiler works in the process. */
+const varies = ({ engine, steps }: MemoryCase): boolean => steps !== undefined || engineCatalog[engine].keepsPrograms === true;
+
+/** Measures in several processes if they differ, and returns the row of the median. @throws as `measureIn` does */
 async function measureCase(planned: MemoryCase, params: MemoryBenchParams): Promise<MemoryRow> {
   const rows: MemoryRow[] = [];
-  const processes = planned.steps === undefined ? 1 : PROCESSES_OF_TINY;
+  const processes = varies(planned) ? SEVERAL_PROCESSES : 1;
   for (let i = 0; i < processes; i++) rows.push(await measureOnce(planned, params));
   const sorted = rows.toSorted((a, b) => a.measuredBytes - b.measuredBytes);
-  return elementAt(sorted, (processes - 1) / 2);
+  return { ...elementAt(sorted, (processes - 1) / 2), processes };
 }
 
 /** Measures a first start: an engine that stores its programs finds none. @throws as `measureIn` does */
@@ -109,7 +114,7 @@ async function measureIn(cacheDir: string, planned: MemoryCase): Promise<MemoryR
     'predictedBytes' | 'measuredBytes' | 'grownBytes'
   >;
   const error = predictedBytes / measuredBytes - 1;
-  return { model, engine, recipe, predictedBytes, measuredBytes, grownBytes, error, measuredOn: measuredHere() };
+  return { model, engine, recipe, predictedBytes, measuredBytes, grownBytes, error, measuredOn: measuredHere(), processes: 1 };
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
@@ -130,13 +135,14 @@ function markdown(rows: readonly MemoryRow[], summary: string): string {
     return `${numbers.get(machine)}. ${machine}; ${days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0]}`;
   });
   const cells = rows.map(
-    ({ model, engine, recipe, predictedBytes, measuredBytes, error, measuredOn }) =>
-      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} | ${numbers.get(measuredOn.machine)} |`,
+    ({ model, engine, recipe, predictedBytes, measuredBytes, error, measuredOn, processes }) =>
+      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} | ${processes} | ${numbers.get(measuredOn.machine)} |`,
   );
   return `# Memory: predicted from headers, measured in the process
 
 \`npm run bench -- --memory\`. Peak resident memory of ${STEPS} steps (${STEPS_OF_TINY} of tiny models) with one evaluation and one save before them, in MB.
-Tiny models: the median of ${PROCESSES_OF_TINY} processes, since what JavaScript and a compiler take varies by up to 26 MB.
+Where processes differ, the median of ${SEVERAL_PROCESSES}: tiny models, of which JavaScript takes the most, by up to 26 MB; and on PJRT, which compiles
+in the process, by up to 59 MB.
 Pages of code are left out on both sides: they are read from files, the system drops them at will, and how many are resident depends on what
 it has cached (Node's and TensorFlow's: 320 to 370 MB). The estimate counts ${megabytes(codeBytes('tensorflow'))} MB for them (PJRT: ${megabytes(codeBytes('pjrt'))}, portable engine: ${megabytes(codeBytes('portable'))}).
 PJRT computes on the processor here, and compiles its programs in the process that is measured, as at the first start of a run.
@@ -147,8 +153,8 @@ ${described.join('\n')}
 
 ${summary}
 
-| model | engine | recipe | predicted | measured | error | machine |
-| --- | --- | --- | ---: | ---: | ---: | ---: |
+| model | engine | recipe | predicted | measured | error | processes | machine |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
 ${cells.join('\n')}
 `;
 }
