@@ -1,5 +1,5 @@
 /**
- * TPUs for which a recipe can be estimated; they need not be present. Sizes and rates are from Google's pages about each generation ("TPU
+ * TPUs for which a recipe can be estimated; they need not be present. Sizes are from Google's pages about each generation ("TPU
  * architecture", Cloud TPU documentation). Only their compiler knows the memory of a program: it stores a tensor in tiles of 8 × 128
  * elements, and no model of that is good enough.
  */

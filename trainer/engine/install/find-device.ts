@@ -16,9 +16,8 @@ export interface RecomputeContext {
   readonly list: (folder: string) => readonly string[];
 }
 
-export const surroundings = async (): Promise<RecomputeContext> => ({
-  gpu: await knownNvidiaGpu(),
-  platform: `${process.platform} ${process.arch}`,
+/** The files of this machine. */
+export const filesHere: Pick<RecomputeContext, 'read' | 'list'> = {
   read: file => {
     try {
       // Only the existence of a device file is checked: reading one could block.
@@ -34,6 +33,12 @@ export const surroundings = async (): Promise<RecomputeContext> => ({
       return [];
     }
   },
+};
+
+export const surroundings = async (): Promise<RecomputeContext> => ({
+  gpu: await knownNvidiaGpu(),
+  platform: `${process.platform} ${process.arch}`,
+  ...filesHere,
 });
 
 /** AMD's compute driver. */
@@ -81,7 +86,8 @@ export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 
   }
 }
 
-function findTpu({ list, read }: RecomputeContext): Finding {
+/** Looks for TPUs on the PCI bus. */
+export function findTpu({ list, read }: Pick<RecomputeContext, 'read' | 'list'>): Finding {
   const chips = list(PCI_FOLDER).flatMap(name => {
     const factOf = (file: string): string => read(path.join(PCI_FOLDER, name, file))?.trim() ?? '';
     return factOf('vendor') === GOOGLE_VENDOR ? (TPU_OF_DEVICE[factOf('device')] ?? []) : [];

@@ -192,7 +192,7 @@ async function verifyPlugin(installed: InstalledPjrt, onTick: (elapsedSeconds: n
   const does = manifest.isCompileOnly ? compilesSmallest(installed) : opensPlugin(installed);
   // libtpu keeps a timer whose signal would end the process by its default action, once Node restores those at its regular end.
   const script = `const addon = require(${JSON.stringify(pjrtAddonPath(folder))});${does}.then(() => process.exit(0));`;
-  const environment = { ...inheritedEnvironment(process.env).env, ...pluginVariables(plugin, manifest, await surroundings()) };
+  const environment = { ...inheritedEnvironment(process.env).env, ...pluginVariables(plugin, manifest) };
   const result = await runCommand(process.execPath, ['-e', script], { environment, onTick });
   if (result.status === 0) return;
   const needs = plugin.needs === undefined ? '' : `\nIt needs ${plugin.needs}.`;

@@ -1,5 +1,5 @@
 /** The environment variables that a plugin reads when it is loaded. */
-import { findDevice, type RecomputeContext } from './find-device.ts';
+import { filesHere, findTpu } from './find-device.ts';
 import type { PjrtManifest } from './pjrt-folder.ts';
 import type { PjrtPlugin } from './pjrt-plugins.ts';
 
@@ -19,11 +19,11 @@ const WITHOUT_LOCK = { ALLOW_MULTIPLE_LIBTPU_LOAD: '1' } as const;
 export function pluginVariables(
   { device, library }: Pick<PjrtPlugin, 'device' | 'library'>,
   { isCompileOnly }: Pick<PjrtManifest, 'isCompileOnly'>,
-  around: RecomputeContext,
+  files: Parameters<typeof findTpu>[0] = filesHere,
   own: Readonly<Record<string, string | undefined>> = process.env,
 ): Readonly<Record<string, string>> {
   if (device !== 'google' && !library.endsWith('libtpu.so')) return {};
-  const isThere = 'found' in findDevice({ device: 'google' }, around);
+  const isThere = 'found' in findTpu(files);
   const variables = { ...QUIET, ...(!isThere && WITHOUT_DEVICE), ...(isCompileOnly && WITHOUT_LOCK) };
   return Object.fromEntries(Object.entries(variables).filter(([name]) => own[name] === undefined));
 }

@@ -3,7 +3,6 @@ import { type TargetMaker, type TargetName, targetLabel } from '../../catalog/tp
 import { messageOf } from '../../protocol/error-facts.ts';
 import { EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
-import { surroundings } from '../install/find-device.ts';
 import {
   cudaToolkit,
   type InstalledPjrt,
@@ -111,7 +110,7 @@ interface Topology {
 }
 
 async function openTopology(installed: InstalledPjrt, card: TargetName, cards: number): Promise<Topology> {
-  Object.assign(process.env, pluginVariables(installed.plugin, { isCompileOnly: true }, await surroundings()));
+  Object.assign(process.env, pluginVariables(installed.plugin, { isCompileOnly: true }));
   // Compiled from `engine/pjrt/native`; `Addon` describes its exports.
   const addon = engineRequire(installed.folder)(pjrtAddonPath(installed.folder)) as Addon;
   const { name, options } = describedMachine(card, cards);

@@ -6,7 +6,6 @@ import { cpuFeatures } from '../../machine/machine.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { engineRequire } from '../install/engine-folder.ts';
-import { surroundings } from '../install/find-device.ts';
 import {
   cudaToolkit,
   type InstalledPjrt,
@@ -58,7 +57,7 @@ export async function openPjrt({ cacheDir, log = () => undefined, devices = 1 }:
   try {
     // Compiled from this version's `engine/pjrt/native`, which `pjrtAddonIsCurrent` has just verified.
     const addon = engineRequire(folder)(pjrtAddonPath(folder)) as Addon;
-    Object.assign(process.env, pluginVariables(plugin, installed.manifest, await surroundings()));
+    Object.assign(process.env, pluginVariables(plugin, installed.manifest));
     const client = await addon.open(pjrtLibrary(installed), clientOptions(plugin, devices), preloadedLibraries(installed));
     const found = addon.describe(client);
     const isCpu = found.platform === 'cpu';
