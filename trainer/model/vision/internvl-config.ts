@@ -7,8 +7,6 @@ import {
   contradiction,
   type KeyTable,
   multipleProblems,
-  readConfig,
-  refuse,
   refusedUnless,
   withoutEffect,
 } from '../config-keys.ts';
@@ -20,8 +18,8 @@ import { gridOf, type TowerConfig } from '../family/image/tower.ts';
 import { tablePositions, vitSizes } from '../family/image/vit-config.ts';
 import { internVlTowerNames } from '../family/image/vit-names.ts';
 import type { ConfigProblem } from '../model-spec.ts';
-import { CLIP, PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
-import { readTower } from './read-tower.ts';
+import { CLIP, pixelScale, processorKeys } from './processor-keys.ts';
+import { readVisionFiles } from './read-tower.ts';
 import type { TileCounts } from './tile-grid.ts';
 import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
@@ -81,17 +79,15 @@ export const internVlProcessorKeys = {
 } as const satisfies KeyTable;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
-export function internVlEyes({ config, processor }: VisionFiles): InternVlEyes {
-  const { values: whole, problems } = readConfig(internVlImageKeys, INTERN_VL, config);
-  const { values: eyes, problems: ofEyes } = readTower(internVlTowerKeys, INTERN_VL, whole);
-  const { values: seen, problems: ofFile } = readConfig(internVlProcessorKeys, INTERN_VL, processor, PROCESSOR_FILE);
+export function internVlEyes(files: VisionFiles): InternVlEyes {
+  const tables = { architecture: INTERN_VL, whole: internVlImageKeys, tower: internVlTowerKeys, processor: internVlProcessorKeys };
+  const { whole, eyes, seen, refuseWith } = readVisionFiles(tables, files);
   const joined = Math.round(1 / whole.downsample_ratio);
   const { height: tile, width } = seen.size;
   const oblong = tile === width ? [] : [contradiction('size', `size ${width} × ${tile} is not square`)];
   const patches = Math.floor(tile / eyes.patch_size[0]);
   const vectors = (patches / joined) ** 2;
-  refuse([...problems, ...ofEyes, ...squareProblems(eyes), ...joinProblems(whole.downsample_ratio, patches)], INTERN_VL);
-  refuse([...ofFile, ...oblong, ...countProblems(seen, vectors)], INTERN_VL, PROCESSOR_FILE);
+  refuseWith([...squareProblems(eyes), ...joinProblems(whole.downsample_ratio, patches)], [...oblong, ...countProblems(seen, vectors)]);
   return {
     tower: towerConfig(eyes, tile),
     isNormed: !eyes.use_mean_pooling,
@@ -102,7 +98,7 @@ export function internVlEyes({ config, processor }: VisionFiles): InternVlEyes {
     vectors,
     counts: { least: seen.min_patches, most: seen.max_patches },
     activation: whole.projector_hidden_act,
-    outputSize: textPart(INTERN_VL, config).hiddenSize,
+    outputSize: textPart(INTERN_VL, files.config).hiddenSize,
     scale: pixelScale(seen),
   };
 }

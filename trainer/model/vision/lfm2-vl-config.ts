@@ -7,8 +7,6 @@ import {
   contradiction,
   type KeyTable,
   multipleProblems,
-  readConfig,
-  refuse,
   refusedUnless,
   withoutEffect,
 } from '../config-keys.ts';
@@ -18,9 +16,9 @@ import { textPart } from '../family/decoder/text-part.ts';
 import type { ImageBlockConfig } from '../family/image/image-block.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import type { Tiling } from './lfm2-vl-tiles.ts';
-import { PROCESSOR_FILE, pixelScale, processorKeys } from './processor-keys.ts';
+import { pixelScale, processorKeys } from './processor-keys.ts';
 import type { PatchSizes } from './qwen-patches.ts';
-import { readTower } from './read-tower.ts';
+import { readVisionFiles } from './read-tower.ts';
 import type { PixelScale, VisionFiles } from './vision-encoder.ts';
 
 export const LFM2_VL = 'Lfm2VlForConditionalGeneration';
@@ -84,13 +82,12 @@ export const lfm2VlProcessorKeys = {
 } as const satisfies KeyTable;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or unsupported, in either file */
-export function lfm2VlTower({ config, processor }: VisionFiles): Lfm2VlTower {
-  const { values: whole, problems } = readConfig(lfm2VlImageKeys, LFM2_VL, config);
-  const { values: eyes, problems: ofEyes } = readTower(lfm2VlTowerKeys, LFM2_VL, whole);
-  const { values: seen, problems: ofFile } = readConfig(lfm2VlProcessorKeys, LFM2_VL, processor, PROCESSOR_FILE);
+export function lfm2VlTower(files: VisionFiles): Lfm2VlTower {
+  const tables = { architecture: LFM2_VL, whole: lfm2VlImageKeys, tower: lfm2VlTowerKeys, processor: lfm2VlProcessorKeys };
+  const { whole, eyes, seen, refuseWith } = readVisionFiles(tables, files);
   const heads = multipleProblems('hidden_size', ['hidden_size', eyes.hidden_size], ['num_attention_heads', eyes.num_attention_heads]);
-  refuse([...problems, ...ofEyes, ...heads, ...tableProblems(eyes.num_patches)], LFM2_VL);
-  refuse([...ofFile, ...tileProblems(seen), ...sizeProblems(seen, eyes.patch_size, whole.downsample_factor)], LFM2_VL, PROCESSOR_FILE);
+  const sizes = sizeProblems(seen, eyes.patch_size, whole.downsample_factor);
+  refuseWith([...heads, ...tableProblems(eyes.num_patches)], [...tileProblems(seen), ...sizes]);
   return {
     blocks: eyes.num_hidden_layers,
     block: {
@@ -108,7 +105,7 @@ export function lfm2VlTower({ config, processor }: VisionFiles): Lfm2VlTower {
       innerSize: whole.projector_hidden_size,
       isBiased: whole.projector_bias,
       isNormed: whole.projector_use_layernorm,
-      outputSize: textPart(LFM2_VL, config).hiddenSize,
+      outputSize: textPart(LFM2_VL, files.config).hiddenSize,
     },
     tiling: tilingOf(seen),
     scale: pixelScale(seen),

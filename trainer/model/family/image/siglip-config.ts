@@ -15,6 +15,7 @@ import {
   withoutEffect,
 } from '../../config-keys.ts';
 import type { ConfigProblem } from '../../model-spec.ts';
+import { TOWER } from '../../vision/read-tower.ts';
 import { activation, classifierKeys, commonKeys, encoderProblems, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
 import { gridOf, type TowerConfig } from './tower.ts';
@@ -81,8 +82,6 @@ export const smolvlmTowerKeys = {
   ...withoutEffect('belongs to preprocessor_config.json', 'size', 'max_image_size'),
   ...withoutEffect('is not read by Transformers', 'use_base_siglip', 'tie_word_embeddings'),
 } as const satisfies KeyTable;
-
-const TOWER = 'vision_config';
 
 /** Returns the unknown keys of `vision_config`. */
 export const unknownTowerKeys = (config: ConfigJson): string[][] => unknownInside(TOWER, siglipTowerKeys, config);
