@@ -83,6 +83,7 @@ const DECODERS = [
   'qwen3_5_images',
   'smolvlm',
   'internvl',
+  'lfm3_vl',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);

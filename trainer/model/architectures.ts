@@ -169,6 +169,7 @@ export const architectures = {
   Gemma4UnifiedForConditionalGeneration: textPartOf('Gemma4UnifiedForConditionalGeneration'),
   InternVLForConditionalGeneration: textPartOf('InternVLForConditionalGeneration'),
   Lfm2VlForConditionalGeneration: textPartOf('Lfm2VlForConditionalGeneration'),
+  Lfm3VlForConditionalGeneration: textPartOf('Lfm3VlForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
   Idefics3ForConditionalGeneration: textPartOf('Idefics3ForConditionalGeneration'),
   SmolVLMForConditionalGeneration: textPartOf('SmolVLMForConditionalGeneration'),

@@ -1,4 +1,4 @@
-"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3) or InternVL: what the image processor, the encoder and
+"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3), InternVL or LFM3-VL: what the image processor, the encoder and
 the language model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
 thread); needs torchvision 0.27 or newer, Pillow and num2words.
 run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
@@ -7,18 +7,22 @@ from types import SimpleNamespace
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from as_json import norm, numbers, seeded, summary, tensor
+from file_names import file_names
 from pictures import NOTE, picture
 from text_golden import text_golden
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
+from transformers import Lfm3VlConfig, Lfm3VlForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
 from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
 from transformers.models.internvl.processing_internvl import InternVLProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
 from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
+from transformers.models.lfm3_vl.processing_lfm3_vl import Lfm3VlProcessor
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
 from transformers.models.pixtral.processing_pixtral import PixtralProcessor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm.image_processing_smolvlm import SmolVLMImageProcessor
 from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
 
@@ -34,7 +38,7 @@ EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.'
 IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
           '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE,
-          '<img>': FAKE, '<IMG_CONTEXT>': IMAGE, '</img>': WHOLE, '<|image_start|>': FAKE, '<|image_end|>': WHOLE, '<|img_thumbnail|>': LINE}
+          '<|image_pad|>': IMAGE, '<img>': FAKE, '<IMG_CONTEXT>': IMAGE, '</img>': WHOLE, '<|image_start|>': FAKE, '<|image_end|>': WHOLE, '<|img_thumbnail|>': LINE}
 
 
 def ids_of(text):
@@ -186,6 +190,31 @@ class Rows:
         return dict(pixel_values=torch.cat(padded), image_sizes=torch.cat([image['image_sizes'] for image in images]))
 
 
+class Smart:
+    """LFM3-VL's images have about their own size."""
+    def __init__(self, processor):
+        self.processor = processor
+        self.text_of = SimpleNamespace(image_processor=processor, image_token='<|image_pad|>')
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt')
+        return image, image['pixel_values'], image
+
+    def seen(self, pixels):
+        """The patches, by channel, row and column; a still image is repeated in time."""
+        patches = pixels.view(len(pixels), 3, self.processor.temporal_patch_size, -1)[:, :, 0].reshape(len(pixels), -1)
+        return dict(patches=dict(shape=list(patches.shape), sum=float(patches.double().sum()), first8=numbers(patches[-1][:8])))
+
+    def features(self, model, image):
+        return torch.cat(list(model.model.get_image_features(image['pixel_values'], image['image_grid_thw'], return_dict=True).pooler_output))
+
+    def text(self, vectors, views, place):
+        return Lfm3VlProcessor.replace_image_token(self.text_of, place, 0)
+
+    def inputs(self, images, ids):
+        return {key: torch.cat([image[key] for own in images for image in own]) for key in ('pixel_values', 'image_grid_thw')}
+
+
 def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True):
     """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two.
     with_text: whether texts without images get results too, which another folder of the family may have"""
@@ -204,8 +233,10 @@ def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True
     if isinstance(whole := getattr(reader, 'whole', None), dict):
         with open(os.path.join(folder, 'processor_config.json'), 'w') as file:
             json.dump(whole, file, indent=2)
+    # Of these models alone, our names are those in the file.
+    names = file_names(model, folder) if model_class is Lfm3VlForConditionalGeneration else {name: name for name, _ in model.named_parameters()}
     if with_text:
-        text_golden(model, folder, META, seed, LINE)
+        text_golden(model, folder, META, seed, LINE, lambda name, values: [(names[name], values)])
     read = [reader.read(size) for size in sizes]
     images = [image for image, _, _ in read]
     seen, texts_of = [], []
@@ -234,7 +265,7 @@ def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True
     labels = ids.masked_fill((mask == 0) | (ids == IMAGE), -100)
     out = model(**inputs, labels=labels)
     out.loss.backward()
-    grads = {n: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and not any(part in n for part in EYES)}
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and not any(part in n for part in EYES)}
     golden = dict(meta=META, model=model_class.__name__, images=seen, texts=texts, batch=dict(inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)),
                   labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
@@ -286,3 +317,11 @@ make('internvl_resized', InternVLForConditionalGeneration, InternVLConfig(text_c
 # The tower of the largest models: root-mean-square norms, also of queries and keys.
 make('internvl_rms', InternVLForConditionalGeneration, InternVLConfig(text_config=dict(**small, model_type='qwen3', head_dim=12), vision_config={**eyes, 'norm_type': 'rms_norm', 'use_qk_norm': True},
      image_token_id=IMAGE, tie_word_embeddings=True), Grids(GotOcr2ImageProcessor(size=dict(height=16, width=16), max_patches=2), 4), [(30, 20), (13, 13), (9, 40)], 891, with_text=False)
+# Convolutions around a block of attention with fewer heads of keys than of queries; the text part has gates, norms around its parts and all three kinds
+# of blocks. The padding is shorter than the window.
+make('lfm3_vl', Lfm3VlForConditionalGeneration, Lfm3VlConfig(text_config=dict(**{**{key: value for key, value in small.items() if key != 'rms_norm_eps'}, 'num_hidden_layers': 3},
+     model_type='lfm3', head_dim=8, layer_types=['conv', 'full_attention', 'sliding_attention'], sliding_window=5), vision_config=dict(hidden_size=16, intermediate_size=40,
+     num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, layer_types=['conv', 'full_attention', 'conv'], patch_size=4, rope_parameters=dict(rope_type='axial', rope_theta=100.0)),
+     image_token_id=IMAGE, video_token_id=59, projector_hidden_size=20), Smart(Qwen2VLImageProcessorPil(size=dict(shortest_edge=256, longest_edge=2048), patch_size=4, merge_size=2,
+     image_std=[0.5, 0.6, 0.7])), [(20, 28), (24, 16), (64, 48)], 901,
+     tail=(12, 20, 6, 31, 45, 3, 28, 17, 39, 11, 52, 14, 38, 7, 26, 44, 21))

@@ -58,6 +58,7 @@ const SAME_LAYERS = [
   'kolibri1',
   'arcee',
   'lfm2_vl',
+  'lfm3_vl',
   'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',

@@ -39,6 +39,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^ConvNext/, 'convnext'],
   [/^Swin/, 'swin'],
   [/^Lfm2Vl/, 'lfm2_vl'],
+  [/^Lfm3Vl/, 'lfm3_vl'],
   [/^InternVL/, 'internvl'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],

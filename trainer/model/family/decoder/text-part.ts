@@ -11,6 +11,7 @@ import {
   type DecoderNames,
   gemmaTextNames,
   lfm2TextNames,
+  lfm3TextNames,
   llamaPlainTextNames,
   llamaTextModelNames,
   llamaTextNames,
@@ -25,6 +26,7 @@ import {
   type imageTextKeys,
   internVlImageKeys,
   lfm2VlImageKeys,
+  lfm3VlImageKeys,
   mistral3ImageKeys,
   smolvlmImageKeys,
 } from './keys/image-text-keys.ts';
@@ -123,6 +125,12 @@ const textParts = {
     keys: lfm2VlImageKeys,
     names: lfm2TextNames,
     decoders: { lfm2: 'Lfm2ForCausalLM', lfm2_moe: 'Lfm2MoeForCausalLM' },
+    vision: countedImages,
+  },
+  Lfm3VlForConditionalGeneration: {
+    keys: lfm3VlImageKeys,
+    names: lfm3TextNames,
+    decoders: { lfm3: 'Lfm3ForCausalLM' },
     vision: countedImages,
   },
   InternVLForConditionalGeneration: {

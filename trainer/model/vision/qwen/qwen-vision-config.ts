@@ -143,7 +143,7 @@ export const blockProblems = (key: string, listed: readonly number[], depth: num
 /**
  * @param c the values of `vision_config`
  * @param problems those found there
- * @param widthKey the key of the width of a patch
+ * @param keys those of the width of a patch and of the number of heads
  * @throws ModelConfigError with all problems of either file
  */
 export function qwenSizes(
@@ -151,7 +151,7 @@ export function qwenSizes(
   { processor }: VisionFiles,
   c: ConfigValues<typeof plainKeys>,
   problems: readonly ConfigProblem[],
-  widthKey = 'hidden_size',
+  { width: widthKey, heads: headsKey } = { width: 'hidden_size', heads: 'num_heads' },
 ): QwenSizes {
   if (Object.keys(processor).length === 0)
     throw new ModelConfigError(`${PROCESSOR_FILE} is missing: it says how images are resized. Take the file that came with the model.`);
@@ -163,14 +163,10 @@ export function qwenSizes(
   );
   const { minPixels, maxPixels } = pixelLimits(p);
   const headDim = c.hidden_size / c.num_heads;
-  const heads = ['num_heads', c.num_heads] as const;
+  const heads = [headsKey, c.num_heads] as const;
   const odd = `heads of ${headDim} features cannot be rotated by row and column: take a multiple of 4`;
   refuse(
-    [
-      ...problems,
-      ...multipleProblems(widthKey, [widthKey, c.hidden_size], heads),
-      ...(headDim % 4 ? [contradiction('num_heads', odd)] : []),
-    ],
+    [...problems, ...multipleProblems(widthKey, [widthKey, c.hidden_size], heads), ...(headDim % 4 ? [contradiction(headsKey, odd)] : [])],
     architecture,
   );
   refuse([...ofProcessor, ...processorProblems(c, p), ...limitProblems(minPixels, maxPixels)], architecture, PROCESSOR_FILE);

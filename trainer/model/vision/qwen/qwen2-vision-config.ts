@@ -27,5 +27,9 @@ export function qwen2Tower(architecture: string, files: VisionFiles): QwenTower 
   const { values: c, problems } = readTower(qwen2TowerKeys, architecture, files.config);
   const { embed_dim: width, hidden_size: outputSize } = c;
   const named = { ...c, hidden_size: width, intermediate_size: width * c.mlp_ratio, out_hidden_size: outputSize };
-  return { ...qwenSizes(architecture, files, named, problems, 'embed_dim'), deepstack: [], table: undefined };
+  return {
+    ...qwenSizes(architecture, files, named, problems, { width: 'embed_dim', heads: 'num_heads' }),
+    deepstack: [],
+    table: undefined,
+  };
 }

@@ -208,13 +208,13 @@ const lfm2NamesWith = (prefix: string): DecoderNames => ({
 export const lfm2Names = lfm2NamesWith('model.');
 export const lfm2TextNames = lfm2NamesWith(TEXT_PART);
 
-/** LFM3's names, with norms after the mixer and the MLP too. */
-export const lfm3Names: DecoderNames = {
-  ...lfm2Names,
+/** LFM3's names, with norms after the mixer and the MLP too. @param prefix of all names but the head's, with its dot */
+const lfm3NamesWith = (prefix: string): DecoderNames => ({
+  ...lfm2NamesWith(prefix),
   block: layer => {
-    const own = lfm2Names.block(layer);
+    const own = lfm2NamesWith(prefix).block(layer);
     const { at } = own;
-    const { o, qNorm, kNorm } = llamaNames.block(layer);
+    const { o, qNorm, kNorm } = withNorms({}, prefix).block(layer);
     return {
       ...own,
       o,
@@ -224,7 +224,9 @@ export const lfm3Names: DecoderNames = {
       norms: { ...own.norms, afterAttention: `${at}.post_operator_norm`, afterMlp: `${at}.post_ffn_norm` },
     };
   },
-};
+});
+export const lfm3Names = lfm3NamesWith('model.');
+export const lfm3TextNames = lfm3NamesWith(TEXT_PART);
 
 /** GLM's names, with gate and up in one matrix. */
 export const glmNames: DecoderNames = {

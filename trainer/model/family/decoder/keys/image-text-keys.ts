@@ -63,6 +63,17 @@ export const lfm2VlImageKeys = {
   ),
 } as const satisfies KeyTable;
 
+export const lfm3VlImageKeys = {
+  ...imageTextKeys,
+  vision_config: tower,
+  image_token_id: computed(tokenId.default(125_030)),
+  projector_hidden_act: activation('gelu'),
+  projector_hidden_size: computed(size(65536).default(4096)),
+  projector_bias: computed(z.boolean().default(true)),
+  ...withoutEffect('is of videos, which are not read', 'video_token_id'),
+  ...withoutEffect('is written by the chat template, and read as any other token', 'vision_start_token_id', 'vision_end_token_id'),
+} as const satisfies KeyTable;
+
 export const internVlImageKeys = {
   ...imageTextKeys,
   vision_config: tower,
