@@ -84,6 +84,7 @@ const DECODERS = [
   'smolvlm',
   'internvl',
   'lfm3_vl',
+  'lighton_ocr',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);

@@ -170,6 +170,7 @@ export const architectures = {
   InternVLForConditionalGeneration: textPartOf('InternVLForConditionalGeneration'),
   Lfm2VlForConditionalGeneration: textPartOf('Lfm2VlForConditionalGeneration'),
   Lfm3VlForConditionalGeneration: textPartOf('Lfm3VlForConditionalGeneration'),
+  LightOnOcrForConditionalGeneration: textPartOf('LightOnOcrForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
   Idefics3ForConditionalGeneration: textPartOf('Idefics3ForConditionalGeneration'),
   SmolVLMForConditionalGeneration: textPartOf('SmolVLMForConditionalGeneration'),

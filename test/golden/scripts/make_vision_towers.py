@@ -1,4 +1,4 @@
-"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3), InternVL or LFM3-VL: what the image processor, the encoder and
+"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3, LightOnOCR), InternVL or LFM3-VL: what the image processor, the encoder and
 the language model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
 thread); needs torchvision 0.27 or newer, Pillow and num2words.
 run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
@@ -12,7 +12,7 @@ from pictures import NOTE, picture
 from text_golden import text_golden
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
-from transformers import Lfm3VlConfig, Lfm3VlForConditionalGeneration
+from transformers import Lfm3VlConfig, Lfm3VlForConditionalGeneration, LightOnOcrConfig, LightOnOcrForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
 from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
@@ -20,6 +20,7 @@ from transformers.models.internvl.processing_internvl import InternVLProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
 from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
 from transformers.models.lfm3_vl.processing_lfm3_vl import Lfm3VlProcessor
+from transformers.models.lighton_ocr.processing_lighton_ocr import LightOnOcrProcessor
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
 from transformers.models.pixtral.processing_pixtral import PixtralProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -34,7 +35,7 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note=f'float32, eval mode; every parameter jittered by 0.1*randn; {NOTE}')
 STEPS = 6
 # The parts that read images, which are not trained.
-EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.')
+EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.', 'vision_encoder.', 'vision_projection.')
 IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
           '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE,
@@ -190,6 +191,21 @@ class Rows:
         return dict(pixel_values=torch.cat(padded), image_sizes=torch.cat([image['image_sizes'] for image in images]))
 
 
+class PlainRows(Rows):
+    """LightOnOCR's images have no marks. Their patches at the edge may form no whole square."""
+    def __init__(self, processor, patch, merged):
+        self.processor, self.patch = processor, patch
+        self.whole = dict(patch_size=patch, spatial_merge_size=merged, processor_class='LightOnOcrProcessor')
+        self.text_of = SimpleNamespace(effective_patch_size=patch * merged, image_token='<|image_pad|>')
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt')
+        return image, image['pixel_values'], image
+
+    def text(self, vectors, views, place):
+        return LightOnOcrProcessor.replace_image_token(self.text_of, place, 0)
+
+
 class Smart:
     """LFM3-VL's images have about their own size."""
     def __init__(self, processor):
@@ -325,3 +341,7 @@ make('lfm3_vl', Lfm3VlForConditionalGeneration, Lfm3VlConfig(text_config=dict(**
      image_token_id=IMAGE, video_token_id=59, projector_hidden_size=20), Smart(Qwen2VLImageProcessorPil(size=dict(shortest_edge=256, longest_edge=2048), patch_size=4, merge_size=2,
      image_std=[0.5, 0.6, 0.7])), [(20, 28), (24, 16), (64, 48)], 901,
      tail=(12, 20, 6, 31, 45, 3, 28, 17, 39, 11, 52, 14, 38, 7, 26, 44, 21))
+# Pictures of 7 × 5 and 10 × 4 patches and one of 2 × 6: the first has patches that form no whole square.
+make('lighton_ocr', LightOnOcrForConditionalGeneration, LightOnOcrConfig(text_config=dict(**small, model_type='qwen3', head_dim=12, tie_word_embeddings=True),
+     vision_config=dict(**{**eyes, 'num_attention_heads': 2}, model_type='pixtral', hidden_act='silu', rope_parameters=dict(rope_type='axial', rope_theta=100.0)), image_token_id=IMAGE),
+     PlainRows(PixtralImageProcessorPil(size=dict(longest_edge=40), patch_size=dict(height=4, width=4), image_std=[0.5, 0.6, 0.7]), 4, 2), [(27, 20), (90, 35), (7, 21)], 911)

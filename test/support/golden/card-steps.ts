@@ -59,6 +59,7 @@ const SAME_LAYERS = [
   'arcee',
   'lfm2_vl',
   'lfm3_vl',
+  'lighton_ocr',
   'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',

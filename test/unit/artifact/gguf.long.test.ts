@@ -186,6 +186,7 @@ describe('families', () => {
     ['llama that sees images', { like: 'smolvlm' }],
     ['lfm2 that sees images', { like: 'lfm2_vl' }],
     ['qwen3 that sees images', { like: 'internvl' }],
+    ['qwen3 that reads pages', { like: 'lighton_ocr' }],
     ['qwen2vl', { like: 'qwen2_vl' }],
     ['qwen2vl of the second generation', { like: 'qwen2_5_vl' }],
     ['qwen3vl', { like: 'qwen3_vl' }],

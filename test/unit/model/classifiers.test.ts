@@ -40,6 +40,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Swin/, 'swin'],
   [/^Lfm2Vl/, 'lfm2_vl'],
   [/^Lfm3Vl/, 'lfm3_vl'],
+  [/^LightOnOcr/, 'lighton_ocr'],
   [/^InternVL/, 'internvl'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],

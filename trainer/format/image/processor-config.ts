@@ -18,11 +18,12 @@ export async function readProcessorConfig(dir: string): Promise<ModelConfig> {
 /**
  * The settings of the image processor: those in processor_config.json, or those of preprocessor_config.json, next to the settings of
  * processor_config.json that concern text and images together. A setting of both is that of the latter: Pixtral's processor gives its image
- * processor another size of patches.
+ * processor another size of patches. LightOnOCR's does not, so `image_patch_size` has that of the image processor.
  * @param whole processor_config.json
  * @param own preprocessor_config.json
  */
 export function processorSettings(whole: ModelConfig = {}, own: ModelConfig = {}): ModelConfig {
   const { image_processor: inner, ...outer } = whole;
-  return { ...own, ...(typeof inner === 'object' && inner), ...outer };
+  const images: ModelConfig = { ...own, ...(typeof inner === 'object' && inner) };
+  return { ...images, ...outer, ...('patch_size' in images && { image_patch_size: images.patch_size }) };
 }

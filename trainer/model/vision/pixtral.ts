@@ -1,9 +1,11 @@
 /**
- * The encoder of Mistral 3 (Pixtral, Agrawal et al. 2024): a vision transformer over patches of an image of any size, with rotary positions
- * in two dimensions. Squares of neighboring patches become vectors, and a token of the text ends each row of them.
+ * The encoder of Mistral 3 (Pixtral, Agrawal et al. 2024) and LightOnOCR (Taghadouini et al. 2026): a vision transformer over patches of an
+ * image of any size, with rotary positions in two dimensions. Squares of neighboring patches become vectors. With Mistral 3, a token of the
+ * text ends each row of them.
  */
 
 import type { Node } from '../../graph/graph.ts';
+import { elementAt } from '../../narrow.ts';
 import { activationOf } from '../layer/activation.ts';
 import { ModelConfigError } from '../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf, underOtherNames } from '../module-specs.ts';
@@ -11,14 +13,12 @@ import { product } from '../product.ts';
 import type { Tracer } from '../tracer.ts';
 import { axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from './gated-block.ts';
 import { bucketOf } from './patch-buckets.ts';
-import { type PixtralTower, pixtralTower } from './pixtral-config.ts';
+import { lightOnTower, type PixtralTower, pixtralTower } from './pixtral-config.ts';
 import { patchFeeds } from './qwen-patches.ts';
 import type { ImageLayout, ImageSize, ImageView, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
 /** The epsilon of the tower's norms. */
 const EPSILON = 1e-5;
-const TOWER = 'vision_tower';
-const PROJECTOR = 'multi_modal_projector';
 
 interface Parts {
   readonly config: PixtralTower;
@@ -37,17 +37,17 @@ interface Parts {
 const inFiles = <Spec extends ModuleSpec>(module: Spec): Spec => underOtherNames(module, [module.name.slice('model.'.length)]);
 
 function partsOf(config: PixtralTower): Parts {
-  const { hiddenSize, intermediateSize, patch, merged, projector } = config;
+  const { hiddenSize, intermediateSize, patch, merged, projector, names } = config;
   const { outputSize, isBiased } = projector;
   const linear = (name: string, layer: number, out: number, width: number, biased = false): ModuleSpec =>
     inFiles(linearSpec(`model.${name}`, { part: name.includes('.attention.') ? 'attention' : 'mlp', layer }, out, width, biased));
   const norm = (name: string, layer: number): ModuleSpec => inFiles(normSpec(`model.${name}`, layer, hiddenSize));
   return {
     config,
-    patches: inFiles(parameterSpec(`model.${TOWER}.patch_conv.weight`, [hiddenSize, 3, patch, patch])),
-    firstNorm: norm(`${TOWER}.ln_pre`, -1),
+    patches: inFiles(parameterSpec(`model.${names.tower}.patch_conv.weight`, [hiddenSize, 3, patch, patch])),
+    firstNorm: norm(`${names.tower}.ln_pre`, -1),
     blocks: Array.from({ length: config.blocks }, (_, layer): GatedBlock => {
-      const at = `${TOWER}.transformer.layers.${layer}`;
+      const at = `${names.tower}.transformer.layers.${layer}`;
       const square = (name: string): ModuleSpec => linear(`${at}.attention.${name}`, layer, hiddenSize, hiddenSize);
       return {
         norm1: norm(`${at}.attention_norm`, layer),
@@ -59,20 +59,29 @@ function partsOf(config: PixtralTower): Parts {
         down: linear(`${at}.feed_forward.down_proj`, layer, hiddenSize, intermediateSize),
       };
     }),
-    norm: norm(`${PROJECTOR}.norm`, -1),
-    merger: linear(`${PROJECTOR}.patch_merger.merging_layer`, -1, hiddenSize, hiddenSize * merged ** 2),
-    up: linear(`${PROJECTOR}.linear_1`, -1, outputSize, hiddenSize, isBiased),
-    down: linear(`${PROJECTOR}.linear_2`, -1, outputSize, outputSize, isBiased),
+    norm: norm(`${names.projector}.norm`, -1),
+    merger: linear(`${names.projector}.patch_merger.merging_layer`, -1, hiddenSize, hiddenSize * merged ** 2),
+    up: linear(`${names.projector}.linear_1`, -1, outputSize, hiddenSize, isBiased),
+    down: linear(`${names.projector}.linear_2`, -1, outputSize, outputSize, isBiased),
   };
 }
 
 /** @throws ModelConfigError */
-export function pixtral(files: VisionFiles): VisionEncoder {
-  const config = pixtralTower(files);
+export const pixtral = (files: VisionFiles): VisionEncoder => encoderOf(pixtralTower(files));
+
+/** @throws ModelConfigError */
+export const lightOn = (files: VisionFiles): VisionEncoder => encoderOf(lightOnTower(files));
+
+function encoderOf(config: PixtralTower): VisionEncoder {
   const parts = partsOf(config);
   const { patches, firstNorm, blocks, norm, merger, up, down } = parts;
   const modules = [patches, firstNorm, ...blocks.flatMap(gatedBlockModules), norm, merger, up, down];
-  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  // Patches at the right and lower edge that form no whole square are read, but become no vectors.
+  const patchesOf = ({ resizes }: ImageView): number => {
+    const { width, height } = elementAt(resizes, 0);
+    const squares = Math.ceil((width * height) / (config.patch * config.merged) ** 2);
+    return bucketOf(squares) * config.merged ** 2;
+  };
   return {
     parameters: parametersOf(modules),
     modules,
@@ -86,20 +95,20 @@ export function pixtral(files: VisionFiles): VisionEncoder {
 }
 
 /** @throws ModelConfigError for a size that the model does not take */
-function layoutOf({ patch, merged, most, texts }: PixtralTower, image: ImageSize, maxPixels = Number.POSITIVE_INFINITY): ImageLayout {
+function layoutOf({ patch, merged, most, step, texts }: PixtralTower, image: ImageSize, maxPixels = Number.POSITIVE_INFINITY): ImageLayout {
   const factor = patch * merged;
   let limit = most;
-  let resized = within(image, limit, factor);
+  let resized = within(image, limit, step);
   while (resized.width * resized.height > maxPixels && Math.min(limit.width, limit.height) > factor) {
     limit = { width: limit.width - factor, height: limit.height - factor };
-    resized = within(image, limit, factor);
+    resized = within(image, limit, step);
   }
   const { width, height } = image;
-  if (resized.width * resized.height === 0)
+  const [rows, columns] = [Math.floor(resized.height / factor), Math.floor(resized.width / factor)];
+  if (rows * columns === 0)
     throw new ModelConfigError(
-      `This model takes no image of ${width} × ${height} pixels: its shorter side would have none after resizing. Crop the image.`,
+      `This model takes no image of ${width} × ${height} pixels: its shorter side would be too short after resizing. Crop the image.`,
     );
-  const [rows, columns] = [resized.height / factor, resized.width / factor];
   const row = texts.vector.repeat(columns);
   const text = `${`${row}${texts.row}`.repeat(rows - 1)}${row}${texts.end}`;
   return { text, views: [{ resizes: [resized], vectors: rows * columns }] };

@@ -9,18 +9,22 @@ interface PatchPlace {
 }
 
 /**
- * The places of an image's patches: those of each vector follow each other, row by row within it.
+ * The places of an image's patches: those of each vector follow each other, row by row within it. Patches of rows and columns that form no
+ * whole square come last.
  * @param merged the side of the square of patches that become a vector
  */
 export function placesOf(rows: number, columns: number, merged: number): PatchPlace[] {
-  const across = columns / merged;
-  return Array.from({ length: rows * columns }, (_, at) => {
+  const [down, across] = [Math.floor(rows / merged), Math.floor(columns / merged)];
+  const inSquares = Array.from({ length: down * across * merged ** 2 }, (_, at): PatchPlace => {
     const [square, within] = [Math.floor(at / merged ** 2), at % merged ** 2];
     return {
       row: Math.floor(square / across) * merged + Math.floor(within / merged),
       column: (square % across) * merged + (within % merged),
     };
   });
+  if (inSquares.length === rows * columns) return inSquares;
+  const all = Array.from({ length: rows * columns }, (_, at): PatchPlace => ({ row: Math.floor(at / columns), column: at % columns }));
+  return [...inSquares, ...all.filter(({ row, column }) => row >= down * merged || column >= across * merged)];
 }
 
 /** The two nearest rows of a table for one of `count` places along a side, and their weights, as Transformers rounds them. */

@@ -14,8 +14,8 @@ import { lfm2Vl } from './lfm2-vl.ts';
 import { lfm2VlProcessorKeys, lfm2VlTowerKeys } from './lfm2-vl-config.ts';
 import { lfm3Vl } from './lfm3-vl.ts';
 import { LFM3_VL, lfm3VlTowerKeys } from './lfm3-vl-config.ts';
-import { pixtral } from './pixtral.ts';
-import { pixtralProcessorKeys, pixtralTowerKeys } from './pixtral-config.ts';
+import { lightOn, pixtral } from './pixtral.ts';
+import { lightOnProcessorKeys, pixtralProcessorKeys, pixtralTowerKeys } from './pixtral-config.ts';
 import { QWEN2_NAMES, QWEN3_NAMES, qwenVision } from './qwen/qwen-vision.ts';
 import { qwenProcessorKeys, qwenTower, qwenTowerKeys } from './qwen/qwen-vision-config.ts';
 import { qwenWindowVision, windowTowerKeys } from './qwen/qwen-window-vision.ts';
@@ -56,6 +56,7 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
   [INTERN_VL]: { read: internVl, towerKeys: internVlTowerKeys, processorKeys: internVlProcessorKeys },
   Lfm2VlForConditionalGeneration: { read: lfm2Vl, towerKeys: lfm2VlTowerKeys, processorKeys: lfm2VlProcessorKeys },
   [LFM3_VL]: { read: lfm3Vl, towerKeys: lfm3VlTowerKeys, processorKeys: qwenProcessorKeys },
+  LightOnOcrForConditionalGeneration: { read: lightOn, towerKeys: pixtralTowerKeys, processorKeys: lightOnProcessorKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, towerKeys: pixtralTowerKeys, processorKeys: pixtralProcessorKeys },
   Qwen2VLForConditionalGeneration: {
     read: files => qwenVision(qwen2Tower('Qwen2VLForConditionalGeneration', files), QWEN2_NAMES),

@@ -27,6 +27,7 @@ import {
   internVlImageKeys,
   lfm2VlImageKeys,
   lfm3VlImageKeys,
+  lightOnImageKeys,
   mistral3ImageKeys,
   smolvlmImageKeys,
 } from './keys/image-text-keys.ts';
@@ -131,6 +132,12 @@ const textParts = {
     keys: lfm3VlImageKeys,
     names: lfm3TextNames,
     decoders: { lfm3: 'Lfm3ForCausalLM' },
+    vision: countedImages,
+  },
+  LightOnOcrForConditionalGeneration: {
+    keys: lightOnImageKeys,
+    names: llamaTextNames,
+    decoders: { qwen3: 'Qwen3ForCausalLM' },
     vision: countedImages,
   },
   InternVLForConditionalGeneration: {

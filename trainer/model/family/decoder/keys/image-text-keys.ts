@@ -30,7 +30,7 @@ export const gemma3ImageKeys = {
 } as const satisfies KeyTable;
 
 /** Transformers' tower for a config of Mistral 3 without one; other sizes are the defaults of its keys. */
-const mistral3Eyes = { patch_size: 14 };
+export const mistral3Eyes = { patch_size: 14 };
 
 export const mistral3ImageKeys = {
   ...imageTextKeys,
@@ -72,6 +72,20 @@ export const lfm3VlImageKeys = {
   projector_bias: computed(z.boolean().default(true)),
   ...withoutEffect('is of videos, which are not read', 'video_token_id'),
   ...withoutEffect('is written by the chat template, and read as any other token', 'vision_start_token_id', 'vision_end_token_id'),
+} as const satisfies KeyTable;
+
+/** Transformers' tower for a config of LightOnOCR without one; other sizes are the defaults of its keys. */
+export const lightOnEyes = { patch_size: 14, hidden_act: 'silu' };
+
+export const lightOnImageKeys = {
+  ...imageTextKeys,
+  vision_config: computed(z.record(z.string(), z.unknown()).default(lightOnEyes)),
+  image_token_id: computed(tokenId.default(151_655)),
+  spatial_merge_size: computed(size(64).default(2)),
+  // Keys of Mistral 3 in published files, which Transformers does not read: it computes with these values.
+  ...refusedUnless(['gelu'], 'projector_hidden_act'),
+  ...refusedUnless([false], 'multimodal_projector_bias'),
+  ...refusedUnless([-1], 'vision_feature_layer'),
 } as const satisfies KeyTable;
 
 export const internVlImageKeys = {
