@@ -85,6 +85,8 @@ const DECODERS = [
   'internvl',
   'lfm3_vl',
   'lighton_ocr',
+  'glm4v',
+  'glm_ocr',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);

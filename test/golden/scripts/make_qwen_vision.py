@@ -1,4 +1,4 @@
-"""Golden folders of Qwen's models that read images: what the image processor, the encoder and the language model make of a few small
+"""Golden folders of models with Qwen's processor of images, or one like it (Qwen, GLM-4V, GLM-OCR): what the image processor, the encoder and the language model make of a few small
 pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1 thread); needs Pillow.
 run: OMP_NUM_THREADS=1 python make_qwen_vision.py [folder [name of a golden folder…]]"""
 import json, os, sys
@@ -14,6 +14,8 @@ from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2_5
 from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
 from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
+from transformers import Glm4vConfig, Glm4vForConditionalGeneration, GlmOcrConfig, GlmOcrForConditionalGeneration
+from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 torch.set_num_threads(1)
@@ -39,7 +41,7 @@ def as_published(model_class, folder, model):
     return found
 
 
-def make(name, model_class, config, processing, seed, with_text=False):
+def make(name, model_class, config, processing, seed, with_text=False, processor_class=Qwen2VLImageProcessorPil):
     """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two.
     with_text: whether texts without images get results too, which other folders of the family have"""
     if ONLY and name not in ONLY:
@@ -57,10 +59,10 @@ def make(name, model_class, config, processing, seed, with_text=False):
     model.save_pretrained(folder)
     if model_class is Qwen3VLMoeForConditionalGeneration:
         model = as_published(model_class, folder, model)
-    processor = Qwen2VLImageProcessorPil(**processing)
+    processor = processor_class(**processing)
     written = {key: value for key, value in processing.items()}
     with open(os.path.join(folder, 'preprocessor_config.json'), 'w') as file:
-        json.dump(dict(image_processor_type='Qwen2VLImageProcessor', **written), file, indent=2)
+        json.dump(dict(image_processor_type=processor_class.__name__.removesuffix('Pil'), **written), file, indent=2)
     merge = processing['merge_size'] ** 2
     images = [processor(images=[picture(*size)], return_tensors='pt') for size in SIZES]
     counts = [int(image['image_grid_thw'].prod()) // merge for image in images]
@@ -147,3 +149,14 @@ make('qwen3_vl_moe', Qwen3VLMoeForConditionalGeneration, Qwen3VLMoeConfig(text_c
 make('qwen2_vl', Qwen2VLForConditionalGeneration, Qwen2VLConfig(text_config=dict(**{key: value for key, value in small.items() if key != 'head_dim'} | dict(
      num_attention_heads=2, num_key_value_heads=1), rope_parameters=dict(rope_type='default', rope_theta=100.0, mrope_section=[4, 2, 2])), vision_config=dict(
      depth=2, embed_dim=16, hidden_size=32, mlp_ratio=2, num_heads=2, patch_size=4), **ids), processing, 851, with_text=True)
+# A table of 5 × 5 positions, interpolated for more and for fewer patches; half of each head of the text part rotates, in pairs of neighboring features.
+ids = dict(image_token_id=IMAGE, video_token_id=61, image_start_token_id=START, image_end_token_id=END, video_start_token_id=58, video_end_token_id=59)
+glm_eyes = dict(depth=2, hidden_size=16, num_heads=2, patch_size=4, out_hidden_size=32, intermediate_size=24, image_size=20)
+glm_text = {**{key: value for key, value in small.items() if key != 'head_dim'}, 'num_attention_heads': 2, 'num_key_value_heads': 1}
+make('glm4v', Glm4vForConditionalGeneration, Glm4vConfig(text_config=dict(**glm_text, rope_parameters=dict(rope_type='default', rope_theta=100.0,
+     partial_rotary_factor=0.5, mrope_section=[2, 1, 1])), vision_config=dict(**glm_eyes, attention_bias=True), **ids), {**processing, 'size': dict(shortest_edge=512, longest_edge=4096)},
+     861, with_text=True, processor_class=Glm4vImageProcessorPil)
+# Norms of heads and biases in the tower, and no table; heads of the text part that are wider than their share; a tied head.
+make('glm_ocr', GlmOcrForConditionalGeneration, GlmOcrConfig(text_config=dict(**glm_text, head_dim=24, rope_parameters=dict(rope_type='default', rope_theta=100.0,
+     mrope_section=[4, 4, 4])), vision_config=glm_eyes, tie_word_embeddings=True, **ids), {**processing, 'size': dict(shortest_edge=512, longest_edge=4096)}, 871, with_text=True,
+     processor_class=Glm4vImageProcessorPil)

@@ -60,6 +60,8 @@ const SAME_LAYERS = [
   'lfm2_vl',
   'lfm3_vl',
   'lighton_ocr',
+  'glm4v',
+  'glm_ocr',
   'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',

@@ -41,6 +41,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Lfm2Vl/, 'lfm2_vl'],
   [/^Lfm3Vl/, 'lfm3_vl'],
   [/^LightOnOcr/, 'lighton_ocr'],
+  [/^Glm4(v|6V)For/, 'glm4v'],
+  [/^GlmOcr/, 'glm_ocr'],
   [/^InternVL/, 'internvl'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],

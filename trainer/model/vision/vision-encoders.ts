@@ -8,6 +8,8 @@ import { gemma3, gemma3ProcessorKeys } from './gemma/gemma3.ts';
 import { gemma4, gemma4TowerKeys } from './gemma/gemma4.ts';
 import { gemma4ProcessorKeys } from './gemma/gemma4-processor.ts';
 import { gemma4Unified, gemma4UnifiedKeys } from './gemma/gemma4-unified.ts';
+import { glmVision } from './glm/glm-vision.ts';
+import { glm4vTower, glm4vTowerKeys, glmOcrTower, glmOcrTowerKeys, glmProcessorKeys } from './glm/glm-vision-config.ts';
 import { internVl } from './internvl.ts';
 import { INTERN_VL, internVlProcessorKeys, internVlTowerKeys } from './internvl-config.ts';
 import { lfm2Vl } from './lfm2-vl.ts';
@@ -38,6 +40,12 @@ const qwen = (architecture: string, deepstack?: readonly number[]): EncoderEntry
   processorKeys: qwenProcessorKeys,
 });
 
+const glm4vOf = (architecture: string): EncoderEntry => ({
+  read: files => glmVision(glm4vTower(architecture, files)),
+  towerKeys: glm4vTowerKeys,
+  processorKeys: glmProcessorKeys,
+});
+
 const smolvlmOf = (architecture: SmolvlmArchitecture): EncoderEntry => ({
   read: files => smolvlm(architecture, files),
   towerKeys: smolvlmTowerKeys,
@@ -51,6 +59,13 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
     read: gemma4Unified,
     towerKeys: gemma4UnifiedKeys,
     processorKeys: gemma4ProcessorKeys,
+  },
+  Glm4vForConditionalGeneration: glm4vOf('Glm4vForConditionalGeneration'),
+  Glm46VForConditionalGeneration: glm4vOf('Glm46VForConditionalGeneration'),
+  GlmOcrForConditionalGeneration: {
+    read: files => glmVision(glmOcrTower('GlmOcrForConditionalGeneration', files)),
+    towerKeys: glmOcrTowerKeys,
+    processorKeys: glmProcessorKeys,
   },
   Idefics3ForConditionalGeneration: smolvlmOf('Idefics3ForConditionalGeneration'),
   [INTERN_VL]: { read: internVl, towerKeys: internVlTowerKeys, processorKeys: internVlProcessorKeys },

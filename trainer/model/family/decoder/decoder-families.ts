@@ -27,7 +27,7 @@ import { flint } from './families/flint.ts';
 import { gemma1, gemma2, gemma3, vaultGemma } from './families/gemma.ts';
 import { gemma3n } from './families/gemma3n.ts';
 import { gemma4, gemma4Unified } from './families/gemma4.ts';
-import { glm, glm4 } from './families/glm.ts';
+import { glm, glm4, glm4v, glmOcr } from './families/glm.ts';
 import { glm4Moe } from './families/glm4-moe.ts';
 import { gptNeoX } from './families/gpt-neox.ts';
 import { gptOss } from './families/gpt-oss.ts';
@@ -145,6 +145,8 @@ const innerFamilies = {
   Qwen2_5_VLTextModel: qwen25Vl,
   Qwen3VLTextModel: qwen3Vl,
   Qwen3VLMoeTextModel: qwen3VlMoe,
+  Glm4vTextModel: glm4v,
+  GlmOcrTextModel: glmOcr,
 } as const;
 
 const everyFamily = { ...families, ...innerFamilies };

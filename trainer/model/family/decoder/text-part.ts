@@ -10,6 +10,7 @@ import type { DecoderConfig } from './blocks/decoder-config.ts';
 import {
   type DecoderNames,
   gemmaTextNames,
+  glm4TextNames,
   lfm2TextNames,
   lfm3TextNames,
   llamaPlainTextNames,
@@ -23,6 +24,7 @@ import { qwen25VlKeys } from './families/qwen.ts';
 import { qwenImageKeys, qwenImages } from './families/qwen35.ts';
 import {
   gemma3ImageKeys,
+  glmImageKeys,
   type imageTextKeys,
   internVlImageKeys,
   lfm2VlImageKeys,
@@ -42,6 +44,8 @@ interface TextPart {
   readonly unread?: KeyTable;
   /** True if older files have the keys of the text part next to the others. */
   readonly isFlat?: true;
+  /** True if the head is also tied where `text_config` alone says so. */
+  readonly tiesInside?: true;
   /** A sentence about the parts that are not loaded, by the values of the keys. */
   readonly remark?: (values: ConfigJson) => string | undefined;
   /** Tokens that count as padding in a text, by the values of the keys. */
@@ -88,6 +92,13 @@ const GEMMA4 = {
   placeholders: gemma4Placeholders,
 } as const;
 
+const GLM4V = {
+  keys: glmImageKeys(151_343),
+  names: glm4TextNames,
+  decoders: { glm4v_text: 'Glm4vTextModel' },
+  vision: qwenImages(() => 0),
+} as const;
+
 const qwen25VlImageKeys = {
   ...withoutEffect('is read from text_config, or as a key of the text part if there is none', ...namesOf(qwen25VlKeys)),
   ...qwenImageKeys(151655),
@@ -119,6 +130,15 @@ const textParts = {
     ...GEMMA4,
     decoders: { gemma4_unified_text: 'Gemma4UnifiedForCausalLM' },
     vision: gemma4Images({ usual: 'vision', within: 'all' }),
+  },
+  Glm4vForConditionalGeneration: { ...GLM4V, tiesInside: true },
+  Glm46VForConditionalGeneration: GLM4V,
+  GlmOcrForConditionalGeneration: {
+    keys: glmImageKeys(59_280),
+    names: glm4TextNames,
+    decoders: { glm_ocr_text: 'GlmOcrTextModel' },
+    tiesInside: true,
+    vision: qwenImages(() => 0),
   },
   Idefics3ForConditionalGeneration: SMOLVLM,
   SmolVLMForConditionalGeneration: SMOLVLM,
@@ -230,12 +250,12 @@ export interface InnerDecoder {
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
   const part: TextPart = textParts[architecture];
-  const { keys, decoders, vision, remark, placeholders, textTokens, isFlat } = part;
+  const { keys, decoders, vision, remark, placeholders, textTokens, isFlat, tiesInside } = part;
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
   // An older name of LFM2, which takes precedence.
   const { tie_embedding: older, tie_word_embeddings: tie } = { tie_embedding: undefined, ...values };
-  const tied = (older ?? tie) === true || (isFlat === true && own.tie_word_embeddings === true);
+  const tied = (older ?? tie) === true || ((isFlat ?? tiesInside) === true && own.tie_word_embeddings === true);
   const decoder = decoderOf(part, own);
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], typeOf(decoders, own), Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);

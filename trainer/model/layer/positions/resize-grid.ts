@@ -44,13 +44,15 @@ function bicubicWeights(from: number, to: number, antialias: boolean): Float32Ar
   return weights;
 }
 
-/** Weights the four nearest places; a place outside the grid counts as the edge. */
+/** Weights the four nearest places. */
 function spreadNear(row: Float32Array, center: number): void {
+  for (const [place, share] of nearestFour(center, row.length)) row[place] = (row[place] as number) + share;
+}
+
+/** The four places of a side that are nearest to a center, with their shares; a place outside counts as the edge. */
+export function nearestFour(center: number, length: number): (readonly [place: number, share: number])[] {
   const first = Math.floor(center) - 1;
-  for (let i = first; i < first + 4; i++) {
-    const place = Math.min(Math.max(i, 0), row.length - 1);
-    row[place] = (row[place] as number) + keys(center - i, -0.75);
-  }
+  return [first, first + 1, first + 2, first + 3].map(i => [Math.min(Math.max(i, 0), length - 1), keys(center - i, -0.75)]);
 }
 
 /** Weights all places that a kernel of this width covers, normalized to a sum of 1; places outside the grid are ignored. */

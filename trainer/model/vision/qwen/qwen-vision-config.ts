@@ -116,8 +116,8 @@ export const qwenProcessorKeys = {
 } as const satisfies KeyTable;
 
 /** The least and most pixels, in the older and the newer form. */
-function pixelLimits(c: { size?: z.infer<typeof limits> | null; min_pixels?: number | null; max_pixels?: number | null }) {
-  const own = c.size ?? { shortest_edge: 56 * 56, longest_edge: 28 * 28 * 1280 };
+function pixelLimits(c: ConfigValues<typeof qwenProcessorKeys>, usual: z.infer<typeof limits>) {
+  const own = c.size ?? usual;
   return {
     minPixels: c.min_pixels ?? own.shortest_edge ?? own.min_pixels,
     maxPixels: c.max_pixels ?? own.longest_edge ?? own.max_pixels,
@@ -140,10 +140,21 @@ export function qwenTower(architecture: string, files: VisionFiles, usual: reado
 export const blockProblems = (key: string, listed: readonly number[], depth: number): ConfigProblem[] =>
   listed.every(block => block < depth) ? [] : [contradiction(key, `${key} [${listed}] names a block beyond depth ${depth}`)];
 
+/** The limits of a processor without any. */
+const SIZE = { shortest_edge: 56 * 56, longest_edge: 28 * 28 * 1280 };
+
+interface OwnKeys {
+  /** The keys of the width of a patch and of the number of heads. */
+  readonly width?: string;
+  readonly heads?: string;
+  readonly processor?: typeof qwenProcessorKeys;
+  readonly size?: z.infer<typeof limits>;
+}
+
 /**
  * @param c the values of `vision_config`
  * @param problems those found there
- * @param keys those of the width of a patch and of the number of heads
+ * @param own what a family has in place of Qwen's
  * @throws ModelConfigError with all problems of either file
  */
 export function qwenSizes(
@@ -151,17 +162,17 @@ export function qwenSizes(
   { processor }: VisionFiles,
   c: ConfigValues<typeof plainKeys>,
   problems: readonly ConfigProblem[],
-  { width: widthKey, heads: headsKey } = { width: 'hidden_size', heads: 'num_heads' },
+  {
+    width: widthKey = 'hidden_size',
+    heads: headsKey = 'num_heads',
+    processor: table = qwenProcessorKeys,
+    size: usual = SIZE,
+  }: OwnKeys = {},
 ): QwenSizes {
   if (Object.keys(processor).length === 0)
     throw new ModelConfigError(`${PROCESSOR_FILE} is missing: it says how images are resized. Take the file that came with the model.`);
-  const { values: p, problems: ofProcessor } = readConfig(
-    qwenProcessorKeys,
-    `${architecture}'s image processor`,
-    processor,
-    PROCESSOR_FILE,
-  );
-  const { minPixels, maxPixels } = pixelLimits(p);
+  const { values: p, problems: ofProcessor } = readConfig(table, `${architecture}'s image processor`, processor, PROCESSOR_FILE);
+  const { minPixels, maxPixels } = pixelLimits(p, usual);
   const headDim = c.hidden_size / c.num_heads;
   const heads = [headsKey, c.num_heads] as const;
   const odd = `heads of ${headDim} features cannot be rotated by row and column: take a multiple of 4`;

@@ -30,7 +30,7 @@ import { qwenMmproj } from '../mmproj/qwen-mmproj.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { patchFeeds, qwenFeeds, TAPS } from '../qwen-patches.ts';
 import type { ImageView, VisionEncoder } from '../vision-encoder.ts';
-import { IMAGE, layoutOf, patchProducts } from './qwen-tower.ts';
+import { IMAGE, layoutOf, patchProducts, withPositions } from './qwen-tower.ts';
 import type { QwenTower } from './qwen-vision-config.ts';
 
 const EPSILON = 1e-6;
@@ -170,16 +170,9 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
 
 /** Patches with their learned positions, if there are any, [count, hiddenSize]. */
 function embedded(tracer: Tracer, { config, patches, learned }: Parts, count: number): Node {
-  const { graph } = tracer;
   const products = patchProducts(tracer, config, patches, count);
   if (!learned) return products;
-  const x = graph.add(products, tracer.parameter(learned.bias.weight));
-  const [cells, shares] = [graph.feed('cells', [TAPS, count], 'int32'), graph.feed('shares', [TAPS, count])];
-  const row = (from: Node, i: number): Node => graph.sliceAxis(from, 0, i, 1);
-  return Array.from({ length: TAPS }, (_, i) => i).reduce((sum, i) => {
-    const cell = tracer.embedding(learned.table, graph.reshape(row(cells, i), [count]));
-    return graph.add(sum, graph.mul(cell, graph.reshape(row(shares, i), [count, 1])));
-  }, x);
+  return withPositions(tracer, tracer.graph.add(products, tracer.parameter(learned.bias.weight)), learned.table, TAPS, count);
 }
 
 /** Features of each vector, [vectors, outputSize], from those of its patches. */

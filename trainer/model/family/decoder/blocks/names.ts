@@ -228,21 +228,27 @@ const lfm3NamesWith = (prefix: string): DecoderNames => ({
 export const lfm3Names = lfm3NamesWith('model.');
 export const lfm3TextNames = lfm3NamesWith(TEXT_PART);
 
-/** GLM's names, with gate and up in one matrix. */
-export const glmNames: DecoderNames = {
-  ...llamaNames,
-  block: layer => ({ ...llamaNames.block(layer), gateUp: `model.layers.${layer}.mlp.gate_up_proj` }),
-};
+/** GLM's names, with gate and up in one matrix. @param prefix of all names but the head's, with its dot */
+const glmNamesWith = (prefix: string): DecoderNames => ({
+  ...withNorms(before, prefix),
+  block: layer => {
+    const own = withNorms(before, prefix).block(layer);
+    return { ...own, gateUp: `${own.at}.mlp.gate_up_proj` };
+  },
+});
+export const glmNames = glmNamesWith('model.');
 
 /** GLM-4's names, with additional norms after attention and MLP. */
-export const glm4Names: DecoderNames = {
-  ...glmNames,
+const glm4NamesWith = (prefix: string): DecoderNames => ({
+  ...glmNamesWith(prefix),
   block: layer => {
-    const own = glmNames.block(layer);
+    const own = glmNamesWith(prefix).block(layer);
     const { at, norms } = own;
     return { ...own, norms: { ...norms, afterAttention: `${at}.post_self_attn_layernorm`, afterMlp: `${at}.post_mlp_layernorm` } };
   },
-};
+});
+export const glm4Names = glm4NamesWith('model.');
+export const glm4TextNames = glm4NamesWith(TEXT_PART);
 
 /** Kolibri's names, with GLM-4's norms, which files name differently. */
 export const kolibriNames: DecoderNames = {

@@ -88,6 +88,17 @@ export const lightOnImageKeys = {
   ...refusedUnless([-1], 'vision_feature_layer'),
 } as const satisfies KeyTable;
 
+/** The keys of GLM-4V and GLM-OCR. @param imageToken the default id of the token in place of which vectors of images stand */
+export const glmImageKeys = (imageToken: number) =>
+  ({
+    ...imageTextKeys,
+    tie_word_embeddings: computed(z.boolean().default(false)),
+    vision_config: tower,
+    image_token_id: computed(tokenId.default(imageToken)),
+    ...withoutEffect('is of videos, which are not read', 'video_token_id', 'video_start_token_id', 'video_end_token_id'),
+    ...withoutEffect('is written by the chat template, and read as any other token', 'image_start_token_id', 'image_end_token_id'),
+  }) as const satisfies KeyTable;
+
 export const internVlImageKeys = {
   ...imageTextKeys,
   vision_config: tower,
