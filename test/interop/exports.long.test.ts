@@ -87,6 +87,7 @@ const DECODERS = [
   'lighton_ocr',
   'glm4v',
   'glm_ocr',
+  'paddleocr_vl',
 ];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);

@@ -175,6 +175,7 @@ export const architectures = {
   Lfm3VlForConditionalGeneration: textPartOf('Lfm3VlForConditionalGeneration'),
   LightOnOcrForConditionalGeneration: textPartOf('LightOnOcrForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
+  PaddleOCRVLForConditionalGeneration: textPartOf('PaddleOCRVLForConditionalGeneration'),
   Idefics3ForConditionalGeneration: textPartOf('Idefics3ForConditionalGeneration'),
   SmolVLMForConditionalGeneration: textPartOf('SmolVLMForConditionalGeneration'),
   GPTNeoXModel: bareDecoderOf('GPTNeoXForCausalLM', gptNeoXBareNames),

@@ -1,4 +1,4 @@
-"""Golden folders of models with Qwen's processor of images, or one like it (Qwen, GLM-4V, GLM-OCR): what the image processor, the encoder and the language model make of a few small
+"""Golden folders of models with Qwen's processor of images, or one like it (Qwen, GLM-4V, GLM-OCR, PaddleOCR-VL): what the image processor, the encoder and the language model make of a few small
 pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1 thread); needs Pillow.
 run: OMP_NUM_THREADS=1 python make_qwen_vision.py [folder [name of a golden folder…]]"""
 import json, os, sys
@@ -16,6 +16,8 @@ from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VL
 from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
 from transformers import Glm4vConfig, Glm4vForConditionalGeneration, GlmOcrConfig, GlmOcrForConditionalGeneration
 from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
+from transformers import PaddleOCRVLConfig, PaddleOCRVLForConditionalGeneration
+from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import PaddleOCRVLImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 torch.set_num_threads(1)
@@ -105,7 +107,7 @@ def make(name, model_class, config, processing, seed, with_text=False, processor
     # Experts have other tensors in memory; folders of the text part compare their gradients.
     has_experts = hasattr(config.get_text_config(), 'num_experts')
     names = {n: n for n, _ in model.named_parameters()} if has_experts else file_names(model, folder)
-    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n and '.mlp.experts.' not in n}
+    grads = {names[n]: summary(p.grad) for n, p in model.named_parameters() if p.grad is not None and '.visual.' not in n and '.projector.' not in n and '.mlp.experts.' not in n}
     golden = dict(meta=META, model=model_class.__name__, images=seen, texts=texts, batch=dict(inputs=dict(input_ids=tensor(ids), attention_mask=tensor(mask)),
                   labels=tensor(labels), loss=norm(out.loss), logits=tensor(out.logits), grads=grads))
     with open(os.path.join(folder, 'vision.json'), 'w') as file:
@@ -160,3 +162,8 @@ make('glm4v', Glm4vForConditionalGeneration, Glm4vConfig(text_config=dict(**glm_
 make('glm_ocr', GlmOcrForConditionalGeneration, GlmOcrConfig(text_config=dict(**glm_text, head_dim=24, rope_parameters=dict(rope_type='default', rope_theta=100.0,
      mrope_section=[4, 4, 4])), vision_config=glm_eyes, tie_word_embeddings=True, **ids), {**processing, 'size': dict(shortest_edge=512, longest_edge=4096)}, 871, with_text=True,
      processor_class=Glm4vImageProcessorPil)
+# A table of 5 × 5 positions; all of a head rotates, in halves. Every layer of the text part has a bias.
+ids = dict(image_token_id=IMAGE, video_token_id=61, vision_start_token_id=START, vision_end_token_id=END)
+make('paddleocr_vl', PaddleOCRVLForConditionalGeneration, PaddleOCRVLConfig(text_config=dict(**glm_text, head_dim=16, use_bias=True, tie_word_embeddings=False, rope_parameters=dict(rope_type='default',
+     rope_theta=100.0, mrope_section=[4, 2, 2])), vision_config=dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, patch_size=4, image_size=22),
+     tie_word_embeddings=False, **ids), {**processing, 'temporal_patch_size': 1}, 881, with_text=True, processor_class=PaddleOCRVLImageProcessorPil)

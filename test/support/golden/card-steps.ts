@@ -62,6 +62,7 @@ const SAME_LAYERS = [
   'lighton_ocr',
   'glm4v',
   'glm_ocr',
+  'paddleocr_vl',
   'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',

@@ -43,6 +43,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^LightOnOcr/, 'lighton_ocr'],
   [/^Glm4(v|6V)For/, 'glm4v'],
   [/^GlmOcr/, 'glm_ocr'],
+  [/^PaddleOCRVL/, 'paddleocr_vl'],
   [/^InternVL/, 'internvl'],
   [/^Mistral3/, 'mistral3_images'],
   [/^GraniteMoeHybrid/, 'granite4'],

@@ -16,6 +16,8 @@ import { lfm2Vl } from './lfm2-vl.ts';
 import { lfm2VlProcessorKeys, lfm2VlTowerKeys } from './lfm2-vl-config.ts';
 import { lfm3Vl } from './lfm3-vl.ts';
 import { LFM3_VL, lfm3VlTowerKeys } from './lfm3-vl-config.ts';
+import { paddleOcr } from './paddle-ocr.ts';
+import { PADDLE_OCR, paddleOcrProcessorKeys, paddleOcrTowerKeys } from './paddle-ocr-config.ts';
 import { lightOn, pixtral } from './pixtral.ts';
 import { lightOnProcessorKeys, pixtralProcessorKeys, pixtralTowerKeys } from './pixtral-config.ts';
 import { QWEN2_NAMES, QWEN3_NAMES, qwenVision } from './qwen/qwen-vision.ts';
@@ -73,6 +75,7 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
   [LFM3_VL]: { read: lfm3Vl, towerKeys: lfm3VlTowerKeys, processorKeys: qwenProcessorKeys },
   LightOnOcrForConditionalGeneration: { read: lightOn, towerKeys: pixtralTowerKeys, processorKeys: lightOnProcessorKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, towerKeys: pixtralTowerKeys, processorKeys: pixtralProcessorKeys },
+  [PADDLE_OCR]: { read: paddleOcr, towerKeys: paddleOcrTowerKeys, processorKeys: paddleOcrProcessorKeys },
   Qwen2VLForConditionalGeneration: {
     read: files => qwenVision(qwen2Tower('Qwen2VLForConditionalGeneration', files), QWEN2_NAMES),
     towerKeys: qwen2TowerKeys,

@@ -19,7 +19,7 @@ import { cohere, cohere2 } from './families/cohere2.ts';
 import { cohere2Moe } from './families/cohere2-moe.ts';
 import { cwm } from './families/cwm.ts';
 import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
-import { ernie, ernieMoe } from './families/ernie.ts';
+import { ernie, ernieMoe, paddleOcr } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
 import { falconH1 } from './families/falcon-h1.ts';
 import type { Family, Own } from './families/family.ts';
@@ -147,6 +147,7 @@ const innerFamilies = {
   Qwen3VLMoeTextModel: qwen3VlMoe,
   Glm4vTextModel: glm4v,
   GlmOcrTextModel: glmOcr,
+  PaddleOCRTextModel: paddleOcr,
 } as const;
 
 const everyFamily = { ...families, ...innerFamilies };

@@ -1,23 +1,24 @@
 /** The text parts of models that also take images. */
 
+import { z } from 'zod';
 import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { isRecord, required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
-import { inside, type KeyTable, notSupported, readConfig, refuse, unknownKeys, withoutEffect } from '../../config-keys.ts';
+import { computed, inside, type KeyTable, notSupported, readConfig, refuse, unknownKeys, withoutEffect } from '../../config-keys.ts';
 import { QWEN3_VL_DEEPSTACK } from '../../vision/deepstack.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
+import { lfm2TextNames, lfm3TextNames } from './blocks/lfm-names.ts';
 import {
   type DecoderNames,
   gemmaTextNames,
   glm4TextNames,
-  lfm2TextNames,
-  lfm3TextNames,
   llamaPlainTextNames,
   llamaTextModelNames,
   llamaTextNames,
 } from './blocks/names.ts';
 import { decoderConfig, decoderKeysOf, type InnerArchitecture } from './decoder-families.ts';
+import { paddleOcrKeys } from './families/ernie.ts';
 import { gemma3nRemark, gemma3nTextKeys, gemma3nTextTokens } from './families/gemma3n.ts';
 import { gemma4ImageKeys, gemma4Images, gemma4Placeholders, gemma4Remark } from './families/gemma4-keys.ts';
 import { qwen25VlKeys } from './families/qwen.ts';
@@ -44,8 +45,8 @@ interface TextPart {
   readonly unread?: KeyTable;
   /** True if older files have the keys of the text part next to the others. */
   readonly isFlat?: true;
-  /** True if the head is also tied where `text_config` alone says so. */
-  readonly tiesInside?: true;
+  /** Set if the head is also tied where `text_config` alone says so, or where it does not say otherwise. */
+  readonly tiesInside?: 'if said' | 'by default';
   /** A sentence about the parts that are not loaded, by the values of the keys. */
   readonly remark?: (values: ConfigJson) => string | undefined;
   /** Tokens that count as padding in a text, by the values of the keys. */
@@ -105,6 +106,12 @@ const qwen25VlImageKeys = {
   ...withoutEffect('is not read by Transformers either', 'vision_token_id'),
 } as const satisfies KeyTable;
 
+const paddleOcrImageKeys = {
+  ...withoutEffect('is read from text_config, or as a key of the text part if there is none', ...namesOf(paddleOcrKeys)),
+  ...qwenImageKeys(100_295),
+  tie_word_embeddings: computed(z.boolean().default(true)),
+} as const satisfies KeyTable;
+
 /** Qwen2-VL and Qwen2.5-VL differ in their towers alone. */
 const QWEN25 = { keys: qwen25VlImageKeys, names: llamaPlainTextNames, isFlat: true, vision: qwenImages(() => 0) } as const;
 
@@ -131,13 +138,13 @@ const textParts = {
     decoders: { gemma4_unified_text: 'Gemma4UnifiedForCausalLM' },
     vision: gemma4Images({ usual: 'vision', within: 'all' }),
   },
-  Glm4vForConditionalGeneration: { ...GLM4V, tiesInside: true },
+  Glm4vForConditionalGeneration: { ...GLM4V, tiesInside: 'if said' },
   Glm46VForConditionalGeneration: GLM4V,
   GlmOcrForConditionalGeneration: {
     keys: glmImageKeys(59_280),
     names: glm4TextNames,
     decoders: { glm_ocr_text: 'GlmOcrTextModel' },
-    tiesInside: true,
+    tiesInside: 'if said',
     vision: qwenImages(() => 0),
   },
   Idefics3ForConditionalGeneration: SMOLVLM,
@@ -178,6 +185,14 @@ const textParts = {
     names: llamaTextNames,
     decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM', mistral4: 'Mistral4ForCausalLM' },
     vision: countedImages,
+  },
+  PaddleOCRVLForConditionalGeneration: {
+    keys: paddleOcrImageKeys,
+    names: llamaPlainTextNames,
+    decoders: { paddleocr_vl_text: 'PaddleOCRTextModel', paddleocr_vl: 'PaddleOCRTextModel' },
+    isFlat: true,
+    tiesInside: 'by default',
+    vision: qwenImages(() => 0),
   },
   Qwen2VLForConditionalGeneration: { ...QWEN25, decoders: { qwen2_vl_text: 'Qwen2VLTextModel', qwen2_vl: 'Qwen2VLTextModel' } },
   Qwen2_5_VLForConditionalGeneration: {
@@ -234,6 +249,10 @@ function decoderOf({ decoders }: TextPart, own: ConfigJson): InnerArchitecture |
 
 const typeOf = (decoders: TextPart['decoders'], { model_type: type }: ConfigJson): string => String(type ?? Object.keys(decoders)[0]);
 
+/** True if `text_config`, which older files do not have, ties the head. */
+const tiesWithin = ({ tiesInside }: TextPart, own: ConfigJson, config: ConfigJson): boolean =>
+  tiesInside !== undefined && own !== config && (own.tie_word_embeddings ?? tiesInside === 'by default') === true;
+
 export interface InnerDecoder {
   readonly architecture: InnerArchitecture;
   /** How images enter the text. */
@@ -250,12 +269,12 @@ export interface InnerDecoder {
 /** @throws ModelConfigError */
 export function innerDecoder(architecture: TextPartArchitecture, config: ConfigJson): InnerDecoder {
   const part: TextPart = textParts[architecture];
-  const { keys, decoders, vision, remark, placeholders, textTokens, isFlat, tiesInside } = part;
+  const { keys, decoders, vision, remark, placeholders, textTokens, isFlat } = part;
   const { values, problems } = readConfig(keys, architecture, config);
   const own = isFlat && !config.text_config ? config : values.text_config;
   // An older name of LFM2, which takes precedence.
   const { tie_embedding: older, tie_word_embeddings: tie } = { tie_embedding: undefined, ...values };
-  const tied = (older ?? tie) === true || ((isFlat ?? tiesInside) === true && own.tie_word_embeddings === true);
+  const tied = (older ?? tie) === true || (isFlat === true && own.tie_word_embeddings === true) || tiesWithin(part, own, config);
   const decoder = decoderOf(part, own);
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], typeOf(decoders, own), Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);

@@ -39,6 +39,27 @@ export const ernie = familyOf({
   own: c => ({ biases: alike(c.use_bias), mlpBias: c.use_bias, windows: everywhere(c, undefined), rotatesNeighbors: true }),
 });
 
+export const paddleOcrKeys = {
+  ...ernieKeys,
+  ...withoutEffect(
+    'is not read by Transformers',
+    ...(['compression_ratio', 'hidden_dropout_prob', 'ignored_index', 'max_sequence_length', 'rope_is_neox_style', 'use_3d_rope'] as const),
+    ...(['use_flash_attention', 'weight_share_add_bias'] as const),
+  ),
+  ...withoutEffect(
+    'is of images, for which the keys next to text_config apply',
+    ...(['image_token_id', 'video_token_id', 'vision_start_token_id', 'vision_end_token_id'] as const),
+  ),
+} as const satisfies KeyTable;
+
+/** The text part of PaddleOCR-VL, whose features rotate in halves. */
+export const paddleOcr = familyOf({
+  family: 'paddleocr_vl',
+  keys: paddleOcrKeys,
+  rope: { theta: 5e5, aliases: { mrope: 'default' }, grid: { sections: [16, 24, 24], isInterleaved: false } },
+  own: c => ({ biases: alike(c.use_bias), mlpBias: c.use_bias, windows: everywhere(c, undefined) }),
+});
+
 /** The index of a block. */
 const block = z.number().int().nonnegative().max(512);
 

@@ -8,7 +8,7 @@ import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, wit
 import { epsilon, size } from '../../common-keys.ts';
 import { lfm2Experts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { lfm2Names } from '../blocks/names.ts';
+import { lfm2Names } from '../blocks/lfm-names.ts';
 import { biased, decoderKeys, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';

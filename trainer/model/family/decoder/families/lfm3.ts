@@ -5,7 +5,7 @@ import type { ConfigJson } from '../../../config-json.ts';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { rate, size } from '../../common-keys.ts';
-import { lfm3Names } from '../blocks/names.ts';
+import { lfm3Names } from '../blocks/lfm-names.ts';
 import { biased, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { type LayerType, windowsOf } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';

@@ -1,0 +1,169 @@
+/**
+ * The encoder of PaddleOCR-VL (Cui et al. 2025): SigLIP's tower over patches of an image of any size, with learned positions that are
+ * interpolated and rotary positions in two dimensions. Squares of neighboring patches become vectors.
+ */
+
+import type { Node } from '../../graph/graph.ts';
+import type { HostArray } from '../../graph/types.ts';
+import {
+  type ImageBlock,
+  type ImageBlockConfig,
+  imageBlock,
+  imageBlockModules,
+  projections,
+  runImageBlock,
+  withModules,
+} from '../family/image/image-block.ts';
+import { siglipTowerNames } from '../family/image/vit-names.ts';
+import { activationOf } from '../layer/activation.ts';
+import { attend, paddingMask } from '../layer/attention/self-attention.ts';
+import {
+  type BiasedSpec,
+  embeddingSpec,
+  layerNormSpec,
+  linearSpec,
+  type ModuleSpec,
+  parameterSpec,
+  parametersOf,
+  underOtherNames,
+} from '../module-specs.ts';
+import type { Tracer } from '../tracer.ts';
+import { axialTables, queriesAtOnce } from './gated-block.ts';
+import { type PaddleOcrTower, paddleOcrTower } from './paddle-ocr-config.ts';
+import { bucketOf } from './patch-buckets.ts';
+import { layoutOf, patchProducts, withPositions } from './qwen/qwen-tower.ts';
+import { patchFeeds, placesOf, TAPS } from './qwen-patches.ts';
+import { roundEven } from './smart-resize.ts';
+import type { ImageLayout, ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
+
+/** The names in published files, and in files that have those of the model in memory. */
+const TOWER = 'visual.vision_model.';
+const OTHER_TOWER = 'model.visual.vision_model.';
+const PROJECTOR = 'mlp_AR.';
+const OTHER_PROJECTOR = 'model.projector.';
+/** The text of an image's token, and its placeholder in chat templates. */
+const IMAGE = '<|IMAGE_PLACEHOLDER|>';
+/** The epsilon of the projector's norm. */
+const EPSILON = 1e-5;
+
+interface Parts {
+  readonly config: PaddleOcrTower;
+  readonly block: ImageBlockConfig;
+  /** [hiddenSize, 3, patch, patch] */
+  readonly patches: ModuleSpec;
+  readonly patchBias: ModuleSpec;
+  readonly table: ModuleSpec;
+  readonly blocks: readonly ImageBlock[];
+  readonly finalNorm: BiasedSpec;
+  readonly norm: BiasedSpec;
+  readonly up: ModuleSpec;
+  readonly down: ModuleSpec;
+}
+
+function partsOf(config: PaddleOcrTower): Parts {
+  const { hiddenSize, patch, merged, outputSize, tableSide } = config;
+  const names = siglipTowerNames(TOWER);
+  const inTower = <Spec extends ModuleSpec>(module: Spec): Spec => underOtherNames(module, [OTHER_TOWER + module.name.slice(TOWER.length)]);
+  const inProjector = <Spec extends ModuleSpec>(module: Spec): Spec =>
+    underOtherNames(module, [OTHER_PROJECTOR + module.name.slice(PROJECTOR.length)]);
+  const block: ImageBlockConfig = {
+    ...{ hiddenSize, intermediateSize: config.intermediateSize, heads: config.heads, activation: config.activation },
+    ...{ epsilon: config.epsilon, biased: { q: true, k: true, v: true, o: true, mlp: true }, isScaled: false },
+    ...{ dropout: 0, attentionDropout: 0, pathDropout: { attention: 0, mlp: 0 } },
+  };
+  const wide = hiddenSize * merged ** 2;
+  const place = { part: 'mlp', layer: -1 } as const;
+  return {
+    config,
+    block,
+    patches: inTower(parameterSpec(`${names.patches}.weight`, [hiddenSize, 3, patch, patch])),
+    patchBias: inTower(parameterSpec(`${names.patches}.bias`, [hiddenSize])),
+    table: inTower(embeddingSpec(names.positions.replace(/\.weight$/, ''), tableSide ** 2, hiddenSize)),
+    blocks: Array.from({ length: config.blocks }, (_, layer) => withModules(imageBlock(block, layer, names.block(layer)), inTower)),
+    finalNorm: inTower(layerNormSpec(names.finalNorm, -1, hiddenSize)),
+    norm: inProjector(layerNormSpec(`${PROJECTOR}pre_norm`, -1, hiddenSize)),
+    up: inProjector(linearSpec(`${PROJECTOR}linear_1`, place, wide, wide)),
+    down: inProjector(linearSpec(`${PROJECTOR}linear_2`, place, outputSize, wide)),
+  };
+}
+
+/** @throws ModelConfigError */
+export function paddleOcr(files: VisionFiles): VisionEncoder {
+  const config = paddleOcrTower(files);
+  const parts = partsOf(config);
+  const { patches, patchBias, table, blocks, finalNorm, norm, up, down } = parts;
+  const modules = [patches, patchBias, table, ...blocks.flatMap(imageBlockModules), finalNorm, norm, up, down];
+  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  return {
+    parameters: parametersOf(modules),
+    modules,
+    scale: config.scale,
+    placeholder: IMAGE,
+    layout: (image, maxPixels) => layoutWithin(config, image, maxPixels),
+    shapeOf: patchesOf,
+    trace: (tracer, count) => vectorsOf(tracer, parts, count),
+    feeds: (view, pixels) => feedsOf(config, pixels, patchesOf(view)),
+  };
+}
+
+/**
+ * A side shorter than one vector is enlarged first, in about the ratio of the sides.
+ * @throws ModelConfigError for a size that the model does not take
+ */
+function layoutWithin(config: PaddleOcrTower, { width, height }: ImageSize, maxPixels?: number): ImageLayout {
+  const { factor } = config.limits;
+  const high = height < factor ? { width: roundEven((width * factor) / height), height: factor } : { width, height };
+  const grown = high.width < factor ? { width: factor, height: roundEven((high.height * factor) / high.width) } : high;
+  return layoutOf(config, grown, maxPixels, IMAGE);
+}
+
+/** The two places of a side that are nearest to a center, with their shares; a place outside counts as the edge. */
+function nearestTwo(center: number, length: number): (readonly [place: number, share: number])[] {
+  const at = Math.max(center, 0);
+  const first = Math.floor(at);
+  return [
+    [Math.min(first, length - 1), 1 - (at - first)],
+    [Math.min(first + 1, length - 1), at - first],
+  ];
+}
+
+/** The feeds of `patchFeeds` and `withPositions`: the rows of the table around each patch, and their shares, as a linear filter takes them. */
+function feedsOf(config: PaddleOcrTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
+  const { patch, merged, tableSide: side } = config;
+  const [rows, columns] = [pixels.height / patch, pixels.width / patch];
+  const along = (length: number) => Array.from({ length }, (_, at) => nearestTwo(((at + 0.5) * side) / length - 0.5, side));
+  const [down, across] = [along(rows), along(columns)];
+  const cells = new Int32Array(TAPS * count);
+  const shares = new Float32Array(TAPS * count);
+  placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
+    down[row]?.forEach(([y, ofRow], a) => {
+      across[column]?.forEach(([x, ofColumn], b) => {
+        cells[(2 * a + b) * count + i] = y * side + x;
+        shares[(2 * a + b) * count + i] = ofRow * ofColumn;
+      });
+    });
+  });
+  return { ...patchFeeds(config, pixels, count), cells, shares };
+}
+
+/** [1, vectors, outputSize] */
+function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
+  const { graph } = tracer;
+  const { config, block, patches, patchBias, table, finalNorm, norm, up, down } = parts;
+  const { hiddenSize, heads, theta, merged, epsilon, outputSize } = config;
+  const mask = paddingMask(graph, graph.feed('seen', [1, count]));
+  const rotary = axialTables(tracer, { theta, headDim: hiddenSize / heads }, count);
+  const chunk = queriesAtOnce(heads, count);
+  const seen = graph.add(patchProducts(tracer, config, patches, count), tracer.parameter(patchBias.weight));
+  let x = withPositions(tracer, seen, table, TAPS, count);
+  for (const own of parts.blocks)
+    x = runImageBlock(tracer, block, own, x, 1, normal => {
+      const [q, k, v] = projections(tracer, block, own, normal, 1, rotary);
+      const scale = (q.shape[3] as number) ** -0.5;
+      return tracer.linear(own.o, attend(tracer, { q, k, v, mask, scale, dropout: 0, chunk }));
+    });
+  const normal = tracer.layerNorm(norm, tracer.layerNorm(finalNorm, x, epsilon), EPSILON);
+  const joined = graph.reshape(normal, [count / merged ** 2, hiddenSize * merged ** 2]);
+  const vectors = tracer.linear(down, activationOf('gelu')(graph, tracer.linear(up, joined)));
+  return graph.reshape(vectors, [1, count / merged ** 2, outputSize]);
+}
