@@ -187,6 +187,7 @@ describe('families', () => {
     ['lfm2 that sees images', { like: 'lfm2_vl' }],
     ['qwen3 that sees images', { like: 'internvl' }],
     ['qwen3 that reads pages', { like: 'lighton_ocr' }],
+    ['paddleocr', { like: 'paddleocr_vl', changes: { use_bias: false } }],
     ['qwen2vl', { like: 'qwen2_vl' }],
     ['qwen2vl of the second generation', { like: 'qwen2_5_vl' }],
     ['qwen3vl', { like: 'qwen3_vl' }],
@@ -241,6 +242,7 @@ describe('families', () => {
     ['a head of its own', { like: 'cohere2_untied', changes: { attention_bias: false } }, /cannot hold the output head of this Cohere2/],
     ['biases', { like: 'arcee' }, /cannot hold the biases of this Arcee/],
     ['biases in MLPs', { like: 'ernie4_5' }, /cannot hold the biases of this Ernie4_5/],
+    ['biases in MLPs of a model that sees images', { like: 'paddleocr_vl' }, /cannot hold the biases of this PaddleOCR/],
     ['convolutions with biases', { like: 'lfm2_untied' }, /cannot hold the recurrent state of this Lfm2/],
     ['another family', { like: 'ministral' }, /MinistralForCausalLM is not written to GGUF; written are Llama, Mistral, .*, Qwen2, /],
   ] as const)('%s: refused', async (_, params, message) => {

@@ -18,7 +18,7 @@ import { youtuFile } from './gguf-latent.ts';
 import { cohere2File, commandRFile, gpt2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
-import { qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
+import { paddleOcrFile, qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
 
@@ -319,6 +319,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     settings: () => ({ hidden_act: 'silu', use_bias: false }),
   },
   'ernie4_5-moe': ernieMoeFile,
+  paddleocr: paddleOcrFile,
   // The file contains the stretched base.
   'hunyuan-dense': {
     ...plain,

@@ -2,7 +2,7 @@
  * The text parts of models that read images, where llama.cpp has an architecture of its own for them. In a text, all three positions of a
  * token are the same, so the text part is read as the decoder that computes the same without images.
  */
-import type { GgufFamily } from './gguf-family.ts';
+import { type GgufFamily, plain } from './gguf-family.ts';
 
 /** The key for the number of pairs of features that rotate by time, row, column, and by nothing. */
 export const GRID_SECTIONS = 'rope.dimension_sections';
@@ -25,3 +25,14 @@ export const qwen3VlFile = (qwen3: GgufFamily, written: string): GgufFamily => (
   computed: [...qwen3.computed, GRID_SECTIONS, DEEPSTACK],
   gridPairs: 'in turn',
 });
+
+/** PaddleOCR-VL. Features rotate in halves, as Llama's do, and llama.cpp has no biases in MLPs. */
+export const paddleOcrFile: GgufFamily = {
+  ...plain,
+  class: 'LlamaForCausalLM',
+  modelType: 'llama',
+  writes: ['PaddleOCRTextModel'],
+  computed: [GRID_SECTIONS],
+  gridPairs: 'in order',
+  settings: () => ({ hidden_act: 'silu', attention_bias: false }),
+};
