@@ -11,14 +11,18 @@ const TEMPLATE =
 
 /** The ids of the config: the last four are those of images. */
 const FIRST = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
-const LAST = ['<|image_pad|>', '<|video_pad|>', '<|vision_start|>', '<|vision_end|>'];
+const LAST = ['<|video_pad|>', '<|vision_start|>', '<|vision_end|>'];
 const CHARACTERS = [...'\u010a\u0120abcdefghijklmnopqrstuvwxyz0123456789.,?!:;-ABCDEFGHIJKL'];
 
-/** @param like a folder of test/golden whose config has the ids of these tokens @returns the folder */
-export async function visionFolder(like = 'qwen3_5_vision'): Promise<string> {
+/**
+ * @param like a folder of test/golden whose config has the ids of these tokens
+ * @param image the text of an image's token
+ * @returns the folder
+ */
+export async function visionFolder(like = 'qwen3_5_vision', image = '<|image_pad|>'): Promise<string> {
   const folder = await temporaryFolder();
   await cp(join(GOLDEN, like), folder, { recursive: true });
-  const added = [...FIRST.entries(), ...LAST.map((token, i) => [FIRST.length + CHARACTERS.length + i, token] as const)];
+  const added = [...FIRST.entries(), ...[image, ...LAST].map((token, i) => [FIRST.length + CHARACTERS.length + i, token] as const)];
   const tokenizer = {
     added_tokens: added.map(([id, content]) => ({ id, content, special: true, normalized: false })),
     normalizer: null,
@@ -30,7 +34,7 @@ export async function visionFolder(like = 'qwen3_5_vision'): Promise<string> {
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
   await writeFile(
     join(folder, 'tokenizer_config.json'),
-    JSON.stringify({ chat_template: TEMPLATE, eos_token: '<|im_end|>', pad_token: '<|endoftext|>' }),
+    JSON.stringify({ chat_template: TEMPLATE.replace('<|image_pad|>', image), eos_token: '<|im_end|>', pad_token: '<|endoftext|>' }),
   );
   return folder;
 }

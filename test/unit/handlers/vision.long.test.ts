@@ -99,6 +99,23 @@ test('answers follow the images of prompts, in a run, with its adapter, and in i
   expect(kept(outputDir)).toBe(kept(folder));
 });
 
+test.each([
+  ['lfm3_vl', '<|image_pad|>'],
+  ['lighton_ocr', '<|image_pad|>'],
+  ['glm4v', '<|image|>'],
+  ['glm_ocr', '<|image|>'],
+  ['paddleocr_vl', '<|IMAGE_PLACEHOLDER|>'],
+])('answers of %s follow the images of prompts, in a run and with its adapter', async (like, image) => {
+  const base = await visionFolder(like, image);
+  const { value } = await train(like, [`model=${base}`]);
+  expect(value.before?.measures).toMatchObject({ exact_match: 0 });
+  expect(value.after?.measures).toMatchObject({ exact_match: 1 });
+  const asked = { model: base, adapter: join(folder, like), revision: 'main', prompt: 'color?', promptOf: join(folder, like), options };
+  const ask = async (index: number) =>
+    (await runInProcess({ kind: 'generate', ...asked, images: [join(folder, `${index}.png`)], context })).value.text;
+  expect([await ask(20), await ask(21)]).toEqual(['red', 'blue']);
+});
+
 test('a server reads the images of requests, but opens no address', async () => {
   const models = [{ name: 'colors', model: folder, revision: 'main', adapter: join(folder, 'colors') }];
   const served = { host: '127.0.0.1', port: 0, origins: [], maxTokens: 6, parallel: 2 } as const;
