@@ -32,7 +32,7 @@ import { axialTables, queriesAtOnce } from './gated-block.ts';
 import { type PaddleOcrTower, paddleOcrTower } from './paddle-ocr-config.ts';
 import { bucketOf } from './patch-buckets.ts';
 import { layoutOf, patchProducts, withPositions } from './qwen/qwen-tower.ts';
-import { patchFeeds, placesOf, TAPS } from './qwen-patches.ts';
+import { positionFeeds, TAPS } from './qwen-patches.ts';
 import { roundEven } from './smart-resize.ts';
 import type { ImageLayout, ImageSize, ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -127,24 +127,12 @@ function nearestTwo(center: number, length: number): (readonly [place: number, s
   ];
 }
 
-/** The feeds of `patchFeeds` and `withPositions`: the rows of the table around each patch, and their shares, as a linear filter takes them. */
-function feedsOf(config: PaddleOcrTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
-  const { patch, merged, tableSide: side } = config;
-  const [rows, columns] = [pixels.height / patch, pixels.width / patch];
-  const along = (length: number) => Array.from({ length }, (_, at) => nearestTwo(((at + 0.5) * side) / length - 0.5, side));
-  const [down, across] = [along(rows), along(columns)];
-  const cells = new Int32Array(TAPS * count);
-  const shares = new Float32Array(TAPS * count);
-  placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
-    down[row]?.forEach(([y, ofRow], a) => {
-      across[column]?.forEach(([x, ofColumn], b) => {
-        cells[(2 * a + b) * count + i] = y * side + x;
-        shares[(2 * a + b) * count + i] = ofRow * ofColumn;
-      });
-    });
-  });
-  return { ...patchFeeds(config, pixels, count), cells, shares };
-}
+/** The feeds of `positionFeeds`, as a linear filter takes them. */
+const feedsOf = (config: PaddleOcrTower, pixels: ViewPixels, count: number): Record<string, HostArray> => {
+  const { tableSide } = config;
+  const nearest = (at: number, length: number) => nearestTwo(((at + 0.5) * tableSide) / length - 0.5, tableSide);
+  return positionFeeds({ ...config, nearest }, pixels, count);
+};
 
 /** [1, vectors, outputSize] */
 function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {

@@ -87,23 +87,39 @@ export function patchFeeds({ patch, merged }: PatchSizes, pixels: ViewPixels, co
 /** Number of table rows that a position is interpolated from. */
 export const TAPS = 4;
 
+/** Places along a side of a table, with their shares. */
+type Shares = readonly (readonly [place: number, share: number])[];
+
+interface PositionParams extends PatchSizes {
+  /** The side of the square that the rows of the table form. */
+  readonly tableSide: number;
+  /** Returns the places of the table for one of `length` places along a side of the image; always the same number of places. */
+  readonly nearest: (at: number, length: number) => Shares;
+}
+
 /**
- * The feeds of one image, padded to `count` patches: those of `patchFeeds`, and cells int32 [4, count], shares [4, count]: rows of the table
- * of positions, and their weights.
- * @param tableSide the side of the square that the rows of the table form
+ * The feeds of one image, padded to `count` patches: those of `patchFeeds`, and cells int32 [taps, count], shares [taps, count]: rows of the
+ * table of positions, and their weights.
  */
-export function qwenFeeds(sizes: PatchSizes, tableSide: number, pixels: ViewPixels, count: number): Record<string, HostArray> {
-  const { patch, merged } = sizes;
+export function positionFeeds(params: PositionParams, pixels: ViewPixels, count: number): Record<string, HostArray> {
+  const { patch, merged, tableSide, nearest } = params;
   const [rows, columns] = [pixels.height / patch, pixels.width / patch];
-  const cells = new Int32Array(TAPS * count);
-  const shares = new Float32Array(TAPS * count);
+  const along = (length: number): Shares[] => Array.from({ length }, (_, at) => nearest(at, length));
+  const [down, across] = [along(rows), along(columns)];
+  const each = across[0]?.length ?? 0;
+  const cells = new Int32Array(each ** 2 * count);
+  const shares = new Float32Array(each ** 2 * count);
   placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
-    taps(row, rows, tableSide).forEach(([down, ofRow], a) => {
-      taps(column, columns, tableSide).forEach(([across, ofColumn], b) => {
-        cells[(2 * a + b) * count + i] = down * tableSide + across;
-        shares[(2 * a + b) * count + i] = ofRow * ofColumn;
+    down[row]?.forEach(([y, ofRow], a) => {
+      across[column]?.forEach(([x, ofColumn], b) => {
+        cells[(each * a + b) * count + i] = y * tableSide + x;
+        shares[(each * a + b) * count + i] = ofRow * ofColumn;
       });
     });
   });
-  return { ...patchFeeds(sizes, pixels, count), cells, shares };
+  return { ...patchFeeds(params, pixels, count), cells, shares };
 }
+
+/** The feeds of `positionFeeds` for Qwen's towers. */
+export const qwenFeeds = (sizes: PatchSizes, tableSide: number, pixels: ViewPixels, count: number): Record<string, HostArray> =>
+  positionFeeds({ ...sizes, tableSide, nearest: (at, length) => taps(at, length, tableSide) }, pixels, count);

@@ -23,7 +23,7 @@ import type { Tracer } from '../../tracer.ts';
 import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../gated-block.ts';
 import { bucketOf } from '../patch-buckets.ts';
 import { layoutOf, patchProducts, withPositions } from '../qwen/qwen-tower.ts';
-import { patchFeeds, placesOf } from '../qwen-patches.ts';
+import { patchFeeds, positionFeeds } from '../qwen-patches.ts';
 import type { ImageLayout, ImageSize, ImageView, ViewPixels, VisionEncoder } from '../vision-encoder.ts';
 import type { GlmTower } from './glm-vision-config.ts';
 
@@ -135,27 +135,14 @@ function layoutWithin(config: GlmTower, { width, height }: ImageSize, maxPixels?
 }
 
 /**
- * The feeds of `patchFeeds`, and for towers with a table those of `withPositions`: the rows of the table around each patch, and their shares,
+ * The feeds of `patchFeeds`, and for towers with a table those of `positionFeeds`: the rows of the table around each patch, and their shares,
  * as PyTorch's bicubic `grid_sample` takes them.
  */
 function feedsOf(config: GlmTower, pixels: ViewPixels, count: number): Record<string, HostArray> {
-  const { patch, merged, tableSide: side } = config;
-  const feeds = patchFeeds(config, pixels, count);
-  if (side === undefined) return feeds;
-  const [rows, columns] = [pixels.height / patch, pixels.width / patch];
-  const along = (length: number) => Array.from({ length }, (_, at) => nearestFour(((at + 0.5) * side) / length - 0.5, side));
-  const [down, across] = [along(rows), along(columns)];
-  const cells = new Int32Array(TAPS * count);
-  const shares = new Float32Array(TAPS * count);
-  placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
-    down[row]?.forEach(([y, ofRow], a) => {
-      across[column]?.forEach(([x, ofColumn], b) => {
-        cells[(4 * a + b) * count + i] = y * side + x;
-        shares[(4 * a + b) * count + i] = ofRow * ofColumn;
-      });
-    });
-  });
-  return { ...feeds, cells, shares };
+  const { tableSide } = config;
+  if (tableSide === undefined) return patchFeeds(config, pixels, count);
+  const nearest = (at: number, length: number) => nearestFour(((at + 0.5) * tableSide) / length - 0.5, tableSide);
+  return positionFeeds({ ...config, tableSide, nearest }, pixels, count);
 }
 
 /** Patches with their learned positions, if there are any, [count, hiddenSize]. */
