@@ -29,6 +29,7 @@ const base = await mkdtemp(join(tmpdir(), 'rowtune-choice-'));
 afterAll(() => rm(base, { recursive: true, force: true }));
 for (const part of ['llama', 'tiny-tokenizer']) await cp(join(here, part), base, { recursive: true });
 const folder = await openModel(base);
+afterAll(() => folder.weights.close());
 const model = causalModel(folder.config);
 const tokenizer = await folder.loadTokenizer();
 const engine = await openFast();

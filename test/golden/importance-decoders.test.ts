@@ -1,6 +1,6 @@
 /** Compares row scores of decoders on batches with padding and masked targets with PyTorch's own gradients and inputs. */
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
@@ -37,6 +37,7 @@ const cases: readonly (readonly [MeasureName, number])[] = [
 describe.each(Object.keys(golden.folders))('%s', name => {
   const expected = golden.folders[name] ?? {};
   const opened = openModel(join(import.meta.dirname, name));
+  afterAll(async () => (await opened).weights.close());
 
   test.each(cases)('%s, in batches of %i', async (measure, batchSize) => {
     const { config, weights } = await opened;

@@ -1,7 +1,7 @@
 /** Compares row scores of classifiers of every kind, for every measure that uses data, with PyTorch's own gradients per sample. */
 import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
@@ -89,6 +89,7 @@ describe.each(Object.keys(golden.folders))('%s', name => {
     const { [name]: side = 0 } = golden.sides;
     return { model: classifierOf(folder.config, { imageSize: [side, side] }), weights: folder.weights };
   });
+  afterAll(async () => (await opened).weights.close());
   const inReference = ({ weight }: ModuleSpec) => expected[weight.name.replace(/\.weight$/, '')];
 
   test.each(cases)('%s, in batches of %i', async (measure, batchSize) => {

@@ -1,6 +1,6 @@
 /** Compares row scores of the tiny Llama for every measure with PyTorch (1e-4 relative to the layer's largest), at once and in sweeps. */
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
@@ -28,6 +28,7 @@ const trace = readGoldenJson(
   }),
 );
 const folder = await openModel(join(import.meta.dirname, 'llama'));
+afterAll(() => folder.weights.close());
 const model = causalModel(folder.config);
 const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
 const [rows, tokens] = trace.input_ids.shape;
@@ -76,6 +77,7 @@ describeOn(await openAll(), (engine, name) => {
 
 describe('norms of each head', async () => {
   const qwen = await openModel(join(import.meta.dirname, 'qwen3'));
+  afterAll(() => qwen.weights.close());
   const decoder = causalModel(qwen.config);
   const norms = decoder.modules.filter(({ name }) => /[qk]_norm$/.test(name));
   const ofLength = (count: number) => ({
@@ -109,6 +111,7 @@ test('sweeps cover every module once, from the last to the first, within the lim
 
 describe('what the loss reads itself', () => {
   const tiedFolder = openModel(join(import.meta.dirname, 'llama3_tied'));
+  afterAll(async () => (await tiedFolder).weights.close());
 
   test.each([
     ['llama', 'lm_head'],

@@ -2,7 +2,7 @@
  * Compares four AdamW steps on the tiny Llama for each method with PyTorch and PEFT: losses within 1e-4, row scores within 1e-4 relative.
  */
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../trainer/graph/recompute.ts';
@@ -43,6 +43,7 @@ const trace = readGoldenJson(
   }),
 );
 const folder = await openModel(join(goldenFolder, 'llama'));
+afterAll(() => folder.weights.close());
 const model = causalModel(folder.config);
 const { lr, betas, eps } = trace.optimizer;
 const optimizer = { name: 'adamw', weightDecay: 0, beta1: betas[0], beta2: betas[1], epsilon: eps, momentum: 0 } as const;

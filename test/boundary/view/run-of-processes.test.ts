@@ -52,7 +52,9 @@ describe.skipIf(!engine)(`a run of two processes ${reason}`, () => {
       ['next', 'queued'],
     ]);
     expect(await client.request('waitForJob', { id: 'both' })).toMatchObject({ state: 'succeeded', metrics: { step: 6 } });
-    await until(() => model.overview?.state === 'finished' && model.ranks?.step === 6, 'the end on the page');
+    // The lines of metrics are sent after the state and the ranks.
+    const isWhole = () => model.ranks?.step === 6 && model.history.points('loss').x.length === 3;
+    await until(() => model.overview?.state === 'finished' && isWhole(), 'the end on the page');
     page.dispose();
     expect(model.history.points('loss').x).toEqual(Float64Array.of(2, 4, 6));
     const { ranks = [] } = model.ranks ?? {};

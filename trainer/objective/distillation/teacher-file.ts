@@ -57,6 +57,9 @@ export interface TeacherFileParams {
   readonly vocabulary: number;
 }
 
+/** All opened files: Node 26 ends a process in which an open file is garbage, as one would be when a run's training is over. */
+const stayOpen = new Set<WeightFiles>();
+
 /**
  * Opens a file and checks all of it, piece by piece. It stays open until the process ends.
  * @throws ModelFileError if it is not a safetensors file; DataError if the samples differ, or a value is impossible
@@ -74,7 +77,9 @@ export async function openTeacherFile(params: TeacherFileParams): Promise<Teache
     const targets = async (first: number, count: number) =>
       new Int32Array(aligned(await source.readBytes(TEACHER_TENSORS.targets, 4 * first, 4 * count)));
     await checkTopTokens({ ...params, read, targets, positions, piece: Math.max(1, Math.floor(PIECE_BYTES / (4 * k))) });
-    return { fingerprint: metadata.key ?? (await source.fingerprint()), metadata, read };
+    const fingerprint = metadata.key ?? (await source.fingerprint());
+    stayOpen.add(source);
+    return { fingerprint, metadata, read };
   } catch (error) {
     await source.close();
     throw error;

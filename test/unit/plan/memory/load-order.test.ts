@@ -1,6 +1,6 @@
 /** Compares the order in which an estimate assumes that a run's variables are loaded with the real order. */
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { byteSize } from '../../../../trainer/graph/types.ts';
 import { openModel } from '../../../../trainer/hub/open-model.ts';
 import { weightStream } from '../../../../trainer/model/weight-stream.ts';
@@ -18,6 +18,7 @@ import { recipeIn } from '../../../support/runs/recipe-of.ts';
 const base = join(import.meta.dirname, '..', '..', '..', 'golden', 'llama');
 const headers = headersOf(readRecord(join(base, 'config.json')));
 const { weights } = await openModel(base);
+afterAll(() => weights.close());
 
 test.each([
   'method: spsft\nr: 2',
