@@ -31,7 +31,7 @@ export interface RemoteDaemon {
   readonly dir?: string;
 }
 
-export interface RecomputeContext {
+export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly platform: string;
   readonly home: string;
@@ -42,7 +42,7 @@ export interface RecomputeContext {
  * HF_HOME, HF_HUB_OFFLINE, MLFLOW_TRACKING_URI (with _TOKEN, _USERNAME and _PASSWORD), MLFLOW_EXPERIMENT_NAME, TRACKIO_SERVER_URL,
  * TRACKIO_WRITE_TOKEN, TRACKIO_DIR, TRACKIO_PROJECT and NO_COLOR; an empty variable counts as unset.
  */
-export function resolveSettings({ env, platform, home }: RecomputeContext): Settings {
+export function resolveSettings({ env, platform, home }: Surroundings): Settings {
   const read = (name: string): string | undefined => env[name] || undefined;
   return {
     cacheDir: path.resolve(read('ROWTUNE_CACHE') ?? defaultCache({ env, platform, home })),
@@ -58,7 +58,7 @@ export function resolveSettings({ env, platform, home }: RecomputeContext): Sett
   };
 }
 
-const defaultHubHome = ({ env, home }: Pick<RecomputeContext, 'env' | 'home'>): string =>
+const defaultHubHome = ({ env, home }: Pick<Surroundings, 'env' | 'home'>): string =>
   path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface');
 
 /** The experiment and project of runs that do not name one. */
@@ -89,13 +89,13 @@ function remoteDaemon(read: (name: string) => string | undefined): RemoteDaemon 
 /** Parses a switch as huggingface_hub does. */
 const isOn = (value: string | undefined): boolean => value !== undefined && ['1', 'on', 'yes', 'true'].includes(value.toLowerCase());
 
-function defaultCache({ env, platform, home }: RecomputeContext): string {
+function defaultCache({ env, platform, home }: Surroundings): string {
   if (platform === 'win32') return path.join(env.LOCALAPPDATA || path.join(home, 'AppData', 'Local'), 'rowtune', 'cache');
   if (platform === 'darwin') return path.join(home, 'Library', 'Caches', 'rowtune');
   return path.join(home, '.cache', 'rowtune');
 }
 
-function defaultState({ env, platform, home }: RecomputeContext): string {
+function defaultState({ env, platform, home }: Surroundings): string {
   if (platform === 'win32') return path.join(env.LOCALAPPDATA || path.join(home, 'AppData', 'Local'), 'rowtune', 'state');
   if (platform === 'darwin') return path.join(home, 'Library', 'Application Support', 'rowtune');
   return path.join(env.XDG_STATE_HOME || path.join(home, '.local', 'state'), 'rowtune');

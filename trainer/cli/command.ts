@@ -21,13 +21,13 @@ export interface CommandResult {
   readonly exitStatus?: ExitStatus;
 }
 
-export interface RecomputeContext {
+export interface Surroundings {
   readonly settings: Settings;
   readonly cwd: string;
 }
 
 /** Adds one command to the program. */
-export type AddCommand = (program: Command, surroundings: RecomputeContext) => void;
+export type AddCommand = (program: Command, surroundings: Surroundings) => void;
 
 /** The examples of each command, which the reference in docs/ shows, too. */
 const examplesByCommand = new WeakMap<Command, readonly string[]>();
@@ -51,7 +51,7 @@ export function examplesText(command: Command, examples: readonly string[]): Com
 /** Runs a command; never rejects. Sets the exit status and does not exit, so that pending output is still written. */
 export async function runCommandWork(
   command: Command,
-  { settings, cwd }: RecomputeContext,
+  { settings, cwd }: Surroundings,
   work: (context: CommandContext) => Promise<CommandResult>,
 ): Promise<void> {
   const { json = false, verbose = false } = command.opts<{ json?: boolean; verbose?: boolean }>();

@@ -1,7 +1,7 @@
 /** The commands of the command line, declared but not run: --help and the reference in docs/ read the same tables. */
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
-import type { AddCommand, RecomputeContext } from './command.ts';
+import type { AddCommand, Surroundings } from './command.ts';
 import { addUsageHints } from './usage-hints.ts';
 
 /** The commands in the order in which --help lists them. Each is loaded on its own, because all of them take most of a second. */
@@ -39,7 +39,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
 const VERSION_FLAGS = '-V, --version';
 
 /** @param asked the first word of the command line, of which only its command is declared; undefined or another word declares all commands */
-export async function declareProgram(surroundings: RecomputeContext, asked?: string): Promise<Command> {
+export async function declareProgram(surroundings: Surroundings, asked?: string): Promise<Command> {
   const program = new Command('rowtune')
     .description('Fine-tune real models by training a few rows or columns of each weight in place.')
     .version(manifest.version, VERSION_FLAGS)

@@ -48,19 +48,19 @@ const isInherited = (name: string): boolean => {
   return exact.has(upper) || prefixes.some(prefix => upper.startsWith(prefix));
 };
 
-type RecomputeContext = Readonly<Record<string, string | undefined>>;
+type Surroundings = Readonly<Record<string, string | undefined>>;
 
 /** Returns the environment of a worker. */
-export const inheritedEnvironment = (surroundings: RecomputeContext): InheritedEnvironment => inherited(surroundings, isInherited);
+export const inheritedEnvironment = (surroundings: Surroundings): InheritedEnvironment => inherited(surroundings, isInherited);
 
 /**
  * Returns the environment of a daemon that starts in the background: it lives for days, and its jobs must not depend on the shell or window
  * that started it.
  */
-export const daemonEnvironment = (surroundings: RecomputeContext): InheritedEnvironment =>
+export const daemonEnvironment = (surroundings: Surroundings): InheritedEnvironment =>
   inherited(surroundings, name => isInherited(name) || FOR_DAEMON.has(name.toUpperCase()));
 
-function inherited(surroundings: RecomputeContext, isKept: (name: string) => boolean): InheritedEnvironment {
+function inherited(surroundings: Surroundings, isKept: (name: string) => boolean): InheritedEnvironment {
   const set = Object.entries(surroundings).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[0] !== CLEARED);
   const own = set.filter(([name, value]) => value !== '' && !isKept(name) && WITH_EFFECT.test(name)).map(([name]) => name);
   const before = (surroundings[CLEARED] ?? '').split(',').filter(name => WITH_EFFECT.test(name));

@@ -1,10 +1,10 @@
 /** Tests which accelerator is found, which PJRT plugin is chosen for it, and the message if none fits. */
 import { describe, expect, it } from 'vitest';
-import { choosePlugin, findDevice, type RecomputeContext } from '../../../trainer/engine/install/find-device.ts';
+import { choosePlugin, findDevice, type Surroundings } from '../../../trainer/engine/install/find-device.ts';
 import { pjrtPlugins, pjrtVariants } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import { freeOf, gpuOf, gpuOfDriver } from '../../../trainer/engine/install/toolchain.ts';
 
-const machine = (changed: Partial<RecomputeContext> = {}): RecomputeContext => ({
+const machine = (changed: Partial<Surroundings> = {}): Surroundings => ({
   gpu: undefined,
   platform: 'linux x64',
   read: () => undefined,

@@ -1,11 +1,11 @@
 /** Tests the environment variables that libtpu gets: none for other plugins, and none in place of the user's own. */
 import { expect, it } from 'vitest';
-import type { RecomputeContext } from '../../../trainer/engine/install/find-device.ts';
+import type { Surroundings } from '../../../trainer/engine/install/find-device.ts';
 import { pjrtPlugins } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import { pluginVariables } from '../../../trainer/engine/install/plugin-variables.ts';
 
-const empty: RecomputeContext = { gpu: undefined, platform: 'linux x64', read: () => undefined, list: () => [] };
-const withTpu: RecomputeContext = {
+const empty: Surroundings = { gpu: undefined, platform: 'linux x64', read: () => undefined, list: () => [] };
+const withTpu: Surroundings = {
   ...empty,
   list: () => ['0000:00:04.0'],
   read: file => (file.endsWith('vendor') ? '0x1ae0\n' : '0x0063\n'),

@@ -17,8 +17,8 @@ import {
   type AddCommand,
   type CommandContext,
   type CommandResult,
-  type RecomputeContext,
   runCommandWork,
+  type Surroundings,
   withCommonOptions,
 } from '../command.ts';
 import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon/daemon-client.ts';
@@ -88,7 +88,7 @@ function parsePlace(text: string): Place {
 function addWork(
   command: Command,
   name: string,
-  surroundings: RecomputeContext,
+  surroundings: Surroundings,
   work: (context: CommandContext) => Promise<CommandResult>,
 ): void {
   withCommonOptions(command, [`rowtune daemon ${name}`]).action(() => runCommandWork(command, surroundings, work));

@@ -23,8 +23,8 @@ import {
   type AddCommand,
   type CommandContext,
   type CommandResult,
-  type RecomputeContext,
   runCommandWork,
+  type Surroundings,
   withCommonOptions,
 } from '../command.ts';
 
@@ -35,7 +35,7 @@ export const addEngine: AddCommand = (program, surroundings) => {
   addRemove(engine, surroundings);
 };
 
-function addInstall(engine: Command, surroundings: RecomputeContext): void {
+function addInstall(engine: Command, surroundings: Surroundings): void {
   const command = engine
     .command('install')
     .description(
@@ -93,14 +93,14 @@ interface InstallOptions {
   readonly images: boolean;
 }
 
-function addList(engine: Command, surroundings: RecomputeContext): void {
+function addList(engine: Command, surroundings: Surroundings): void {
   const command = engine.command('list').description('show the installed engines, the tools of --with, and their folders');
   withCommonOptions(command, ['rowtune engine list', 'rowtune engine list --json']).action(() =>
     runCommandWork(command, surroundings, list),
   );
 }
 
-function addRemove(engine: Command, surroundings: RecomputeContext): void {
+function addRemove(engine: Command, surroundings: Surroundings): void {
   const command = engine
     .command('remove')
     .description('remove an installed engine or tool')

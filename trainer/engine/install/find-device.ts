@@ -8,7 +8,7 @@ import { knownNvidiaGpu, type NvidiaGpu } from './toolchain.ts';
 /** A device that can be used, or the reason why it cannot. */
 type Finding = { readonly found: string } | { readonly missing: string };
 
-export interface RecomputeContext {
+export interface Surroundings {
   readonly gpu: NvidiaGpu | undefined;
   readonly platform: string;
   /** Returns a file's content, or '' for a device file; undefined if the file does not exist. */
@@ -17,7 +17,7 @@ export interface RecomputeContext {
 }
 
 /** The files of this machine. */
-export const filesHere: Pick<RecomputeContext, 'read' | 'list'> = {
+export const filesHere: Pick<Surroundings, 'read' | 'list'> = {
   read: file => {
     try {
       // Only the existence of a device file is checked: reading one could block.
@@ -35,7 +35,7 @@ export const filesHere: Pick<RecomputeContext, 'read' | 'list'> = {
   },
 };
 
-export const surroundings = async (): Promise<RecomputeContext> => ({
+export const surroundings = async (): Promise<Surroundings> => ({
   gpu: await knownNvidiaGpu(),
   platform: `${process.platform} ${process.arch}`,
   ...filesHere,
@@ -58,7 +58,7 @@ const TPU_OF_DEVICE: Readonly<Record<string, string>> = {
 };
 
 /** Looks for a plugin's device. @param plugin the plugin */
-export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: RecomputeContext): Finding {
+export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 'oldestCapability'>, around: Surroundings): Finding {
   const { device } = plugin;
   switch (device) {
     case 'nvidia':
@@ -87,7 +87,7 @@ export function findDevice(plugin: Pick<PjrtPlugin, 'device' | 'oldestDriver' | 
 }
 
 /** Looks for TPUs on the PCI bus. */
-export function findTpu({ list, read }: Pick<RecomputeContext, 'read' | 'list'>): Finding {
+export function findTpu({ list, read }: Pick<Surroundings, 'read' | 'list'>): Finding {
   const chips = list(PCI_FOLDER).flatMap(name => {
     const factOf = (file: string): string => read(path.join(PCI_FOLDER, name, file))?.trim() ?? '';
     return factOf('vendor') === GOOGLE_VENDOR ? (TPU_OF_DEVICE[factOf('device')] ?? []) : [];
@@ -99,7 +99,7 @@ export function findTpu({ list, read }: Pick<RecomputeContext, 'read' | 'list'>)
 
 function findNvidia(
   { oldestDriver = 0, oldestCapability = 0 }: Pick<PjrtPlugin, 'oldestDriver' | 'oldestCapability'>,
-  { gpu }: RecomputeContext,
+  { gpu }: Surroundings,
 ): Finding {
   if (!gpu) return { missing: 'no NVIDIA GPU was found: nvidia-smi does not run, or lists none' };
   const driver = Number.parseInt(gpu.driver, 10);
@@ -116,7 +116,7 @@ const isAccelerator = (device: DeviceKind): boolean => device !== 'cpu';
  * Returns the plugin for the accelerator that is present: for example, the newest CUDA that the driver supports.
  * @throws EngineError that lists what was looked for if there is none
  */
-export function choosePlugin(around: RecomputeContext): { readonly variant: PjrtVariant; readonly found: string } {
+export function choosePlugin(around: Surroundings): { readonly variant: PjrtVariant; readonly found: string } {
   const reasons: string[] = [];
   for (const variant of pjrtVariants) {
     const plugin = pjrtPlugins[variant];

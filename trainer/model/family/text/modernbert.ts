@@ -114,7 +114,7 @@ const modulesOf = (b: Block): ModuleSpec[] =>
   [b.attentionNorm, b.qkv, b.o, b.mlpNorm, b.gateAndUp, b.down].filter(module => module !== undefined);
 
 /** Tensors that blocks of one kind share. */
-interface RecomputeContext {
+interface SharedTensors {
   readonly mask: AttentionMask;
   readonly rotary: RotaryTables;
 }
@@ -127,8 +127,8 @@ function hidden(tracer: Tracer, { ids, seen }: TokenBatch, { config, words, word
   const present = paddingMask(graph, seen);
   const turnedBy = (theta: number) =>
     rotaryTables(graph, ropeFrequencies(config.hiddenSize / config.heads, theta, { type: 'default' }), tokens);
-  const whole: RecomputeContext = { mask: present, rotary: turnedBy(thetas.whole) };
-  const local: RecomputeContext = { mask: withinDistance(tracer, present, tokens, distance), rotary: turnedBy(thetas.local) };
+  const whole: SharedTensors = { mask: present, rotary: turnedBy(thetas.whole) };
+  const local: SharedTensors = { mask: withinDistance(tracer, present, tokens, distance), rotary: turnedBy(thetas.local) };
   const word = tracer.layerNorm(wordNorm, tracer.embedding(words, graph.reshape(ids, [batch * tokens])), epsilon);
   let x = tracer.dropout(word, config.dropout.embedding);
   blocks.forEach((block, layer) => {
@@ -138,14 +138,7 @@ function hidden(tracer: Tracer, { ids, seen }: TokenBatch, { config, words, word
 }
 
 /** x [batch · tokens, hiddenSize] → the same. */
-function runBlock(
-  tracer: Tracer,
-  config: ModernBertConfig,
-  block: Block,
-  x: Node,
-  batch: number,
-  { mask, rotary }: RecomputeContext,
-): Node {
+function runBlock(tracer: Tracer, config: ModernBertConfig, block: Block, x: Node, batch: number, { mask, rotary }: SharedTensors): Node {
   const { graph } = tracer;
   const { hiddenSize, intermediateSize, heads, epsilon, dropout } = config;
   const normal = block.attentionNorm ? tracer.layerNorm(block.attentionNorm, x, epsilon) : x;
