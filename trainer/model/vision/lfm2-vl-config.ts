@@ -16,6 +16,7 @@ import { textPart } from '../family/decoder/text-part.ts';
 import type { ImageBlockConfig } from '../family/image/image-block.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import type { Tiling } from './lfm2-vl-tiles.ts';
+import { patchBlock } from './patch-block.ts';
 import { pixelScale, processorKeys } from './processor-keys.ts';
 import type { PatchSizes } from './qwen-patches.ts';
 import { readVisionFiles } from './read-tower.ts';
@@ -90,12 +91,10 @@ export function lfm2VlTower(files: VisionFiles): Lfm2VlTower {
   refuseWith([...heads, ...tableProblems(eyes.num_patches)], [...tileProblems(seen), ...sizes]);
   return {
     blocks: eyes.num_hidden_layers,
-    block: {
+    block: patchBlock({
       ...{ hiddenSize: eyes.hidden_size, intermediateSize: eyes.intermediate_size, heads: eyes.num_attention_heads },
-      ...{ activation: eyes.hidden_act, epsilon: eyes.layer_norm_eps, isScaled: false },
-      ...{ biased: { q: true, k: true, v: true, o: true, mlp: true } },
-      ...{ dropout: 0, attentionDropout: 0, pathDropout: { attention: 0, mlp: 0 } },
-    },
+      ...{ activation: eyes.hidden_act, epsilon: eyes.layer_norm_eps },
+    }),
     tableRows: eyes.num_patches,
     tableSide: Math.sqrt(eyes.num_patches),
     patch: eyes.patch_size,

@@ -6,10 +6,10 @@
 import type { Node } from '../../graph/graph.ts';
 import type { HostArray } from '../../graph/types.ts';
 import { required } from '../../narrow.ts';
-import { type ImageBlock, imageBlock, imageBlockModules, projections, runImageBlock, withModules } from '../family/image/image-block.ts';
+import { type ImageBlock, imageBlock, imageBlockModules, withModules } from '../family/image/image-block.ts';
 import { siglipTowerNames } from '../family/image/vit-names.ts';
 import { activationOf } from '../layer/activation.ts';
-import { attend, paddingMask } from '../layer/attention/self-attention.ts';
+import { paddingMask } from '../layer/attention/self-attention.ts';
 import {
   type BiasedSpec,
   embeddingSpec,
@@ -21,12 +21,12 @@ import {
 } from '../module-specs.ts';
 import { product } from '../product.ts';
 import type { Tracer } from '../tracer.ts';
-import { queriesAtOnce } from './gated-block.ts';
 import { type Lfm2VlTower, lfm2VlTower } from './lfm2-vl-config.ts';
 import { IMAGE, layoutOf } from './lfm2-vl-tiles.ts';
 import { mmprojSizes } from './mmproj/mmproj.ts';
 import { lfm2VlMmproj } from './mmproj/siglip-mmproj.ts';
-import { bucketOf } from './patch-buckets.ts';
+import { runPatchBlock } from './patch-block.ts';
+import { patchesOf } from './patch-buckets.ts';
 import { patchFeeds, placesOf } from './qwen-patches.ts';
 import type { ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
 
@@ -82,7 +82,7 @@ export function lfm2Vl(files: VisionFiles): VisionEncoder {
   const { patches, table, blocks, finalNorm, norm, up, down } = parts;
   const { block, projector, tiling, scale } = config;
   const modules = [patches, table, ...blocks.flatMap(imageBlockModules), finalNorm, ...(norm ? [norm] : []), up, down];
-  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   const parameters = parametersOf(modules);
   const imageSize = config.tableSide * config.patch;
   const sizes = { ...mmprojSizes({ ...block, blocks: config.blocks }), imageSize, patch: config.patch, outputSize: projector.outputSize };
@@ -92,9 +92,9 @@ export function lfm2Vl(files: VisionFiles): VisionEncoder {
     scale,
     placeholder: IMAGE,
     layout: (image, maxPixels) => layoutOf(image, config.tiling, maxPixels),
-    shapeOf: patchesOf,
+    shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => feedsOf(config, pixels, patchesOf(view)),
+    feeds: (view, pixels) => feedsOf(config, pixels, countOf(view)),
     mmproj: () => lfm2VlMmproj({ tower: TOWER, parameters, sizes, scale, tiling, joined: config.merged, projector: PROJECTOR }),
   };
 }
@@ -149,14 +149,8 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
   const { config, finalNorm, norm, up, down } = parts;
   const { block, merged, projector } = config;
   const mask = paddingMask(graph, graph.feed('seen', [1, count]));
-  const chunk = queriesAtOnce(block.heads, count);
   let x = embedded(tracer, parts, count);
-  for (const own of parts.blocks)
-    x = runImageBlock(tracer, block, own, x, 1, normal => {
-      const [q, k, v] = projections(tracer, block, own, normal, 1);
-      const scale = (q.shape[3] as number) ** -0.5;
-      return tracer.linear(own.o, attend(tracer, { q, k, v, mask, scale, dropout: 0, chunk }));
-    });
+  for (const own of parts.blocks) x = runPatchBlock(tracer, block, own, x, { mask });
   const vectors = count / merged ** 2;
   const joined = graph.reshape(tracer.layerNorm(finalNorm, x, block.epsilon), [vectors, block.hiddenSize * merged ** 2]);
   const normal = norm ? tracer.layerNorm(norm, joined, EPSILON) : joined;

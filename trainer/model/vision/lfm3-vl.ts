@@ -19,7 +19,7 @@ import {
   gatedStates,
 } from './gated-block.ts';
 import { type Lfm3VlTower, lfm3VlTower } from './lfm3-vl-config.ts';
-import { bucketOf } from './patch-buckets.ts';
+import { patchesOf } from './patch-buckets.ts';
 import { IMAGE, layoutOf, patchProducts } from './qwen/qwen-tower.ts';
 import { patchFeeds, placesOf } from './qwen-patches.ts';
 import type { ImageView, ViewPixels, VisionEncoder, VisionFiles } from './vision-encoder.ts';
@@ -116,7 +116,7 @@ export function lfm3Vl(files: VisionFiles): VisionEncoder {
   const parts = partsOf(config);
   const { patches, firstNorm, blocks, norm, up, down } = parts;
   const modules = [patches, firstNorm, ...blocks.flatMap(modulesOf), norm, up, down];
-  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   return {
     parameters: parametersOf(modules),
     modules,
@@ -127,9 +127,9 @@ export function lfm3Vl(files: VisionFiles): VisionEncoder {
       const { text, views } = layoutOf(config, image, maxPixels);
       return { text, views };
     },
-    shapeOf: patchesOf,
+    shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => feedsOf(config, pixels, patchesOf(view)),
+    feeds: (view, pixels) => feedsOf(config, pixels, countOf(view)),
   };
 }
 

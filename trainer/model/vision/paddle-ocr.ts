@@ -5,18 +5,10 @@
 
 import type { Node } from '../../graph/graph.ts';
 import type { HostArray } from '../../graph/types.ts';
-import {
-  type ImageBlock,
-  type ImageBlockConfig,
-  imageBlock,
-  imageBlockModules,
-  projections,
-  runImageBlock,
-  withModules,
-} from '../family/image/image-block.ts';
+import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, withModules } from '../family/image/image-block.ts';
 import { siglipTowerNames } from '../family/image/vit-names.ts';
 import { activationOf } from '../layer/activation.ts';
-import { attend, paddingMask } from '../layer/attention/self-attention.ts';
+import { paddingMask } from '../layer/attention/self-attention.ts';
 import {
   type BiasedSpec,
   embeddingSpec,
@@ -28,9 +20,10 @@ import {
   underOtherNames,
 } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import { axialTables, queriesAtOnce } from './gated-block.ts';
+import { axialTables } from './gated-block.ts';
 import { type PaddleOcrTower, paddleOcrTower } from './paddle-ocr-config.ts';
-import { bucketOf } from './patch-buckets.ts';
+import { patchBlock, runPatchBlock } from './patch-block.ts';
+import { patchesOf } from './patch-buckets.ts';
 import { layoutOf, patchProducts, withPositions } from './qwen/qwen-tower.ts';
 import { positionFeeds, TAPS } from './qwen-patches.ts';
 import { roundEven } from './smart-resize.ts';
@@ -66,11 +59,7 @@ function partsOf(config: PaddleOcrTower): Parts {
   const inTower = <Spec extends ModuleSpec>(module: Spec): Spec => underOtherNames(module, [OTHER_TOWER + module.name.slice(TOWER.length)]);
   const inProjector = <Spec extends ModuleSpec>(module: Spec): Spec =>
     underOtherNames(module, [OTHER_PROJECTOR + module.name.slice(PROJECTOR.length)]);
-  const block: ImageBlockConfig = {
-    ...{ hiddenSize, intermediateSize: config.intermediateSize, heads: config.heads, activation: config.activation },
-    ...{ epsilon: config.epsilon, biased: { q: true, k: true, v: true, o: true, mlp: true }, isScaled: false },
-    ...{ dropout: 0, attentionDropout: 0, pathDropout: { attention: 0, mlp: 0 } },
-  };
+  const block = patchBlock(config);
   const wide = hiddenSize * merged ** 2;
   const place = { part: 'mlp', layer: -1 } as const;
   return {
@@ -93,16 +82,16 @@ export function paddleOcr(files: VisionFiles): VisionEncoder {
   const parts = partsOf(config);
   const { patches, patchBias, table, blocks, finalNorm, norm, up, down } = parts;
   const modules = [patches, patchBias, table, ...blocks.flatMap(imageBlockModules), finalNorm, norm, up, down];
-  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   return {
     parameters: parametersOf(modules),
     modules,
     scale: config.scale,
     placeholder: IMAGE,
     layout: (image, maxPixels) => layoutWithin(config, image, maxPixels),
-    shapeOf: patchesOf,
+    shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => feedsOf(config, pixels, patchesOf(view)),
+    feeds: (view, pixels) => feedsOf(config, pixels, countOf(view)),
   };
 }
 
@@ -141,15 +130,9 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
   const { hiddenSize, heads, theta, merged, epsilon, outputSize } = config;
   const mask = paddingMask(graph, graph.feed('seen', [1, count]));
   const rotary = axialTables(tracer, { theta, headDim: hiddenSize / heads }, count);
-  const chunk = queriesAtOnce(heads, count);
   const seen = graph.add(patchProducts(tracer, config, patches, count), tracer.parameter(patchBias.weight));
   let x = withPositions(tracer, seen, table, TAPS, count);
-  for (const own of parts.blocks)
-    x = runImageBlock(tracer, block, own, x, 1, normal => {
-      const [q, k, v] = projections(tracer, block, own, normal, 1, rotary);
-      const scale = (q.shape[3] as number) ** -0.5;
-      return tracer.linear(own.o, attend(tracer, { q, k, v, mask, scale, dropout: 0, chunk }));
-    });
+  for (const own of parts.blocks) x = runPatchBlock(tracer, block, own, x, { mask, rotary });
   const normal = tracer.layerNorm(norm, tracer.layerNorm(finalNorm, x, epsilon), EPSILON);
   const joined = graph.reshape(normal, [count / merged ** 2, hiddenSize * merged ** 2]);
   const vectors = tracer.linear(down, activationOf('gelu')(graph, tracer.linear(up, joined)));

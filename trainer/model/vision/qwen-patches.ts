@@ -1,4 +1,4 @@
-/** The feeds of the vision tower of Qwen's models for one image. */
+/** The feeds of one image for towers that read patches of an image of any size, as Qwen's were the first to do here. */
 
 import type { HostArray } from '../../graph/types.ts';
 import type { ViewPixels } from './vision-encoder.ts';

@@ -25,11 +25,11 @@ import { linearSpec, type ModuleSpec, normSpec, type ParameterSpec, parameterSpe
 import type { Tracer } from '../../tracer.ts';
 import { axialTables, queriesAtOnce } from '../gated-block.ts';
 import { gemma4Mmproj } from '../mmproj/gemma4-mmproj.ts';
-import { bucketOf } from '../patch-buckets.ts';
+import { patchesOf } from '../patch-buckets.ts';
 import { PROCESSOR_FILE } from '../processor-keys.ts';
 import { readTower } from '../read-tower.ts';
-import type { ImageView, VisionEncoder, VisionFiles } from '../vision-encoder.ts';
-import { GEMMA4_IMAGE, type Gemma4Grid, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
+import type { VisionEncoder, VisionFiles } from '../vision-encoder.ts';
+import { GEMMA4_IMAGE, gemma4Feeds, gemma4Grid, gemma4Layout, tableProblems } from './gemma4-processor.ts';
 
 const CLASS = 'Gemma4ForConditionalGeneration';
 const TOWER = 'model.vision_tower';
@@ -165,9 +165,9 @@ export function gemma4(files: VisionFiles): VisionEncoder {
     scale: grid.scale,
     placeholder: GEMMA4_IMAGE,
     layout: (image, maxPixels) => gemma4Layout(grid, image, maxPixels),
-    shapeOf: view => patchesOf(view, grid),
+    shapeOf: view => patchesOf(view, grid.pooled),
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => gemma4Feeds(pixels, { patch: grid.patch, merged: grid.pooled, count: patchesOf(view, grid) }),
+    feeds: (view, pixels) => gemma4Feeds(pixels, { patch: grid.patch, merged: grid.pooled, count: patchesOf(view, grid.pooled) }),
     mmproj: () =>
       gemma4Mmproj({
         parameters,
@@ -183,8 +183,6 @@ export function gemma4(files: VisionFiles): VisionEncoder {
       }),
   };
 }
-
-const patchesOf = ({ vectors }: ImageView, { pooled }: Gemma4Grid): number => bucketOf(vectors) * pooled ** 2;
 
 function partsOf(c: TowerValues, outputSize: number): Parts {
   const { hidden_size: width, patch_size: patch } = c;

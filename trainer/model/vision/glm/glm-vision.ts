@@ -21,7 +21,7 @@ import {
 import { product } from '../../product.ts';
 import type { Tracer } from '../../tracer.ts';
 import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../gated-block.ts';
-import { bucketOf } from '../patch-buckets.ts';
+import { patchesOf } from '../patch-buckets.ts';
 import { layoutOf, patchProducts, withPositions } from '../qwen/qwen-tower.ts';
 import { patchFeeds, positionFeeds } from '../qwen-patches.ts';
 import type { ImageLayout, ImageSize, ImageView, ViewPixels, VisionEncoder } from '../vision-encoder.ts';
@@ -112,16 +112,16 @@ export function glmVision(config: GlmTower): VisionEncoder {
     ...[patches, patchBias, ...(learned ? [learned.norm, learned.table] : [])],
     ...[...blocks.flatMap(gatedBlockModules), norm, join, joinBias, ...Object.values(merger)],
   ];
-  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   return {
     parameters: parametersOf(modules),
     modules,
     scale: config.scale,
     placeholder: IMAGE,
     layout: (image, maxPixels) => layoutWithin(config, image, maxPixels),
-    shapeOf: patchesOf,
+    shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => feedsOf(config, pixels, patchesOf(view)),
+    feeds: (view, pixels) => feedsOf(config, pixels, countOf(view)),
   };
 }
 

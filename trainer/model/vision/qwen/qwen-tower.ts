@@ -1,4 +1,4 @@
-/** The parts that the vision towers of Qwen's generations share. */
+/** The parts that the vision towers of Qwen's generations share, and those of other makers that resize and cut images as Qwen's do. */
 
 import type { Node } from '../../../graph/graph.ts';
 import { ModelConfigError } from '../../model-spec.ts';

@@ -5,16 +5,9 @@
  */
 
 import type { Node } from '../../../graph/graph.ts';
-import {
-  type ImageBlock,
-  type ImageBlockConfig,
-  imageBlock,
-  imageBlockModules,
-  projections,
-  runImageBlock,
-} from '../../family/image/image-block.ts';
+import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules } from '../../family/image/image-block.ts';
 import { activationOf } from '../../layer/activation.ts';
-import { attend, paddingMask } from '../../layer/attention/self-attention.ts';
+import { paddingMask } from '../../layer/attention/self-attention.ts';
 import {
   type BiasedSpec,
   embeddingSpec,
@@ -25,9 +18,10 @@ import {
   parametersOf,
 } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
-import { axialTables, queriesAtOnce } from '../gated-block.ts';
+import { axialTables } from '../gated-block.ts';
 import { qwenMmproj } from '../mmproj/qwen-mmproj.ts';
-import { bucketOf } from '../patch-buckets.ts';
+import { patchBlock, runPatchBlock } from '../patch-block.ts';
+import { patchesOf } from '../patch-buckets.ts';
 import { patchFeeds, qwenFeeds, TAPS } from '../qwen-patches.ts';
 import type { ImageView, VisionEncoder } from '../vision-encoder.ts';
 import { IMAGE, layoutOf, patchProducts, withPositions } from './qwen-tower.ts';
@@ -90,11 +84,7 @@ const mergerModules = ({ norm, up, down }: Merger): ModuleSpec[] => [norm, up, d
 
 function partsOf(config: QwenTower, names: TowerNames): Parts {
   const { hiddenSize, patch, frames, table } = config;
-  const block: ImageBlockConfig = {
-    ...{ hiddenSize, intermediateSize: config.intermediateSize, heads: config.heads, activation: config.activation, epsilon: EPSILON },
-    ...{ biased: { q: true, k: true, v: true, o: true, mlp: true }, isScaled: false },
-    ...{ dropout: 0, attentionDropout: 0, pathDropout: { attention: 0, mlp: 0 } },
-  };
+  const block = patchBlock({ ...config, epsilon: EPSILON });
   const patches = `${names.tower}.patch_embed.proj`;
   return {
     config,
@@ -125,7 +115,7 @@ export function qwenVision(config: QwenTower, names: TowerNames): VisionEncoder 
     ...blocks.flatMap(imageBlockModules),
     ...[merger, ...deepstack].flatMap(mergerModules),
   ];
-  const patchesOf = (view: ImageView): number => bucketOf(view.vectors) * config.merged ** 2;
+  const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   const { table } = config;
   const parameters = parametersOf(modules);
   return {
@@ -134,9 +124,9 @@ export function qwenVision(config: QwenTower, names: TowerNames): VisionEncoder 
     scale: config.scale,
     placeholder: IMAGE,
     layout: (image, maxPixels) => layoutOf(config, image, maxPixels),
-    shapeOf: patchesOf,
+    shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
-    feeds: (view, pixels) => (table ? qwenFeeds(config, table.side, pixels, patchesOf(view)) : patchFeeds(config, pixels, patchesOf(view))),
+    feeds: (view, pixels) => (table ? qwenFeeds(config, table.side, pixels, countOf(view)) : patchFeeds(config, pixels, countOf(view))),
     mmproj: () => qwenMmproj(config, { parameters, epsilon: EPSILON }),
   };
 }
@@ -147,15 +137,10 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
   const { config, block, blocks } = parts;
   const mask = paddingMask(graph, graph.feed('seen', [1, count]));
   const rotary = axialTables(tracer, { theta: config.theta, headDim: config.hiddenSize / config.heads }, count);
-  const chunk = queriesAtOnce(config.heads, count);
   const further = new Map<number, Node>();
   let x = embedded(tracer, parts, count);
   blocks.forEach((own, layer) => {
-    x = runImageBlock(tracer, block, own, x, 1, normal => {
-      const [q, k, v] = projections(tracer, block, own, normal, 1, rotary);
-      const scale = (q.shape[3] as number) ** -0.5;
-      return tracer.linear(own.o, attend(tracer, { q, k, v, mask, scale, dropout: 0, chunk }));
-    });
+    x = runPatchBlock(tracer, block, own, x, { mask, rotary });
     if (config.deepstack.includes(layer)) {
       const merger = parts.deepstack[config.deepstack.indexOf(layer)];
       if (merger) further.set(layer, merge(tracer, config, merger, x));
