@@ -51,7 +51,12 @@ export function adapterMismatches(
   for (const name of description.modules) {
     const module = modules.get(name);
     if (!module) problems.push(`tunes ${name}, which this ${model.family} does not have`);
-    else for (const tensor of expectedTensors(description, module, problems)) expected.set(tensor.name, tensor);
+    else {
+      // The bias of a convolution over tokens is a module by itself, whose tensor has the same ending as the bias of a layer.
+      const bias = modules.get(`${name}.bias`)?.weight;
+      const own = bias && tensors.has(bias.name) ? [bias] : [];
+      for (const tensor of [...own, ...expectedTensors(description, module, problems, own)]) expected.set(tensor.name, tensor);
+    }
   }
   for (const { name, shape } of expected.values()) {
     const found = tensors.get(name);
@@ -71,8 +76,16 @@ function tiedHead(model: Model): string | undefined {
   return isCausal(model) && model.head.kind === 'embedding' ? model.head.name : undefined;
 }
 
-/** Returns the tensors that the description promises for one module; errors of the description are added to `problems`. */
-function expectedTensors(description: AdapterDescription, module: ModuleSpec, problems: string[]): ExpectedTensor[] {
+/**
+ * Returns the tensors that the description promises for one module; errors of the description are added to `problems`.
+ * @param others tensors that are known to be the module's
+ */
+function expectedTensors(
+  description: AdapterDescription,
+  module: ModuleSpec,
+  problems: string[],
+  others: readonly ExpectedTensor[],
+): ExpectedTensor[] {
   const { name, weight, bias } = module;
   const { method, rows: allRows, columns: allColumns, elements: allElements, whole } = description;
   const parameters: ParameterSpec[] = bias ? [weight, bias] : [weight];
@@ -95,7 +108,7 @@ function expectedTensors(description: AdapterDescription, module: ModuleSpec, pr
   }
   expected.push(...(methods[method].added?.expected(description, module, problems) ?? []));
   if (methodCatalog[method].trainsBiases && bias) expected.push(bias);
-  if (expected.length === 0) problems.push(`${name} is tuned, but it has neither ${MISSING_PARTS}`);
+  if (expected.length + others.length === 0) problems.push(`${name} is tuned, but it has neither ${MISSING_PARTS}`);
   return expected;
 }
 

@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { describeFolder } from '../../../trainer/artifact/gguf/gguf-file.ts';
 import { fileTensors } from '../../../trainer/artifact/gguf/gguf-tensors.ts';
-import { decoderSizes } from '../../../trainer/artifact/gguf/metadata.ts';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';
 import { inFileOrder, layoutOf, shapeInModel } from '../../../trainer/format/gguf/gguf-layout.ts';
@@ -45,6 +44,7 @@ const OTHER: Readonly<Record<string, readonly string[]>> = {
     ...['attention.key_length', 'attention.value_length', 'rope.dimension_count', 'vocab_size'],
     ...['rope.scaling.type', 'attention.layer_norm_rms_epsilon'],
   ],
+  'falcon-h1': ['rope.dimension_count'],
   gpt2: ['attention.head_count_kv', 'attention.key_length', 'attention.value_length', 'vocab_size'],
   nemotron_h_moe: ['context_length', 'rope.dimension_count', 'attention.layer_norm_rms_epsilon'],
 };
@@ -73,8 +73,7 @@ describe.each(Object.entries(converted))('%s', (name, { changes, architecture, m
   test('tensors', async () => {
     const folder = await open();
     const model = causalModel(folder.config);
-    const { family, decoder, factors } = describeFolder(folder, model);
-    const sizes = decoderSizes(decoder);
+    const { family, factors, sizes } = describeFolder(folder, model);
     const weights = withInitial(model, folder.weights);
     const found: Record<string, [readonly number[], string]> = {};
     const digest = (values: Float32Array): string =>

@@ -311,7 +311,6 @@ describe('config', () => {
     ['apertus', '; use the safetensors files of this model.'],
     ['afmoe', '; use the safetensors files of this model.'],
     ['mellum', '; use the safetensors files of this model.'],
-    ['falcon-h1', '; use the safetensors files of this model.'],
   ])('of the architecture %s says what is missing before it looks at tensors', async (architecture, answer) => {
     const file = new GgufBuilder().text('general.architecture', architecture).tensor('blk.0.ssm_in.weight', [8]);
     const { message } = await modelFileError(() => configOf(file.build()));

@@ -20,9 +20,9 @@ export interface AdapterPlace extends Factors {
   readonly layout: FileLayout;
 }
 
-/** The layouts of the factors: A has the columns of the weight, and B its rows. */
+/** The layouts of the factors: A has the columns of the weight, and B its rows and what multiplies them. */
 const ofA = ({ columns }: FileLayout): FileLayout => ({ columns });
-const ofB = ({ rows }: FileLayout): FileLayout => ({ rows });
+const ofB = ({ rows, multiplier }: FileLayout): FileLayout => ({ rows, multiplier });
 
 const ALPHA = 'adapter.lora.alpha';
 const F32 = ggufTypeNamed('F32');

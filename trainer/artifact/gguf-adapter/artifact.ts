@@ -19,7 +19,6 @@ import { ExportError } from '../export-error.ts';
 import { describeFolder, familyOf, ggufDataBytes, planGguf } from '../gguf/gguf-file.ts';
 import { fileTensors } from '../gguf/gguf-tensors.ts';
 import { compareWithLlamaCpp } from '../gguf/llama-check.ts';
-import { decoderSizes } from '../gguf/metadata.ts';
 import { MODELFILE, modelfile, ollamaName } from '../gguf/modelfile.ts';
 import { type AdapterPlace, adapterFile, withAdapterFile } from './adapter-file.ts';
 import { factorsOf } from './factors.ts';
@@ -96,8 +95,8 @@ interface Base {
 }
 
 function ofFolder(folder: ModelFolder, model: CausalModel): Base {
-  const { family, decoder } = describeFolder(folder, model);
-  return { found: { architecture: family.architecture, family }, sizes: decoderSizes(decoder) };
+  const { family, sizes } = describeFolder(folder, model);
+  return { found: { architecture: family.architecture, family }, sizes };
 }
 
 async function ofFile(path: string): Promise<Base> {

@@ -8,6 +8,9 @@ import { ggufTypeNames } from '../../catalog/artifacts.ts';
 import { isOneOf } from '../../catalog/entries.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
+import type { GgufFamily } from '../../format/gguf/families/gguf-family.ts';
+import { layoutOf, withoutMultiplier } from '../../format/gguf/gguf-layout.ts';
+import { ggufName } from '../../format/gguf/gguf-names.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
 import { type ModelFolder, openModel } from '../../hub/open-model.ts';
@@ -20,9 +23,10 @@ import { withInitial } from '../../model/weight-stream.ts';
 import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
-import { type GgufPlan, ggufDataBytes, planGguf } from './gguf-file.ts';
+import { describeFolder, type GgufPlan, ggufDataBytes, planGguf } from './gguf-file.ts';
 import { namesOfParts } from './gguf-tensors.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
+import type { DescribedModel } from './metadata.ts';
 import { checkMmproj, planMmproj } from './mmproj-file.ts';
 import { MODELFILE, modelfile, ollamaName } from './modelfile.ts';
 import { patchGguf } from './patch-gguf.ts';
@@ -126,14 +130,17 @@ function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] 
 
 /**
  * The weights of a file under the names of the base. The base names the decoder differently in a model that also sees images, or has one
- * tensor where the file has several.
+ * tensor where the file has several, or multipliers that are in the file's weights.
  */
 function byNamesOfBase(
-  { parameters }: CausalModel,
+  model: CausalModel,
   { config, weights }: Pick<ModelFolder, 'config' | 'weights'>,
+  base: ModelFolder,
 ): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
-  const [family = {}] = ggufFamiliesOf(architectureOf(config) ?? '');
+  const { parameters } = model;
+  const [family = none] = ggufFamiliesOf(architectureOf(config) ?? '');
   const namesOf = (name: string): readonly string[] => namesOfParts(nameInDecoder(name), family);
+  if (family.hasMultipliedWeights && base.ggufPath === undefined) return withoutMultipliers(weights, describeFolder(base, model));
   if (parameters.every(({ name }) => namesOf(name).join() === name)) return weights;
   const tensors = parameters.flatMap(({ name, shape }) => {
     const found = namesOf(name).flatMap(own => weights.tensors.get(own) ?? []);
@@ -153,13 +160,27 @@ function byNamesOfBase(
   return { tensors: new Map(tensors), readFloat32 };
 }
 
+const none: Pick<GgufFamily, 'joined' | 'hasMultipliedWeights'> = {};
+
+/** The weights of a file without the multipliers of the base. */
+function withoutMultipliers(
+  weights: TensorSource,
+  { family, sizes }: DescribedModel,
+): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
+  const readFloat32 = async (name: string): Promise<Float32Array> => {
+    const shape = weights.tensors.get(name)?.shape ?? [];
+    return withoutMultiplier(await weights.readFloat32(name), shape, layoutOf(ggufName(name, family) ?? name, shape, family, sizes));
+  };
+  return { tensors: weights.tensors, readFloat32 };
+}
+
 /** Opens the file again. @throws ExportError for a tensor or a tokenizer that differs from the tuned model's */
 async function reopen(path: string, { adapter, folder, tokenizer }: Opened, model: CausalModel): Promise<ReopenedExport> {
   const copy = await openModel(path);
   const close = () => copy.weights.close();
   try {
     const merged = mergedWeights(withInitial(model, folder.weights), adapter);
-    const weightsOfBase = byNamesOfBase(model, copy);
+    const weightsOfBase = byNamesOfBase(model, copy, folder);
     const written = withInitial(model, weightsOfBase);
     for (const spec of model.parameters) {
       const { name } = spec;

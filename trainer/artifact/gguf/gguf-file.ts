@@ -26,7 +26,7 @@ import { required } from '../../narrow.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
-import { type DescribedModel, decoderSizes, describeForGguf, hasGgufName } from './metadata.ts';
+import { type DescribedModel, describeForGguf, hasGgufName } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, isCoarse, type NamedType, RAISED, type TensorPlace, typeOfTensor } from './quantization.ts';
 
 export interface GgufPlan {
@@ -68,7 +68,7 @@ export async function planGguf(params: GgufPlanParams): Promise<GgufPlan> {
 
 async function planOfFolder({ opened, model, type, name: title, onTensor, onWarning }: GgufPlanParams): Promise<GgufPlan> {
   const { folder, adapter, tokenizer } = opened;
-  const { family, decoder, entries, factors } = describeFolder(folder, model);
+  const { family, decoder, entries, factors, sizes } = describeFolder(folder, model);
   if (tokenizer === undefined)
     throw new ExportError('the base has no tokenizer, which a GGUF file has to hold: put tokenizer.json into its folder');
   const window = decoder.attention.layers.map(each => each.window).find(each => each !== undefined && each < decoder.maxPositions);
@@ -87,7 +87,6 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
   const embedding = model.parameters.find(({ name }) => nameInDecoder(name) === decoder.names.embedding + WEIGHT);
   const ofEmbedding = keptType(embedding && folder.weights.tensors.get(embedding.name));
   const { blocks, tied, experts } = decoder;
-  const sizes = decoderSizes(decoder);
   const held = fileTensors(model, { architecture: family.architecture, family }, sizes);
   let done = 0;
   const tensors = [...held].map(([own, tensor]): GgufTensorEntry => {

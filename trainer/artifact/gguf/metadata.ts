@@ -26,6 +26,7 @@ import { EXPERT_INTEGERS, expertSettings, expertsOf } from './expert-settings.ts
 import { GRID_INTEGERS, gridSettings } from './grid-settings.ts';
 import { LATENT_INTEGERS, latentSettings } from './latent-settings.ts';
 import { RECURRENT_INTEGERS, recurrentSettings } from './recurrent-settings.ts';
+import { weightMultipliers, withMultipliedWeights } from './weight-multipliers.ts';
 
 export interface DescribedModel {
   readonly family: GgufFamily & { readonly architecture: string };
@@ -34,6 +35,7 @@ export interface DescribedModel {
   readonly entries: readonly GgufEntry[];
   /** Rotary factors by their names in the file: tensors that are not weights. */
   readonly factors: ReadonlyMap<string, Float32Array>;
+  readonly sizes: LayoutSizes;
 }
 
 /**
@@ -60,7 +62,8 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
   for (const [key, value] of values)
     written.set(`${family.architecture}.${key}`, typeof value === 'number' && !INTEGERS.has(key) ? Math.fround(value) : value);
   refuseLosses(className, withoutIgnored(decoder, family), readBack(written, tensors, factors));
-  return { family, decoder, entries, factors };
+  const multipliers = family.hasMultipliedWeights && weightMultipliers(decoder);
+  return { family, decoder, entries, factors, sizes: { ...decoderSizes(decoder), multipliers } };
 }
 
 /** True if a family fits a decoder: one class may have several names, with and without a state and experts. */
@@ -235,7 +238,7 @@ function scalingSettings({ scaling }: Positions): Readonly<Record<string, Settin
 }
 
 /** The sizes of the first block, which apply to all blocks in families whose files have a single value. */
-export function decoderSizes({ attention, delta, mamba }: DecoderConfig): LayoutSizes & Pick<AttentionShape, 'headDim'> {
+function decoderSizes({ attention, delta, mamba }: DecoderConfig): LayoutSizes & Pick<AttentionShape, 'headDim'> {
   const { kvHeads, headDim } = elementAt(attention.layers, 0);
   return { heads: attention.heads, kvHeads, headDim, state: delta ?? (mamba && { keyHeads: mamba.groups, heads: mamba.heads }) };
 }
@@ -243,8 +246,9 @@ export function decoderSizes({ attention, delta, mamba }: DecoderConfig): Layout
 function rotaryFactors(
   { scaling, theta, features }: Positions,
   decoder: DecoderConfig,
-  { ownPositions }: GgufFamily,
+  { ownPositions, ignoresFrequencyFactors }: GgufFamily,
 ): ReadonlyMap<string, Float32Array> {
+  if (ignoresFrequencyFactors) return new Map();
   if (scaling.type === 'longrope')
     return new Map([
       ['rope_factors_short.weight', Float32Array.from(scaling.shortFactors)],
@@ -306,9 +310,12 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the experts', expertsOf],
 ];
 
-/** The decoder without what llama.cpp ignores. */
-const withoutIgnored = (decoder: DecoderConfig, { ignoresLeastStep }: GgufFamily): DecoderConfig =>
-  ignoresLeastStep && decoder.mamba ? { ...decoder, mamba: { ...decoder.mamba, steps: { ...decoder.mamba.steps, least: 0 } } } : decoder;
+/** The decoder without what llama.cpp ignores, or has in its weights. */
+function withoutIgnored(decoder: DecoderConfig, { ignoresLeastStep, hasMultipliedWeights }: GgufFamily): DecoderConfig {
+  const { mamba } = decoder;
+  const own = ignoresLeastStep && mamba ? { ...decoder, mamba: { ...mamba, steps: { ...mamba.steps, least: 0 } } } : decoder;
+  return hasMultipliedWeights ? withMultipliedWeights(own) : own;
+}
 
 function refuseLosses(className: string, decoder: DecoderConfig, found: DecoderConfig): void {
   const lost = PARTS.filter(([, part]) => !isSame(part(decoder), part(found))).map(([name]) => name);

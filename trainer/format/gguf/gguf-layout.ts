@@ -13,6 +13,7 @@ export function layoutOf(name: string, shape: readonly number[], family: GgufFam
     ...(family.interleaved && kind !== undefined && { rows: (row: number) => permutedRow(row, headDim) }),
     ...(offset !== 0 && /norm\.weight$/.test(name) && { values: { toFile: x => x + offset, toModel: x => x - offset } }),
     ...(sizes.state && family.layout?.(name, shape, sizes.state)),
+    ...(sizes.multipliers && { multiplier: sizes.multipliers[stemOf(name)] }),
   };
 }
 
@@ -44,14 +45,26 @@ export function blocksOfModel(metadata: ReadonlyMap<string, GgufValue>, architec
 /** Reorders values [rows, …] from the model's order to the file's. May return the given array. */
 export function inFileOrder(values: Float32Array, shape: readonly number[], layout: FileLayout): Float32Array {
   const { toFile } = layout.values ?? {};
-  return reordered(toFile ? values.map(toFile) : values, shape, layout, true);
+  return reordered(multiplied(toFile ? values.map(toFile) : values, shape, layout), shape, layout, true);
 }
 
 /** The inverse of `inFileOrder`. */
 export function inModelOrder(values: Float32Array, shape: readonly number[], layout: FileLayout): Float32Array {
   const { toModel } = layout.values ?? {};
-  return reordered(toModel ? values.map(toModel) : values, shape, layout, false);
+  return withoutMultiplier(reordered(toModel ? values.map(toModel) : values, shape, layout, false), shape, layout);
 }
+
+/** Multiplies rows in the model's order. May return the given array. */
+function multiplied(values: Float32Array, [rows = 1]: readonly number[], { multiplier = [] }: FileLayout): Float32Array {
+  const width = values.length / rows;
+  const by = (all: Float32Array, factor: number | Float32Array): Float32Array =>
+    typeof factor === 'number' ? all.map(x => Math.fround(factor) * x) : all.map((x, i) => (factor[Math.floor(i / width)] as number) * x);
+  return multiplier.filter(factor => factor !== 1).reduce(by, values);
+}
+
+/** The inverse of the factors of a file's weights. */
+export const withoutMultiplier = (values: Float32Array, shape: readonly number[], { multiplier }: FileLayout): Float32Array =>
+  multiplied(values, shape, { multiplier: multiplier?.map(factor => (typeof factor === 'number' ? 1 / factor : factor.map(x => 1 / x))) });
 
 /** True if a range of whole rows is contiguous in the file. */
 export const keepsRows = ({ rows, columns }: FileLayout): boolean => rows === undefined && columns === undefined;
@@ -97,5 +110,5 @@ export function shapeInModel(name: string, shape: readonly number[], { squeezed,
   return squeezed?.test(name) ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : shape;
 }
 
-/** The name within a block, up to its first dot. */
-const stemOf = (name: string): string => /^blk\.\d+\.(\w+)/.exec(name)?.[1] ?? name;
+/** The name within or outside a block, up to its first dot. */
+const stemOf = (name: string): string => /^(?:blk\.\d+\.)?(\w+)/.exec(name)?.[1] ?? name;

@@ -58,8 +58,11 @@ export const blockName = ({ blocksAt = BLOCKS_AT }: Pick<FamilyNames, 'blocksAt'
 export function huggingFaceName(name: string, family: FamilyNames = LLAMA): string | undefined {
   const { names: own } = family;
   const match = /^(?:blk\.(\d{1,5})\.)?(\w+(?:\.\w+)?)\.(weight|bias|scale)$/.exec(name);
-  const [, bareBlock, bare = ''] = /^blk\.(\d{1,5})\.(ssm_[ad])$/.exec(name) ?? [];
-  if (bareBlock !== undefined) return Object.hasOwn(own, bare) ? `${blockName(family, Number(bareBlock))}.${own[bare]}` : undefined;
+  const [, bareBlock, bare = ''] = /^blk\.(\d{1,5})\.(\w+)$/.exec(name) ?? [];
+  if (bareBlock !== undefined) {
+    const inBlock = Object.hasOwn(own, bare) ? own[bare] : undefined;
+    return inBlock !== undefined && isBare(bare, inBlock) ? `${blockName(family, Number(bareBlock))}.${inBlock}` : undefined;
+  }
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
   const table: Readonly<Record<string, string>> = block === undefined ? globalNames(own) : { ...BLOCK, ...own };
@@ -81,7 +84,7 @@ export function ggufName(name: string, { names: own, blocksAt = BLOCKS_AT }: Fam
   const found = tables
     .flatMap(table => Object.entries(table))
     .flatMap(([stem, inBlock]) =>
-      inBlock === rest && (BARE.includes(stem) || WHOLE.some(end => stem.endsWith(end)))
+      inBlock === rest && (isBare(stem, inBlock) || WHOLE.some(end => stem.endsWith(end)))
         ? [stem]
         : SUFFIXES.filter(end => inBlock + end === rest).map(end => stem + end),
     )
@@ -89,8 +92,9 @@ export function ggufName(name: string, { names: own, blocksAt = BLOCKS_AT }: Fam
   return found && `${block === undefined ? '' : `blk.${Number(block)}.`}${found}`;
 }
 
-/** Tensors whose names have no ending. */
+/** Tensors whose names have no ending in all families. */
 const BARE: readonly string[] = ['ssm_a', 'ssm_d'];
+const isBare = (stem: string, inBlock: string): boolean => BARE.includes(stem) || inBlock.endsWith('.weight');
 const SUFFIXES = ['.weight', '.bias'] as const;
 /** The endings of names that a family lists in full. */
 const WHOLE = [...SUFFIXES, '.scale'] as const;

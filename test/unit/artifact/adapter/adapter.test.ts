@@ -8,11 +8,12 @@ import { applyAdapter } from '../../../../trainer/adapter/apply-adapter.ts';
 import { adapterMismatches, checkAdapter } from '../../../../trainer/adapter/check-adapter.ts';
 import { mergedWeights } from '../../../../trainer/adapter/merge.ts';
 import { readAdapter } from '../../../../trainer/adapter/read-adapter.ts';
-import { writeAdapter } from '../../../../trainer/adapter/write-adapter.ts';
+import { describeAdapter, writeAdapter } from '../../../../trainer/adapter/write-adapter.ts';
 import { sequenceLogits } from '../../../../trainer/artifact/smoke-test.ts';
 import { openSafetensors } from '../../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../../../trainer/hub/open-model.ts';
+import { whole } from '../../../../trainer/method/method.ts';
 import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/vera/attach.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
@@ -103,6 +104,22 @@ describe('ours', () => {
       ]);
       expect(() => checkAdapter(adapter, model, fingerprint)).toThrow(/outside its 64 rows[\s\S]+do not ascend[\s\S]+Give|give that model/);
     });
+  });
+
+  test('the trained bias of a convolution over tokens, which is a module by itself, fits with and without the weight', () => {
+    const own = causalModel(readRecord(join(TINY_LLAMA, '..', 'falcon_h1', 'config.json')));
+    const module = 'model.layers.0.mamba.conv1d';
+    const of = (names: readonly string[]) => {
+      const trainables = own.parameters.filter(({ name }) => names.includes(name)).map(spec => whole({ ...spec, dtype: 'float32' }));
+      const tensors = new Map(
+        trainables.map(({ name, variable: { shape } }) => [name, { name, dtype: 'F32' as const, shape, byteLength: 0 }]),
+      );
+      return { description: describeAdapter({ method: 'full', trainables, initial: () => [] }, { ...description.base }), tensors };
+    };
+    for (const names of [[`${module}.bias`], [`${module}.weight`], [`${module}.weight`, `${module}.bias`]])
+      expect(adapterMismatches(of(names), own, fingerprint)).toEqual([]);
+    const bias = of([`${module}.bias`]);
+    expect(adapterMismatches({ ...bias, tensors: new Map() }, own, fingerprint)).toHaveLength(1);
   });
 
   test.each([

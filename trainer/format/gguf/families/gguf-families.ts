@@ -17,7 +17,7 @@ import { gemma4File } from './gguf-gemma4.ts';
 import { youtuFile } from './gguf-latent.ts';
 import { cohere2File, commandRFile, gpt2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
-import { graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
+import { falconH1File, graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 import { paddleOcrFile, qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
@@ -266,6 +266,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   },
   granitemoe: graniteMoeFile(graniteFile),
   granitehybrid: graniteHybridFile(graniteFile),
+  'falcon-h1': falconH1File,
   nemotron_h: nemotronFile,
   nemotron_h_moe: nemotronMoeFile,
   lfm2: { ...lfm2File, settings: sizes => ({ ...lfm2File.settings(sizes), block_auto_adjust_ff_dim: false }) },

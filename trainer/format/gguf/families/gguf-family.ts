@@ -72,7 +72,12 @@ export interface LayoutSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly state?: StateHeads | undefined;
+  /** For families with multipliers inside weights: what a file's weights contain in addition, by llama.cpp's name without block and ending. */
+  readonly multipliers?: Readonly<Record<string, Multiplier>> | undefined;
 }
+
+/** Factors of a whole tensor or of each row, which are multiplied one after the other in float32. */
+export type Multiplier = readonly (number | Float32Array)[];
 
 /** The layout of a tensor in the file; by default as in the model. */
 export interface FileLayout {
@@ -80,6 +85,7 @@ export interface FileLayout {
   readonly rows?: ((row: number) => number) | undefined;
   readonly columns?: ((column: number) => number) | undefined;
   readonly values?: { readonly toFile: (x: number) => number; readonly toModel: (x: number) => number } | undefined;
+  readonly multiplier?: Multiplier | undefined;
 }
 
 export interface GgufFamily {
@@ -93,7 +99,7 @@ export interface GgufFamily {
   readonly only?: Readonly<Record<string, boolean>>;
   /**
    * Names, outside or within a block, that differ from Llama's, without ".weight" and ".bias"; or with these endings, or ".scale", if the Hugging Face
-   * name has no ending.
+   * name has no ending. A Hugging Face name that ends in ".weight" has no ending in the file.
    */
   readonly names: Readonly<Record<string, string>>;
   /** The path of the blocks in Hugging Face's names; `model.layers` by default. */
@@ -111,6 +117,10 @@ export interface GgufFamily {
   readonly ignoresWindow?: true;
   /** Set if llama.cpp has no limit of the time steps of a state, though the models have a lower one. */
   readonly ignoresLeastStep?: true;
+  /** Set if files have no multipliers: those of the config are in the weights. */
+  readonly hasMultipliedWeights?: true;
+  /** Set if llama.cpp rotates without the factors of frequencies that a file may have. */
+  readonly ignoresFrequencyFactors?: true;
   /** Set if norms are RMS norms in a family whose files may have epsilon under the key for layer norms alone. */
   readonly hasRmsNorms?: true;
   /** How Transformers builds its tokenizer from SentencePiece pieces, if not as for Llama. */

@@ -1,5 +1,5 @@
 /**
- * Families with a recurrent state in llama.cpp's format: Granite 4, Qwen3.5 and Qwen3-Next. If several value heads share a key head, they
+ * Families with a recurrent state in llama.cpp's format: Granite 4, Falcon-H1, Qwen3.5 and Qwen3-Next. If several value heads share a key head, they
  * are neighbors in the model. In files of Qwen3.5, value heads alternate: the first of every key head, then the second of every key head,
  * and so on.
  */
@@ -11,6 +11,7 @@ import {
   type GgufSizes,
   headNorms,
   MTP_BLOCKS,
+  plain,
   ROTARY_FEATURES,
   STATE,
   type StateHeads,
@@ -136,12 +137,59 @@ function layout(name: string, shape: readonly number[], { keyHeads, heads }: Sta
 
 const KV_HEADS = 'attention.head_count_kv';
 
+/** Names of Mamba-2 in Granite 4 and Falcon-H1. */
+const mambaNames = {
+  ...{ ssm_in: 'mamba.in_proj', ssm_conv1d: 'mamba.conv1d', 'ssm_dt.bias': 'mamba.dt_bias', ssm_a: 'mamba.A_log', ssm_d: 'mamba.D' },
+  ...{ ssm_norm: 'mamba.norm', ssm_out: 'mamba.out_proj' },
+} as const;
+
+/** Shapes and values of Mamba-2's tensors. */
+const mambaForms = {
+  squeezed: /\.ssm_conv1d\.weight$/,
+  folded: { ssm_a: 'heads', ssm_d: 'heads', ssm_norm: 'keyHeads' },
+  layout: name => (/\.ssm_a$/.test(name) ? { values: AS_LOGARITHMS } : {}),
+} as const satisfies Partial<GgufFamily>;
+
+const mambaSizes = ({ number }: GgufSizes) => {
+  const heads = number(STATE.heads) ?? 1;
+  return {
+    mamba_n_heads: heads,
+    mamba_d_head: (number(STATE.values) ?? 0) / heads,
+    mamba_n_groups: number(STATE.keyHeads),
+    mamba_d_state: number(STATE.headDim),
+    mamba_d_conv: number(STATE.width),
+  };
+};
+
+/**
+ * Falcon-H1: Mamba-2 and attention side by side in every block. Files have no multipliers, which the converter puts into the weights
+ * (`conversion/falcon_h1.py`). llama.cpp has no biases behind attention and in Mamba's products, but one in each convolution, and norms
+ * after the gates.
+ */
+export const falconH1File: GgufFamily = {
+  ...plain,
+  class: 'FalconH1ForCausalLM',
+  modelType: 'falcon_h1',
+  computed: Object.values(STATE),
+  hasMultipliedWeights: true,
+  ignoresFrequencyFactors: true,
+  names: {
+    ...{ output_norm: 'model.final_layernorm', ffn_norm: 'pre_ff_layernorm.weight' },
+    ...{ ffn_gate: 'feed_forward.gate_proj', ffn_up: 'feed_forward.up_proj', ffn_down: 'feed_forward.down_proj' },
+    ...mambaNames,
+  },
+  ...mambaForms,
+  settings: sizes => ({
+    ...{ hidden_act: 'silu', attention_bias: false, mamba_norm_before_gate: false },
+    ...mambaSizes(sizes),
+    mamba_d_ssm: sizes.number(STATE.values),
+    mamba_rms_norm: sizes.has('model.layers.0.mamba.norm.weight'),
+    mlp_bias: sizes.has('model.layers.0.feed_forward.up_proj.bias'),
+  }),
+};
+
 /** Granite 4 in llama.cpp: Mamba layers with a bias in their convolution only, and without limits on time steps. */
 export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType'>): GgufFamily {
-  const names = {
-    ...{ ssm_in: 'mamba.in_proj', ssm_conv1d: 'mamba.conv1d', 'ssm_dt.bias': 'mamba.dt_bias', ssm_a: 'mamba.A_log', ssm_d: 'mamba.D' },
-    ...{ ssm_norm: 'mamba.norm', ssm_out: 'mamba.out_proj' },
-  };
   const mlp = { ffn_gate: 'shared_mlp.gate_proj', ffn_up: 'shared_mlp.up_proj', ffn_down: 'shared_mlp.output_linear' };
   const dense: GgufFamily = {
     ...granite,
@@ -149,26 +197,19 @@ export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType
     modelType: 'granitemoehybrid',
     computed: [...granite.computed, ...Object.values(STATE), TURNS],
     lists: [KV_HEADS],
-    names: { ...names, ...mlp },
-    squeezed: /\.ssm_conv1d\.weight$/,
-    folded: { ssm_a: 'heads', ssm_d: 'heads', ssm_norm: 'keyHeads' },
-    layout: name => (/\.ssm_a$/.test(name) ? { values: AS_LOGARITHMS } : {}),
+    names: { ...mambaNames, ...mlp },
+    ...mambaForms,
     settings: sizes => {
-      const { number, list, blocks, hidden, has, isNothing } = sizes;
-      const [heads, inner] = [number(STATE.heads) ?? 1, number(STATE.values) ?? 0];
+      const { list, blocks, hidden, has, isNothing } = sizes;
       return {
         ...granite.settings(sizes),
         // A block without key-value heads has a state.
         layer_types: Array.from({ length: blocks }, (_, i) => (list(KV_HEADS)?.[i] === 0 ? 'mamba' : 'attention')),
         attention_bias: Array.from({ length: blocks }).some((_, i) => has(`model.layers.${i}.self_attn.q_proj.bias`)),
         position_embedding_type: isNothing(TURNS) ? 'nope' : 'rope',
-        mamba_n_heads: heads,
-        mamba_d_head: inner / heads,
-        mamba_expand: inner / hidden,
-        mamba_n_groups: number(STATE.keyHeads),
-        mamba_d_state: number(STATE.headDim),
-        mamba_d_conv: number(STATE.width),
-        shared_intermediate_size: number('feed_forward_length'),
+        ...mambaSizes(sizes),
+        mamba_expand: (sizes.number(STATE.values) ?? 0) / hidden,
+        shared_intermediate_size: sizes.number('feed_forward_length'),
         num_local_experts: 0,
       };
     },
@@ -179,7 +220,7 @@ export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType
       ...dense,
       computed: [...dense.computed, ...expertKeys, sharedWidth],
       names: {
-        ...names,
+        ...mambaNames,
         ...graniteExpertNames,
       },
       settings: sizes => ({

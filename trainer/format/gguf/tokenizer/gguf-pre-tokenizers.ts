@@ -74,6 +74,7 @@ export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer
   llama3: LLAMA3,
   'llama-v3': LLAMA3,
   lfm2: LLAMA3,
+  'falcon-h1': LLAMA3,
   // The same words, but merged even if the word is a token.
   'smaug-bpe': MERGED,
   dbrx: MERGED,
