@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { timesOf } from './file-times.mjs';
+import { besidesOf } from './besides.mjs';
 import { buildBundles, cacheFolder, ensurePackages, root, say } from './steps.mjs';
 
 const SLOWEST_SHOWN = 10;
@@ -21,23 +21,31 @@ const MAX_RUN_AGAIN = 3;
  * @typedef {{ file: string, seconds: number, counts: Counts, failures: readonly string[] }} TestFile
  */
 
-/** Reads a report of vitest. @returns {readonly TestFile[] | undefined} undefined if vitest crashed */
+/**
+ * Reads what a run of vitest wrote.
+ * @returns {{ files: readonly TestFile[], strayErrors: readonly string[] } | undefined} strayErrors: errors outside of tests, without those
+ * in files that failed, which count there; undefined if vitest crashed
+ */
 function readReport(report) {
   try {
-    const times = JSON.parse(readFileSync(timesOf(report), 'utf8'));
-    return JSON.parse(readFileSync(report, 'utf8')).testResults.map(result => readFile(result, times));
+    const { seconds, errors } = JSON.parse(readFileSync(besidesOf(report), 'utf8'));
+    const files = JSON.parse(readFileSync(report, 'utf8')).testResults.map(result => readFile(result, seconds));
+    const failed = files.filter(hasFailed).map(({ file }) => file);
+    const strays = errors.map(({ file, message }) => ({ file: file && path.relative(root, file), message }));
+    const strayErrors = strays.filter(({ file }) => !failed.includes(file)).map(({ file = 'no file', message }) => `${file}: ${message}`);
+    return { files, strayErrors };
   } catch {
     return undefined;
   }
 }
 
 /** @returns {TestFile} the result of a file; one that does not load has no tests and counts as failed */
-function readFile({ name, status, assertionResults: tests }, times) {
+function readFile({ name, status, assertionResults: tests }, seconds) {
   const failures = tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
   if (status === 'failed' && failures.length === 0) failures.push('the file itself');
   const passed = tests.filter(({ status }) => status === 'passed').length;
   const counts = { passed, failed: failures.length, skipped: tests.filter(({ status }) => !['passed', 'failed'].includes(status)).length };
-  return { file: path.relative(root, name), seconds: times[name] ?? 0, counts, failures };
+  return { file: path.relative(root, name), seconds: seconds[name] ?? 0, counts, failures };
 }
 
 const hasFailed = ({ failures }) => failures.length > 0;
@@ -76,8 +84,8 @@ function runNode(args, isQuiet) {
  */
 function runVitest({ args, report, isQuiet }) {
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const times = path.join(root, 'scripts', 'file-times.mjs');
-  const output = ['--reporter=default', '--reporter=json', `--reporter=${times}`, `--outputFile.json=${report}`];
+  const besides = path.join(root, 'scripts', 'besides.mjs');
+  const output = ['--reporter=default', '--reporter=json', `--reporter=${besides}`, `--outputFile.json=${report}`];
   return runNode([vitest, 'run', ...output, ...args], isQuiet);
 }
 
@@ -133,20 +141,22 @@ async function check() {
 /**
  * Runs the tests; if only a few files fail, runs them again, which distinguishes tests that other work disturbed from broken ones.
  * @param {readonly { args: readonly string[], isQuiet: boolean }[]} runs @param {string} folder for reports
- * @returns {Promise<{ files: readonly TestFile[], unstable: readonly string[], isWhole: boolean }>} isWhole: true if vitest ended as its report says
+ * @returns {Promise<{ files: readonly TestFile[], unstable: readonly string[], strayErrors: readonly string[], isWhole: boolean }>} isWhole:
+ * true if vitest ended as its report says
  */
 async function runTests(runs, folder) {
   const run = async (options, name) => {
     const report = path.join(folder, `${name}.json`);
     const isGood = await runVitest({ ...options, report });
-    const files = readReport(report);
-    return { files: files ?? [], isWhole: files !== undefined && (isGood || files.some(hasFailed)) };
+    const { files, strayErrors } = readReport(report) ?? { files: [], strayErrors: ['the report of vitest is missing'] };
+    return { files, strayErrors, isWhole: isGood || strayErrors.length > 0 || files.some(hasFailed) };
   };
   const ended = await Promise.all(runs.map((options, index) => run(options, `report-${index}`)));
   const files = ended.flatMap(({ files }) => files);
+  const strayErrors = ended.flatMap(({ strayErrors }) => strayErrors);
   const isWhole = ended.every(({ isWhole }) => isWhole);
   const failed = files.filter(hasFailed);
-  if (!isWhole || failed.length === 0 || failed.length > MAX_RUN_AGAIN) return { files, unstable: [], isWhole };
+  if (!isWhole || failed.length === 0 || failed.length > MAX_RUN_AGAIN) return { files, unstable: [], strayErrors, isWhole };
   say(`\nrunning again what failed: ${failed.map(({ file }) => file).join(', ')}`);
   const again = await run({ args: failed.map(({ file }) => file), isQuiet: false }, 'report-again');
   const second = file => again.files.find(other => other.file === file);
@@ -154,7 +164,12 @@ async function runTests(runs, folder) {
     const { failures: left } = second(file) ?? { failures };
     return failures.filter(name => !left.includes(name)).map(name => `${file}: ${name}`);
   });
-  return { files: files.map(file => (hasFailed(file) && second(file.file)) || file), unstable, isWhole: again.isWhole };
+  return {
+    files: files.map(file => (hasFailed(file) && second(file.file)) || file),
+    unstable,
+    strayErrors: [...strayErrors, ...again.strayErrors],
+    isWhole: again.isWhole,
+  };
 }
 
 /**
@@ -180,15 +195,16 @@ async function main() {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
     const runs = chosen.length > 0 ? [{ args: chosen, isQuiet: false }] : runsOf(isQuick);
-    const { files, unstable, isWhole } = await runTests(runs, folder);
+    const { files, unstable, strayErrors, isWhole } = await runTests(runs, folder);
     const isTidy = await checked;
     const sum = key => files.reduce((total, { counts }) => total + counts[key], 0);
     say(`\n${slowestLines(files).join('\n')}`);
     if (unstable.length > 0) say(`\npassed only when run again:\n  ${unstable.join('\n  ')}`);
     if (isQuick) say('\nleft out: files of a quarter of a minute or more, and the tests in an editor; `npm test -- --all` runs them too');
     if (!isTidy) say('\nnpm run check failed; see above');
+    if (strayErrors.length > 0) say(`\nerrors outside of tests:\n  ${strayErrors.join('\n  ')}`);
     if (!isWhole) say('\nvitest broke off; see above');
-    const failed = sum('failed') + (isTidy ? 0 : 1) + (isWhole ? 0 : 1);
+    const failed = sum('failed') + strayErrors.length + (isTidy ? 0 : 1) + (isWhole ? 0 : 1);
     process.stdout.write(`\n${sum('passed')} passed, ${failed} failed, ${sum('skipped')} skipped\n`);
     process.exitCode = failed === 0 ? 0 : 1;
   } finally {
