@@ -271,7 +271,7 @@ export function storedTensors(parameters: readonly ParameterSpec[], tensors: Ten
     const held = matrix ? undefined : formIn(spec, tensors);
     if (!held || !isStacked(spec)) continue;
     // Transformers stores the whole parameter as one tensor.
-    if (isForeign && (held.kind === 'runs' || held.kind === 'heads')) {
+    if (isForeign && ['runs', 'heads', 'slice'].includes(held.kind)) {
       wholes.push({ name: spec.name, shape: spec.shape, parameters: [spec.name], values: read => read(spec.name) });
       continue;
     }

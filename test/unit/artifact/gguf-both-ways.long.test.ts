@@ -1,6 +1,8 @@
 /** Tests GGUF files of families in both directions: exports of folders and of files, exact and quantized, tuned whole and by factors. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { nameInDecoder } from '../../../trainer/model/family/decoder/blocks/names.ts';
 import { openFast } from '../../support/engines.ts';
 import { expectVerified, exportGguf, fileOf, headerOf } from '../../support/files/gguf-export.ts';
 import { tinyAdapter } from '../../support/models/tiny-adapter.ts';
@@ -14,10 +16,23 @@ beforeAll(async () => {
 const endless = [0, { __float__: 'Infinity' }];
 const llama3 = { rope_type: 'llama3', rope_theta: 10000, factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
 
+const gemma3n = {
+  ...{ altup_num_inputs: 4, altup_active_idx: 0, laurel_rank: 64, hidden_size_per_layer_input: 256, final_logit_softcapping: 30 },
+  ...{ attention_bias: false, intermediate_size: 4096, layer_types: undefined, activation_sparsity_pattern: undefined },
+  vocab_size_per_layer_input: 320,
+};
+
+const sparse = { num_hidden_layers: 5, activation_sparsity_pattern: Array(5).fill(0.95) };
+
+/** All layers to which llama.cpp applies adapters. */
+const ADAPTED = ['/self_attn.*_proj$/', '/mlp/', '/laurel.linear/', 'per_layer_input_gate', 'per_layer_projection'];
+
 interface Case extends TinyDecoderParams {
   readonly architecture: string;
   /** Modules that factors are trained in; by default, all linear layers. */
   readonly factors?: readonly string[];
+  /** Set for many blocks with random weights, in which errors of 8-bit activations add up. */
+  readonly isDeep?: true;
 }
 
 const cases: Readonly<Record<string, Case>> = {
@@ -30,9 +45,25 @@ const cases: Readonly<Record<string, Case>> = {
       ...{ embedding_multiplier: 2, lm_head_multiplier: 2, time_step_limit: endless },
     },
   },
+  // Sizes of the published models, which llama.cpp does not read from the file.
+  'Gemma 3n': {
+    architecture: 'gemma3n',
+    like: 'gemma3n',
+    changes: { ...gemma3n, ...sparse, num_kv_shared_layers: 0 },
+    factors: ADAPTED,
+    queryNorm: 0.3,
+  },
+  'Gemma 3n whose last blocks read keys of others, next to parts that see and hear': {
+    architecture: 'gemma3n',
+    like: 'gemma3n_text',
+    changes: { ...gemma3n, num_hidden_layers: 22, num_kv_shared_layers: 2, intermediate_size: 1024, vocab_size_per_layer_input: 300 },
+    queryNorm: 0.3,
+    factors: ADAPTED,
+    isDeep: true,
+  },
 };
 
-describe.each(Object.entries(cases))('%s', (_, { architecture, factors, ...like }) => {
+describe.each(Object.entries(cases))('%s', (_, { architecture, factors, isDeep, ...like }) => {
   let [folder, file] = ['', ''];
   beforeAll(async () => {
     folder = await tinyDecoder(like);
@@ -42,13 +73,22 @@ describe.each(Object.entries(cases))('%s', (_, { architecture, factors, ...like 
     expect((await headerOf(file)).metadata.get('general.architecture')).toBe(architecture);
   });
 
-  test.each(['F16', 'Q8_0'] as const)('a folder to %s', async type => {
+  test.each(isDeep ? (['F16'] as const) : (['F16', 'Q8_0'] as const))('a folder to %s', async type => {
     expectVerified(await exportGguf(engine, folder, { type }));
   });
 
-  test.each(['base', 'Q8_0'] as const)('a file of which everything was tuned, to %s', async type => {
+  test.each(isDeep ? (['base'] as const) : (['base', 'Q8_0'] as const))('a file of which everything was tuned, to %s', async type => {
     const adapterPath = await tinyAdapter({ engine, method: 'full', budget: { r: 1 }, base: file, targets: ['/./'] });
     expectVerified(await exportGguf(engine, file, { adapterPath, type }));
+  });
+
+  test('a file to a merged folder, whose tensors have the names of the original', async () => {
+    const { outputDir, largestDifference, tolerance } = await exportGguf(engine, file, { format: 'merged' });
+    expect(largestDifference).toBeLessThanOrEqual(tolerance);
+    const [written, original] = [await openModel(outputDir), await openModel(folder)];
+    const names = [...written.weights.tensors.keys()].filter(name => !/layers\.2\d\.self_attn\.[kv]_/.test(name) || !isDeep);
+    expect(names.sort()).toEqual([...original.weights.tensors.keys()].map(nameInDecoder).sort());
+    await Promise.all([written.weights.close(), original.weights.close()]);
   });
 
   test('factors', async () => {
@@ -69,6 +109,21 @@ test.each([
     'divided frequencies',
     { like: 'falcon_h1', changes: { rope_parameters: { ...llama3, original_max_position_embeddings: 64 } } },
     /cannot hold the rotary positions of this FalconH1/,
+  ],
+  [
+    'other sizes',
+    { like: 'gemma3n' },
+    /compute something else: gemma3n\.embedding_length_per_layer_input 6 is not supported; supported is 256/,
+  ],
+  [
+    'another rank, biases and gates that all count',
+    { like: 'gemma3n', changes: { ...gemma3n, num_hidden_layers: 5, num_kv_shared_layers: 0, attention_bias: true, laurel_rank: 8 } },
+    /gemma3n\.activation_sparsity_scale is not supported; supported is 1\.6448536 in the first 10 blocks/,
+  ],
+  [
+    'another rank and biases',
+    { like: 'gemma3n', changes: { ...gemma3n, ...sparse, num_kv_shared_layers: 0, attention_bias: true, laurel_rank: 8 } },
+    /cannot hold the biases, the streams of states of this Gemma3n/,
   ],
 ] as const)('%s: refused', async (_, params, message) => {
   await expect(exportGguf(engine, await tinyDecoder(params))).rejects.toThrow(message);

@@ -59,3 +59,25 @@ test('experts that are chosen by sigmoids: what a file leaves out is as llama.cp
   expect(() => configOf('lfm2moe', lfm2)).toThrow(/lfm2moe\.expert_gating_func is missing; supported is 2, sigmoids/);
   expect(configOf('lfm2moe', { ...lfm2, expert_gating_func: 2 })).toMatchObject({ use_expert_bias: true, num_dense_layers: 0 });
 });
+
+test('Gemma 3n: what llama.cpp does not read from the file has the values of the published models, or is refused by name', () => {
+  const usual = { block_count: 25, 'attention.sliding_window': 512, 'attention.key_length': 16 };
+  const windowed = Array.from({ length: 25 }, (_, i) => i % 5 !== 4);
+  const cutoffs = windowed.map((_, i) => (i < 10 ? Math.fround(1.6448536) : Number.NEGATIVE_INFINITY));
+  const stated = { 'altup.num_inputs': 4, 'altup.active_idx': 0, embedding_length_per_layer_input: 256, final_logit_softcapping: 30 };
+  const whole = {
+    ...stated,
+    'attention.shared_kv_layers': 5,
+    'attention.sliding_window_pattern': windowed,
+    activation_sparsity_scale: cutoffs,
+  };
+  const expected = { architectures: ['Gemma3nForCausalLM'], num_kv_shared_layers: 5, laurel_rank: 64, rope_local_base_freq: 10000 };
+  expect(configOf('gemma3n', usual)).toMatchObject(expected);
+  expect(configOf('gemma3n', { ...usual, ...whole, feed_forward_length: Array(25).fill(64) })).toEqual(configOf('gemma3n', usual));
+  for (const [key, value] of Object.entries({
+    ...{ 'altup.num_inputs': 3, 'altup.active_idx': 1, 'attention.shared_kv_layers': 4, final_logit_softcapping: 20 },
+    'attention.sliding_window_pattern': windowed.map(each => !each),
+    activation_sparsity_scale: cutoffs.map(() => Math.fround(1.6448536)),
+  }))
+    expect(() => configOf('gemma3n', { ...usual, [key]: value })).toThrow(`gemma3n.${key} `);
+});

@@ -305,7 +305,6 @@ describe('config', () => {
     ['mamba', ': it needs state-space layers; the nearest supported architecture is granitehybrid. GGUF is read for llama, mistral, qwen2'],
     ['bailingmoe2', ': it needs a mixture of experts of this kind; the nearest supported architecture is qwen3moe. '],
     ['kimi-linear', ': it needs linear attention with a recurrent state; the nearest supported architecture is qwen35. '],
-    ['gemma3n', '; use the safetensors files of this model.'],
     ['exaone', 'not supported; the nearest supported architecture is exaone4. '],
     ['nomic-bert-moe', ': it is an encoder. GGUF is read for'],
     ['apertus', '; use the safetensors files of this model.'],

@@ -13,10 +13,12 @@ import { layoutOf, withoutMultiplier } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import { writeGguf } from '../../format/gguf/gguf-writer.ts';
 import type { TensorSource } from '../../format/tensor-source.ts';
+import { elementCount } from '../../graph/types.ts';
 import { type ModelFolder, openModel } from '../../hub/open-model.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import { architectureOf, causalModel } from '../../model/load-model.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
+import type { ParameterSpec } from '../../model/module-specs.ts';
 import { heldTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
@@ -141,23 +143,26 @@ function byNamesOfBase(
   const [family = none] = ggufFamiliesOf(architectureOf(config) ?? '');
   const namesOf = (name: string): readonly string[] => namesOfParts(nameInDecoder(name), family);
   if (family.hasMultipliedWeights && base.ggufPath === undefined) return withoutMultipliers(weights, describeFolder(base, model));
-  if (parameters.every(({ name }) => namesOf(name).join() === name)) return weights;
+  // A table may have rows for further tokens there.
+  const isLonger = ({ name, shape }: ParameterSpec): boolean => (weights.tensors.get(nameInDecoder(name))?.shape[0] ?? 0) > (shape[0] ?? 0);
+  const sizes = new Map(parameters.filter(isLonger).map(({ name, shape }) => [name, elementCount(shape)]));
+  if (sizes.size === 0 && parameters.every(({ name }) => namesOf(name).join() === name)) return weights;
   const tensors = parameters.flatMap(({ name, shape }) => {
     const found = namesOf(name).flatMap(own => weights.tensors.get(own) ?? []);
     const [first] = found;
     if (first === undefined || found.length < namesOf(name).length) return [];
-    return [[name, found.length === 1 ? first : { ...first, shape }] as const];
+    return [[name, found.length === 1 && !sizes.has(name) ? first : { ...first, shape }] as const];
   });
   const readFloat32 = async (name: string): Promise<Float32Array> => {
     const [first = name, ...others] = namesOf(name);
     const part = await weights.readFloat32(first);
-    if (others.length === 0) return part;
+    if (others.length === 0) return part.subarray(0, sizes.get(name));
     const out = new Float32Array(part.length * (1 + others.length));
     out.set(part);
     for (const [i, own] of others.entries()) out.set(await weights.readFloat32(own), (i + 1) * part.length);
     return out;
   };
-  return { tensors: new Map(tensors), readFloat32 };
+  return { tensors: new Map([...weights.tensors, ...tensors]), readFloat32 };
 }
 
 const none: Pick<GgufFamily, 'joined' | 'hasMultipliedWeights'> = {};

@@ -15,7 +15,9 @@ import type { GgufType } from '../../format/gguf/gguf-types.ts';
 import { type GgufTensorEntry, ggufTensorBytes } from '../../format/gguf/gguf-writer.ts';
 import { tokenizerEntries } from '../../format/gguf/tokenizer/gguf-tokenizer-entries.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
+import { elementCount } from '../../graph/types.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
+import type { DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
 import { LATENT_EPSILON } from '../../model/family/decoder/blocks/latent.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import type { AnyModel, CausalModel } from '../../model/model-spec.ts';
@@ -118,9 +120,21 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
       ...entries,
       ...tokenizerEntries({ source: folder.source, tokenizer, rows: model.vocabularySize }),
     ],
-    tensors: [...rotary, ...tensors],
+    tensors: [...rotary, ...tensors, ...(family.hasUnreadKeys ? unreadKeys(decoder) : [])],
   };
 }
+
+/** Zeros in place of the keys, values and norms of blocks that read those of earlier blocks. */
+const unreadKeys = ({ attention, hiddenSize }: DecoderConfig): readonly GgufTensorEntry[] =>
+  attention.layers.flatMap(({ keysFrom, kvHeads, headDim }, layer) => {
+    if (keysFrom === undefined) return [];
+    const entry = (stem: string, type: GgufType, shape: readonly number[]): GgufTensorEntry => ({
+      ...{ name: `blk.${layer}.${stem}.weight`, type, shape },
+      data: async () => new Uint8Array(elementCount(shape) * type.blockBytes),
+    });
+    const matrices = ['attn_k', 'attn_v'].map(stem => entry(stem, ggufTypeNamed('F16'), [kvHeads * headDim, hiddenSize]));
+    return [...matrices, entry('attn_k_norm', ggufTypeNamed('F32'), [headDim])];
+  });
 
 /** True if llama.cpp has a name for the model, and its files can hold the tokenizer. */
 export async function takesGguf({ folder, model }: { readonly folder: ModelFolder; readonly model: AnyModel }): Promise<boolean> {

@@ -35,20 +35,51 @@ export function fileTensors(
     if (own === undefined) throw new ExportError(`${name} has no name in llama.cpp's ${architecture}: export it as merged`);
     return own;
   };
-  return new Map(
-    model.parameters.flatMap(spec => {
-      const isJoined = namesOfParts(spec.name, family).length > 1;
-      // A matrix by itself may have other names in files, but has its own here.
-      const isOwn = spec.stack?.experts === 1 && ownName(spec.name) !== undefined;
-      const stacked = isJoined || isOwn ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
-      const tensors: readonly StoredTensor[] = stacked ?? partsOf(spec, family);
-      return tensors.map(tensor => {
-        const name = nameOf(tensor.name);
-        return [name, { ...tensor, shape: shapeInFile(name, tensor.shape, family, state), spec }] as const;
-      });
-    }),
-  );
+  const found = new Map<string, FileTensor>();
+  for (const spec of model.parameters) {
+    const isJoined = namesOfParts(spec.name, family).length > 1;
+    // A matrix by itself may have other names in files, but has its own here.
+    const isOwn = spec.stack?.experts === 1 && ownName(spec.name) !== undefined;
+    const stacked = isJoined || isOwn ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
+    for (const part of stacked ?? partsOf(spec, family)) {
+      const name = nameOf(part.name);
+      const tensor = name === LAYER_INPUTS ? withAllRows(part, model) : part;
+      const other = found.get(name);
+      const own = { ...tensor, shape: shapeInFile(name, tensor.shape, family, state), spec };
+      found.set(name, other ? bothOf(other, own) : own);
+    }
+  }
+  return found;
 }
+
+/** The table with the inputs of each layer, for which llama.cpp needs a row for every token. */
+const LAYER_INPUTS = 'per_layer_token_embd.weight';
+
+/** Gives tokens without a row the first one, as Transformers does. */
+function withAllRows(tensor: StoredTensor, { vocabularySize }: CausalModel): StoredTensor {
+  const [rows = 0, width = 0] = tensor.shape;
+  return {
+    ...tensor,
+    shape: [vocabularySize, width],
+    values: async read => {
+      const values = await tensor.values(read);
+      const out = new Float32Array(vocabularySize * width);
+      out.set(values);
+      for (let row = rows; row < vocabularySize; row++) out.set(values.subarray(0, width), row * width);
+      return out;
+    },
+  };
+}
+
+/** A tensor of which two parameters are different parts; both give zeros for the other's. */
+const bothOf = (a: FileTensor, b: FileTensor): FileTensor => ({
+  ...a,
+  parameters: [...a.parameters, ...b.parameters],
+  values: async read => {
+    const [values, others] = [await a.values(read), await b.values(read)];
+    return values.map((x, i) => x + (others[i] as number));
+  },
+});
 
 /** The tensors into which a parameter is split by rows, all of the same size; usually only the parameter itself. */
 function partsOf({ name, shape }: ParameterSpec, family: GgufFamily): readonly StoredTensor[] {

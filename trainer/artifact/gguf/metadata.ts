@@ -5,13 +5,24 @@
 
 import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
 import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/families/gguf-family.ts';
+import { CUTOFFS } from '../../format/gguf/families/gguf-gemma3n.ts';
 import { UNROTATED_DIVISOR } from '../../format/gguf/families/gguf-gemma4.ts';
 import { YARN_LOGARITHM, YARN_PART } from '../../format/gguf/families/gguf-latent.ts';
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
-import { boolEntry, boolsEntry, f32Entry, type GgufEntry, i32sEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import {
+  boolEntry,
+  boolsEntry,
+  f32Entry,
+  f32sEntry,
+  type GgufEntry,
+  i32sEntry,
+  stringEntry,
+  u32Entry,
+} from '../../format/gguf/gguf-entries.ts';
 import { type Llama3Scaling, llama3Factors } from '../../format/gguf/rope-factors.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
+import { ModelFileError } from '../../format/model-file-error.ts';
 import type { TensorInfo } from '../../format/tensor-source.ts';
 import { attends } from '../../model/family/decoder/blocks/block.ts';
 import type { AttentionShape, DecoderConfig } from '../../model/family/decoder/blocks/decoder-config.ts';
@@ -112,6 +123,8 @@ const INTEGERS = new Set([
   'attention.value_length_swa',
   'attention.shared_kv_layers',
   'embedding_length_per_layer_input',
+  'altup.num_inputs',
+  'altup.active_idx',
   'attention.sliding_window',
   ...EXPERT_INTEGERS,
   'rope.dimension_count',
@@ -122,12 +135,16 @@ const INTEGERS = new Set([
   ...GRID_INTEGERS,
 ]);
 
+/** Keys with lists of float32. */
+const FLOAT_LISTS = new Set([CUTOFFS]);
+
 function entryOf(key: string, value: Setting): GgufEntry {
   if (typeof value === 'string') return stringEntry(key, value);
   if (typeof value === 'boolean') return boolEntry(key, value);
   if (typeof value !== 'number') {
     const numbers = value.filter(each => typeof each === 'number');
-    return numbers.length > 0 ? i32sEntry(key, numbers) : boolsEntry(key, value.map(Boolean));
+    if (numbers.length === 0) return boolsEntry(key, value.map(Boolean));
+    return FLOAT_LISTS.has(key.slice(key.indexOf('.') + 1)) ? f32sEntry(key, numbers) : i32sEntry(key, numbers);
   }
   return INTEGERS.has(key.slice(key.indexOf('.') + 1)) ? u32Entry(key, value) : f32Entry(key, value);
 }
@@ -158,6 +175,9 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     'attention.value_length_swa': attention.layers[windowed]?.headDim,
     'attention.shared_kv_layers': attention.layers.filter(({ keysFrom }) => keysFrom !== undefined).length,
     embedding_length_per_layer_input: decoder.layerInputs?.width ?? 0,
+    'altup.num_inputs': decoder.altUp?.streams,
+    'altup.active_idx': decoder.altUp?.active,
+    [CUTOFFS]: decoder.mlp.cutoffs?.map(cutoff => cutoff ?? Number.NEGATIVE_INFINITY),
     attn_logit_softcapping: attention.cap,
     final_logit_softcapping: decoder.logitCap,
     'attention.scale': attention.scale,
@@ -279,16 +299,30 @@ function readBack(
   factors: ReadonlyMap<string, Float32Array>,
 ): DecoderConfig {
   const [short, long] = [factors.get('rope_factors_short.weight'), factors.get('rope_factors_long.weight')];
-  const config = ggufConfig({
-    path: 'the export',
-    header: { version: 3, metadata, tensors: [] },
-    tensors,
-    ropeFactors: factors.get('rope_freqs.weight'),
-    ropeFactorsByLength: short && long && { short, long },
-  });
+  const read = (): ModelConfig =>
+    ggufConfig({
+      path: 'the export',
+      header: { version: 3, metadata, tensors: [] },
+      tensors,
+      ropeFactors: factors.get('rope_freqs.weight'),
+      ropeFactorsByLength: short && long && { short, long },
+    });
+  const config = asExportError(read);
   const className = architectureOf(config);
   if (!isDecoder(className)) throw new ExportError(`llama.cpp would read the file as ${className}, which is not a decoder`);
   return decoderConfig(className, config);
+}
+
+/** Calls a function; a key of the metadata that it refuses is one that llama.cpp does not compute. */
+function asExportError<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ModelFileError)) throw error;
+    throw new ExportError(
+      `llama.cpp would compute something else: ${error.problems.map(({ message }) => message).join('; ')}: export it as merged`,
+    );
+  }
 }
 
 /** The parts of a decoder that affect its function, with their names in messages. */
@@ -299,13 +333,14 @@ const PARTS: readonly (readonly [string, (decoder: DecoderConfig) => unknown])[]
   ['the recurrent state', d => [d.delta, d.convolution, d.mamba && { ...d.mamba, chunk: 0 }, d.parts]],
   ['the biases', d => [d.attention.biases, d.mlp.biased]],
   ['the norms', d => [d.norms, d.attention.innerNorms, d.attention.normsValues, d.sideBySide]],
-  ['the activation', d => d.mlp.activation],
+  ['the activation', d => [d.mlp.activation, d.mlp.cutoffs]],
   ['the attention windows', d => d.attention.layers.map(({ window }) => (window !== undefined && window < d.maxPositions ? window : 0))],
   ['the attention scale', d => [d.attention.scale, d.attention.dividesByLayer, d.attention.cap, d.attention.sinks]],
   // How pairs of features follow the places of images is checked where it is written.
   ['the rotary positions', d => [d.positions.map(own => own && { ...own, axes: undefined }), d.attention.rotatesNeighbors]],
   ['the multipliers', d => [d.embeddingMultiplier, d.residualMultiplier, d.logitMultiplier, d.logitCap, d.scalesBlocks]],
   ['the inputs of each layer', d => d.layerInputs],
+  ['the streams of states', d => [d.altUp, d.laurelRank]],
   ['the output head', d => [d.tied, d.headBias]],
   ['the experts', expertsOf],
 ];

@@ -84,6 +84,9 @@ export function typeOfTensor(wanted: NamedType | 'MXFP4', place: TensorPlace): G
   return ggufTypeNamed(smaller ?? 'F16');
 }
 
+/** Tensors of Gemma 3n and 4 that llama.cpp's quantizer leaves out (`src/llama-quant.cpp`). */
+const UNQUANTIZED = /\.(altup|laurel)_|^(altup_\w+|per_layer_model_proj)\.weight$/;
+
 /** True for the first and last eighths of the blocks and every third block between, where errors cost most. */
 function hasMoreBits(block: number, blocks: number): boolean {
   const eighth = Math.floor(blocks / 8);
@@ -97,6 +100,7 @@ function mixed(wanted: NamedType, { name, blocks, tied, experts }: TensorPlace):
   const [, block, stem = name] = /^blk\.(\d+)\.(\w+)\./.exec(name) ?? [];
   const isQuantized = ggufTypeOf(wanted).dtype === 'GGML';
   const isHead = name === 'output.weight' || (tied && name === 'token_embd.weight');
+  if (isQuantized && UNQUANTIZED.test(name)) return 'F16';
   if (isHead && isQuantized && wanted !== 'Q8_0') return 'Q6_K';
   if (!wanted.endsWith('_M')) return wanted;
   const usual = ggufTypeOf(wanted).name;

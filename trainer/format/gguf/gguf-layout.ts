@@ -95,9 +95,10 @@ function reordered(values: Float32Array, shape: readonly number[], layout: FileL
 export function shapeInFile(
   name: string,
   shape: readonly number[],
-  { squeezed, folded }: GgufFamily,
+  { squeezed, folded, squares }: GgufFamily,
   state?: StateHeads,
 ): readonly number[] {
+  if (squares?.test(name)) return [(shape[0] ?? 0) / (shape[1] ?? 1), ...shape.slice(1), ...shape.slice(1)];
   if (squeezed?.test(name) && shape.at(-2) === 1) return [...shape.slice(0, -2), ...shape.slice(-1)];
   const [size = 0, ...rest] = shape;
   const rows = folded?.[stemOf(name)];
@@ -105,7 +106,8 @@ export function shapeInFile(
 }
 
 /** The inverse of `shapeInFile`. */
-export function shapeInModel(name: string, shape: readonly number[], { squeezed, folded }: GgufFamily): readonly number[] {
+export function shapeInModel(name: string, shape: readonly number[], { squeezed, folded, squares }: GgufFamily): readonly number[] {
+  if (squares?.test(name)) return [(shape[0] ?? 1) * (shape[1] ?? 1), ...shape.slice(2)];
   if (folded && Object.hasOwn(folded, stemOf(name))) return [shape.reduce((count, size) => count * size, 1)];
   return squeezed?.test(name) ? [...shape.slice(0, -1), 1, ...shape.slice(-1)] : shape;
 }

@@ -17,7 +17,7 @@ const GLOBAL: Readonly<Record<string, string>> = {
 };
 
 /** Tensors outside blocks that only some families have. */
-const RARE: readonly string[] = ['position_embd'];
+const RARE: readonly string[] = ['position_embd', 'altup_proj', 'altup_unembd_proj'];
 
 /** The names outside blocks, of which a family may have others. */
 const globalNames = (own: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({

@@ -13,6 +13,7 @@ import {
   qwen2MoeFile,
 } from './gguf-experts.ts';
 import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
+import { gemma3nFile } from './gguf-gemma3n.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { youtuFile } from './gguf-latent.ts';
 import { cohere2File, commandRFile, gpt2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
@@ -207,6 +208,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       final_logit_softcapping: sizes.number(softCaps[1]) ?? null,
     }),
   },
+  gemma3n: gemma3nFile,
   gemma4: gemma4File,
   phi3: {
     ...plain,

@@ -131,6 +131,10 @@ export interface GgufFamily {
   readonly withoutAdapters?: RegExp;
   /** llama.cpp's names of tensors that lack the second-to-last axis, which has size 1 in the model. */
   readonly squeezed?: RegExp;
+  /** Set if llama.cpp needs layers for keys and values, which it does not read, of blocks that read those of others. */
+  readonly hasUnreadKeys?: true;
+  /** llama.cpp's names of square matrices in one tensor, [matrices, rows, columns]. */
+  readonly squares?: RegExp;
   /** Vectors, by llama.cpp's name within a block, that files store as matrices, with the kind of heads that their rows stand for. */
   readonly folded?: Readonly<Record<string, keyof StateHeads>>;
   /** The layout of a tensor in a family with a recurrent state, which overrides the one from the other properties. */

@@ -7,8 +7,8 @@ import type { GgufFamily, GgufSizes } from './gguf-family.ts';
 /** The divisor of a frequency that does not rotate. */
 export const UNROTATED_DIVISOR = 1e30;
 
-const WINDOW = 'attention.sliding_window';
-const PATTERN = 'attention.sliding_window_pattern';
+export const WINDOW = 'attention.sliding_window';
+export const PATTERN = 'attention.sliding_window_pattern';
 const LENGTHS = { full: 'attention.key_length', sliding: 'attention.key_length_swa' } as const;
 const INPUTS = 'embedding_length_per_layer_input';
 const SHARED = 'attention.shared_kv_layers';

@@ -5,7 +5,7 @@
 
 import type { Graph, Node } from '../../../../graph/graph.ts';
 import { dimensions } from '../../../../graph/types.ts';
-import { linearSpec, type ModuleSpec, normSpec, parameterSpec, scaleSpec } from '../../../module-specs.ts';
+import { asPartOf, linearSpec, type ModuleSpec, normSpec, parameterSpec, scaleSpec } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 
@@ -30,7 +30,11 @@ export function streamEnds({ altUp, names, hiddenSize }: DecoderConfig): StreamE
   if (!altUp) return undefined;
   const others = Array.from({ length: altUp.streams - 1 }, (_, stream) => stream);
   const layers = (kind: Parameters<typeof names.stream>[0]) =>
-    others.map(stream => linearSpec(names.stream(kind, stream), { part: 'embedding', layer: -1 }, hiddenSize, hiddenSize, false));
+    others.map(index => {
+      const layer = linearSpec(names.stream(kind, index), { part: 'embedding', layer: -1 }, hiddenSize, hiddenSize, false);
+      // GGUF files have all in one tensor.
+      return asPartOf(layer, { name: `model.${kind}`, of: others.length, index });
+    });
   return { made: layers('altup_projections'), read: layers('altup_unembed_projections') };
 }
 
