@@ -5,7 +5,7 @@ import { isOneOf, namesOf } from '../../../catalog/entries.ts';
 import { isRecord, required } from '../../../narrow.ts';
 import type { ConfigJson } from '../../config-json.ts';
 import { computed, inside, type KeyTable, notSupported, readConfig, refuse, unknownKeys, withoutEffect } from '../../config-keys.ts';
-import { QWEN3_VL_DEEPSTACK } from '../../vision/deepstack.ts';
+import { QWEN3_VL_DEEPSTACK } from '../../vision/families/qwen/deepstack.ts';
 import type { VisionInput } from '../../vision/vision-encoder.ts';
 import type { DecoderConfig } from './blocks/decoder-config.ts';
 import { lfm2TextNames, lfm3TextNames } from './blocks/lfm-names.ts';

@@ -1,7 +1,8 @@
 /** The encoders of Qwen's models in llama.cpp's files. */
 import { elementAt } from '../../../narrow.ts';
 import type { ParameterSpec } from '../../module-specs.ts';
-import type { QwenSizes, QwenTower } from '../qwen/qwen-vision-config.ts';
+import type { QwenTower } from '../families/qwen/qwen-vision-config.ts';
+import type { TowerSizes } from '../patches/tower-sizes.ts';
 import {
   commonReason,
   dividedFrames,
@@ -60,7 +61,7 @@ const NAMES25: MmprojNames = {
 
 /** The parts that all generations share. @param names the names without the folder of the whole model */
 function described(
-  tower: QwenSizes,
+  tower: TowerSizes,
   projector: string,
   { parameters, epsilon, names, imageSize }: TowerFile & { readonly names: MmprojNames; readonly imageSize: number },
 ): Mmproj | NoMmproj {
@@ -120,7 +121,7 @@ export function qwenMmproj(tower: QwenTower, file: TowerFile): Mmproj | NoMmproj
 }
 
 /** A tower in which most blocks attend within windows. */
-export interface WindowedTower extends QwenSizes {
+export interface WindowedTower extends TowerSizes {
   /** Side of a window, in vectors. */
   readonly side: number;
   /** The blocks in which all patches attend to each other. */

@@ -1,6 +1,6 @@
 /** The encoders with a tower of SigLIP in llama.cpp's files: Gemma 3, SmolVLM, Idefics3 and LFM2-VL. */
 import type { ParameterSpec } from '../../module-specs.ts';
-import type { Tiling } from '../lfm2-vl-tiles.ts';
+import type { Tiling } from '../families/lfm/lfm2-vl-tiles.ts';
 import type { PixelScale } from '../vision-encoder.ts';
 import {
   byChannel,
