@@ -66,8 +66,13 @@ export async function tinyDecoder({
   return dir;
 }
 
+/** The numbers of Apertus's activation. */
+const ACTIVATION = { 'act_fn.alpha_p': 0.5, 'act_fn.alpha_n': 0.4, 'act_fn.beta': 0.5, 'act_fn.eps': -1e-6 };
+
 /** Returns values near one for norms, and otherwise values that keep activations near one. */
 function numbers(name: string, shape: readonly number[]): Float32Array {
+  const usual = Object.entries(ACTIVATION).find(([end]) => name.endsWith(end));
+  if (usual) return new Float32Array(shape.reduce((n, d) => n * d, 1)).fill(usual[1]);
   const random = createRandom(hashSeed(7, name));
   const isNorm = name.includes('norm');
   const size = isNorm ? 0.2 : 1.5 / Math.sqrt(shape.at(-1) ?? 1);

@@ -1,10 +1,13 @@
 /** Tests GGUF files of families in both directions: exports of folders and of files, exact and quantized, tuned whole and by factors. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Engine } from '../../../trainer/engine/engine.ts';
+import { BYTE_LEVEL_PRE_TOKENIZERS } from '../../../trainer/format/gguf/tokenizer/gguf-pre-tokenizers.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { nameInDecoder } from '../../../trainer/model/family/decoder/blocks/names.ts';
 import { openFast } from '../../support/engines.ts';
 import { expectVerified, exportGguf, fileOf, headerOf } from '../../support/files/gguf-export.ts';
+import { readGoldenJson } from '../../support/files/read-json.ts';
 import { tinyAdapter } from '../../support/models/tiny-adapter.ts';
 import { type TinyDecoderParams, tinyDecoder } from '../../support/models/tiny-decoder.ts';
 
@@ -44,6 +47,11 @@ const cases: Readonly<Record<string, Case>> = {
       ...{ attention_bias: false, mamba_proj_bias: false, projectors_bias: false, mamba_conv_bias: true, mamba_norm_before_gate: false },
       ...{ embedding_multiplier: 2, lm_head_multiplier: 2, time_step_limit: endless },
     },
+  },
+  Apertus: {
+    architecture: 'apertus',
+    like: 'apertus',
+    changes: { rope_parameters: { ...llama3, rope_theta: 500000, original_max_position_embeddings: 8192 } },
   },
   // Sizes of the published models, which llama.cpp does not read from the file.
   'Gemma 3n': {
@@ -127,4 +135,22 @@ test.each([
   ],
 ] as const)('%s: refused', async (_, params, message) => {
   await expect(exportGguf(engine, await tinyDecoder(params))).rejects.toThrow(message);
+});
+
+test('the tokenizer of Apertus splits words as Mistral’s does', async () => {
+  const pattern = BYTE_LEVEL_PRE_TOKENIZERS.tekken?.steps[0];
+  const { tokenizer } = readGoldenJson('tokenizers/o200k.json.gz', z.object({ tokenizer: z.looseObject({ model: z.looseObject({}) }) }));
+  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const own = {
+    ...tokenizer,
+    model: { ...tokenizer.model, ignore_merges: true },
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [pattern, bytes] },
+  };
+  const files = new Map([
+    ['tokenizer.json', JSON.stringify(own)],
+    ['tokenizer_config.json', '{}'],
+  ]);
+  const result = await exportGguf(engine, await tinyDecoder({ like: 'llama', rows: 2000, tokenizer: files }), { type: 'F32' });
+  expectVerified(result);
+  expect((await headerOf(fileOf(result))).metadata.get('tokenizer.ggml.pre')).toBe('tekken');
 });

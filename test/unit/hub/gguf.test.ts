@@ -307,7 +307,6 @@ describe('config', () => {
     ['kimi-linear', ': it needs linear attention with a recurrent state; the nearest supported architecture is qwen35. '],
     ['exaone', 'not supported; the nearest supported architecture is exaone4. '],
     ['nomic-bert-moe', ': it is an encoder. GGUF is read for'],
-    ['apertus', '; use the safetensors files of this model.'],
     ['afmoe', '; use the safetensors files of this model.'],
     ['mellum', '; use the safetensors files of this model.'],
   ])('of the architecture %s says what is missing before it looks at tensors', async (architecture, answer) => {

@@ -26,7 +26,7 @@ import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
 import { describeFolder, type GgufPlan, ggufDataBytes, planGguf } from './gguf-file.ts';
-import { namesOfParts } from './gguf-tensors.ts';
+import { namesOfParts, numbersOf } from './gguf-tensors.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
 import type { DescribedModel } from './metadata.ts';
 import { checkMmproj, planMmproj } from './mmproj-file.ts';
@@ -55,7 +55,7 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
   const onTensor = (done: number, total: number): void => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' });
   const onWarning = (message: string): void => onEvent?.({ type: 'log', level: 'warning', message });
   // The type is that of the base, so only blocks with trained parameters change.
-  const patched = wanted === 'base' ? folder.ggufPath : undefined;
+  const patched = wanted === 'base' && !tunesMetadata(opened, model) ? folder.ggufPath : undefined;
   const plan =
     patched === undefined
       ? { ...(await planGguf({ opened, model, type: wanted, name: stem, onTensor, onWarning })), patches: undefined }
@@ -121,6 +121,12 @@ function stemOf(source: string, type: GgufExportType): string {
   return `${name.replace(/[-.](?:F32|F16|BF16|I?Q\d\w*)$/i, '')}-tuned${type === 'auto' ? '' : `-${type}`}`;
 }
 
+/** True if training changed numbers that a GGUF base has in its metadata. */
+function tunesMetadata({ folder, adapter }: Opened, model: CausalModel): boolean {
+  const [family = none] = ggufFamiliesOf(architectureOf(folder.config) ?? '');
+  return numbersOf(model, family).some(({ names }) => names.some(name => isTuned(adapter, name)));
+}
+
 /** The low-bit types in which the base stores tensors that training changed; for a folder, only MXFP4. */
 function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] {
   const { tensors } = folder.weights;
@@ -165,7 +171,7 @@ function byNamesOfBase(
   return { tensors: new Map([...weights.tensors, ...tensors]), readFloat32 };
 }
 
-const none: Pick<GgufFamily, 'joined' | 'hasMultipliedWeights'> = {};
+const none: Pick<GgufFamily, 'joined' | 'hasMultipliedWeights' | 'numbers'> = {};
 
 /** The weights of a file without the multipliers of the base. */
 function withoutMultipliers(

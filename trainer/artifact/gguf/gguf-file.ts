@@ -7,8 +7,8 @@ import { mergedWeights } from '../../adapter/merge.ts';
 import type { GgufExportType } from '../../catalog/artifacts.ts';
 import { openByteFile } from '../../format/byte-file.ts';
 import { type FoundFamily, ggufFamily } from '../../format/gguf/families/gguf-families.ts';
-import type { FileLayout } from '../../format/gguf/families/gguf-family.ts';
-import { type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
+import type { FileLayout, GgufFamily } from '../../format/gguf/families/gguf-family.ts';
+import { f32sEntry, type GgufEntry, stringEntry, u32Entry } from '../../format/gguf/gguf-entries.ts';
 import { type GgufHeader, readGguf } from '../../format/gguf/gguf-header.ts';
 import { inFileOrder, layoutOf, layoutSizes } from '../../format/gguf/gguf-layout.ts';
 import type { GgufType } from '../../format/gguf/gguf-types.ts';
@@ -27,7 +27,7 @@ import { withInitial } from '../../model/weight-stream.ts';
 import { required } from '../../narrow.ts';
 import type { Opened } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
-import { type FileTensor, fileTensors, isTunedIn, keptType, typeInFolder } from './gguf-tensors.ts';
+import { type FileTensor, fileTensors, isTunedIn, keptType, numbersOf, typeInFolder } from './gguf-tensors.ts';
 import { type DescribedModel, describeForGguf, hasGgufName } from './metadata.ts';
 import { FILE_TYPES, ggufTypeNamed, isCoarse, type NamedType, RAISED, type TensorPlace, typeOfTensor } from './quantization.ts';
 
@@ -118,11 +118,24 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
       u32Entry('general.file_type', fileType(keepsTypes(type) ? ofEmbedding : type, tensors)),
       u32Entry('general.quantization_version', QUANTIZATION_VERSION),
       ...entries,
+      ...(await numberEntries(model, family, merged)),
       ...tokenizerEntries({ source: folder.source, tokenizer, rows: model.vocabularySize }),
     ],
     tensors: [...rotary, ...tensors, ...(family.hasUnreadKeys ? unreadKeys(decoder) : [])],
   };
 }
+
+/** Lists of the parameters that a file has in its metadata. */
+const numberEntries = (model: CausalModel, family: GgufFamily, { readFloat32 }: WeightSource): Promise<GgufEntry[]> =>
+  Promise.all(
+    numbersOf(model, family).map(async ({ key, names }) => {
+      const values = await Promise.all(names.map(name => readFloat32(name)));
+      return f32sEntry(
+        key,
+        values.map(([value]) => value as number),
+      );
+    }),
+  );
 
 /** Zeros in place of the keys, values and norms of blocks that read those of earlier blocks. */
 const unreadKeys = ({ attention, hiddenSize }: DecoderConfig): readonly GgufTensorEntry[] =>
@@ -205,10 +218,12 @@ async function planOfFile({ opened, model, type, onTensor }: GgufPlanParams, pat
     };
     return { name, type: target, shape, data };
   });
+  const numbers = await numberEntries(model, family, merged);
   const changed =
     type === 'base'
-      ? []
+      ? numbers
       : [
+          ...numbers,
           u32Entry('general.file_type', FILE_TYPES[type === 'auto' ? RAISED : type]),
           u32Entry('general.quantization_version', QUANTIZATION_VERSION),
         ];

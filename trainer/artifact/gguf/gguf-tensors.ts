@@ -36,7 +36,9 @@ export function fileTensors(
     return own;
   };
   const found = new Map<string, FileTensor>();
+  const inMetadata = new Set(numbersOf(model, family).flatMap(({ names }) => names));
   for (const spec of model.parameters) {
+    if (inMetadata.has(spec.name)) continue;
     const isJoined = namesOfParts(spec.name, family).length > 1;
     // A matrix by itself may have other names in files, but has its own here.
     const isOwn = spec.stack?.experts === 1 && ownName(spec.name) !== undefined;
@@ -51,6 +53,10 @@ export function fileTensors(
   }
   return found;
 }
+
+/** The parameters that a file has in its metadata: the key of a list, and the parameter of each block. */
+export const numbersOf = ({ parameters }: CausalModel, { numbers = {} }: Pick<GgufFamily, 'numbers'>) =>
+  Object.entries(numbers).map(([key, end]) => ({ key, names: parameters.flatMap(({ name }) => (name.endsWith(`.${end}`) ? [name] : [])) }));
 
 /** The table with the inputs of each layer, for which llama.cpp needs a row for every token. */
 const LAYER_INPUTS = 'per_layer_token_embd.weight';

@@ -5,7 +5,7 @@ import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tenso
 import type { FileLayout } from './families/gguf-family.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { blocksOfModel, firstOf, inModelOrder, keepsRows, layoutOf, layoutSizes, shapeInModel } from './gguf-layout.ts';
-import { huggingFaceName, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
+import { blockName, huggingFaceName, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
 import { supportedFamily } from './gguf-unsupported.ts';
 
 /** Stored bytes in memory at a time while a tensor is dequantized. */
@@ -95,18 +95,28 @@ export async function openGguf(path: string): Promise<GgufFile> {
     const ropeFactors = await readFactors(ROPE_FACTORS);
     const [short, long] = [await readFactors(ROPE_FACTORS_BY_LENGTH.short), await readFactors(ROPE_FACTORS_BY_LENGTH.long)];
     const ropeFactorsByLength = short && long && { short, long };
-    const tensors = new Map([...located].map(([name, { info }]) => [name, info]));
-    const readBytes = (name: string, begin: number, count: number): Promise<Uint8Array> =>
-      file.read(find(name).tensor.position + begin, count);
+    const numbers = numbersOf(path, header);
+    const ofNumbers = [...numbers].map(([name, { byteLength }]): [string, TensorInfo] => [
+      name,
+      { name, dtype: 'F32', shape: [1], byteLength },
+    ]);
+    const tensors = new Map([...[...located].map(([name, { info }]): [string, TensorInfo] => [name, info]), ...ofNumbers]);
+    const readBytes = async (name: string, begin: number, count: number): Promise<Uint8Array> =>
+      numbers.get(name)?.subarray(begin, begin + count) ?? file.read(find(name).tensor.position + begin, count);
+    const readFloat32 = async (name: string): Promise<Float32Array> => {
+      const number = numbers.get(name);
+      return number ? new Float32Array(number.slice().buffer) : readValues(find(name));
+    };
     const weights: TensorSource = {
       tensors,
-      readFloat32: async name => readValues(find(name)),
+      readFloat32,
       readBfloat16: async () => undefined,
       readRaw: async name => {
-        const { tensor } = find(name);
-        return file.read(tensor.position, tensor.byteLength);
+        const { byteLength } = tensors.get(name) ?? find(name).info;
+        return readBytes(name, 0, byteLength);
       },
       readPart: async (name, begin, count) => {
+        if (numbers.has(name)) return (await readFloat32(name)).slice(begin, begin + count);
         const found = find(name);
         const columns = found.tensor.shape.at(-1) ?? 1;
         const [first, rows] = [begin / columns, count / columns];
@@ -122,6 +132,21 @@ export async function openGguf(path: string): Promise<GgufFile> {
     await file.close();
     throw error;
   }
+}
+
+/** Parameters in the metadata: four bytes each, by Hugging Face's names. @throws ModelFileError for a list of another length */
+function numbersOf(path: string, header: GgufHeader): Map<string, Uint8Array> {
+  const { architecture, family } = supportedFamily(path, header.metadata);
+  const blocks = Number(header.metadata.get(`${architecture}.block_count`));
+  const found = new Map<string, Uint8Array>();
+  for (const [key, name] of Object.entries(family.numbers ?? {})) {
+    const list = header.metadata.get(key);
+    if (!Array.isArray(list) || list.length !== blocks)
+      throw new ModelFileError(path, `has no list ${key} with a number for each block`, 'Convert or download the file again.');
+    for (const [block, value] of list.entries())
+      found.set(`${blockName(family, block)}.${name}`, new Uint8Array(Float32Array.of(Number(value)).buffer));
+  }
+  return found;
 }
 
 const ONE_EXPERT = /^blk\.\d+\.ffn_(gate|up|down)\.\d+\.weight$/;

@@ -1,5 +1,5 @@
 /** Keys and names shared by the files of mixture-of-experts models. */
-import { type GgufFamily, type GgufSizes, headNorms, MTP_BLOCKS, plain, ROTARY_FEATURES, turnedShare } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, MTP_BLOCKS, plain, ROTARY_FEATURES, turnedShare, windowOf } from './gguf-family.ts';
 
 /** Keys that state numbers of experts. */
 export const expertKeys = ['expert_count', 'expert_used_count'] as const;
@@ -212,4 +212,26 @@ export const ernieMoeFile: GgufFamily = {
       moe_layer_start_index: countOf(sizes, sigmoidKeys.plain) ?? 0,
     };
   },
+};
+
+export const gptOssFile: GgufFamily = {
+  ...plain,
+  class: 'GptOssForCausalLM',
+  modelType: 'gpt_oss',
+  computed: [...expertKeys, expertWidth, 'attention.sliding_window'],
+  names: {
+    ...expertNames,
+    ffn_gate_inp: 'mlp.router',
+    post_attention_norm: 'post_attention_layernorm',
+    'attn_sinks.weight': 'self_attn.sinks',
+  },
+  settings: sizes => ({
+    ...chosenExperts(sizes),
+    num_local_experts: sizes.number('expert_count'),
+    intermediate_size: sizes.number(expertWidth),
+    attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
+    sliding_window: windowOf(sizes),
+  }),
+  // The files do not state it, but the configs of these models do.
+  yarn: () => ({ truncate: false }),
 };

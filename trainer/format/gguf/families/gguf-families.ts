@@ -1,5 +1,6 @@
 /** The families that can be read from GGUF, by llama.cpp's name of the architecture, described by their differences from Llama's files. */
 import type { GgufValue } from '../gguf-cursor.ts';
+import { apertusFile } from './gguf-apertus.ts';
 import {
   chosenExperts,
   ernieMoeFile,
@@ -7,6 +8,7 @@ import {
   expertNames,
   expertWidth,
   glm4MoeFile,
+  gptOssFile,
   graniteMoeFile,
   lfm2MoeFile,
   mixtralFile,
@@ -306,6 +308,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   stablelm: stablelmFile,
   phi2: phi2File,
   gpt2: gpt2File,
+  apertus: apertusFile,
   // llama.cpp has no biases.
   arcee: {
     ...plain,
@@ -335,27 +338,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   cohere2: cohere2File,
   qwen3moe: qwen3MoeFile,
   qwen3vlmoe: qwen3VlFile(qwen3MoeFile, 'Qwen3VLMoeTextModel'),
-  'gpt-oss': {
-    ...plain,
-    class: 'GptOssForCausalLM',
-    modelType: 'gpt_oss',
-    computed: [...expertKeys, expertWidth, 'attention.sliding_window'],
-    names: {
-      ...expertNames,
-      ffn_gate_inp: 'mlp.router',
-      post_attention_norm: 'post_attention_layernorm',
-      'attn_sinks.weight': 'self_attn.sinks',
-    },
-    settings: sizes => ({
-      ...chosenExperts(sizes),
-      num_local_experts: sizes.number('expert_count'),
-      intermediate_size: sizes.number(expertWidth),
-      attention_bias: sizes.has('model.layers.0.self_attn.q_proj.bias'),
-      sliding_window: windowOf(sizes),
-    }),
-    // The files do not state it, but the configs of these models do.
-    yarn: () => ({ truncate: false }),
-  },
+  'gpt-oss': gptOssFile,
   mistral3: {
     ...plain,
     class: 'Ministral3ForCausalLM',

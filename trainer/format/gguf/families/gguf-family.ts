@@ -131,6 +131,8 @@ export interface GgufFamily {
   readonly withoutAdapters?: RegExp;
   /** llama.cpp's names of tensors that lack the second-to-last axis, which has size 1 in the model. */
   readonly squeezed?: RegExp;
+  /** Parameters of one number that files have in the metadata, in a list with one entry per block: names within a block, by the whole key. */
+  readonly numbers?: Readonly<Record<string, string>>;
   /** Set if llama.cpp needs layers for keys and values, which it does not read, of blocks that read those of others. */
   readonly hasUnreadKeys?: true;
   /** llama.cpp's names of square matrices in one tensor, [matrices, rows, columns]. */

@@ -54,14 +54,16 @@ const DEEPSEEK: BytePreTokenizer = {
   ],
 };
 
-/** Words that end before a capital letter, with a contraction. */
-const casedWords = (numbers: string): string => {
+/** Words that end before a capital letter. @param end a contraction */
+const casedWords = (numbers: string, end: string): string => {
   const [upper, lower] = ['[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]', '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]'];
-  const [begin, end] = ['[^\\r\\n\\p{L}\\p{N}]?', "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"];
+  const begin = '[^\\r\\n\\p{L}\\p{N}]?';
   const spaces = '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
   return `${begin}${upper}*${lower}+${end}|${begin}${upper}+${lower}*${end}|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${spaces}`;
 };
-const GPT4O: BytePreTokenizer = { ...MERGED, steps: [split(casedWords('\\p{N}{1,3}'))] };
+const GPT4O: BytePreTokenizer = { ...MERGED, steps: [split(casedWords('\\p{N}{1,3}', "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"))] };
+/** The rules of Mistral's newer tokenizers, which Apertus has too. */
+const TEKKEN: BytePreTokenizer = { ...LLAMA3, steps: [split(casedWords('\\p{N}', ''))] };
 
 export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   'gpt-2': GPT2,
@@ -84,6 +86,7 @@ export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer
   // llama.cpp splits alike for both names; the tokenizer of gpt-oss takes a word that is a token.
   'gpt-4o': { ...GPT4O, ignoreMerges: true },
   llama4: GPT4O,
+  tekken: TEKKEN,
   qwen2: QWEN2,
   qwen35: QWEN35,
   'deepseek-r1-qwen': QWEN2,
