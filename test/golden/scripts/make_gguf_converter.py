@@ -25,6 +25,7 @@ FOLDERS = {
     'nemotron_h_experts': ({'n_group': 1, 'topk_group': 1}, {'mamba_d_head': 8, 'num_hidden_layers': 3}),
     'cohere': ({}, {}),
     'falcon_h1': ({}, {}),
+    'glm4v': ({}, {}),
     'apertus': ({'rope_parameters': {'rope_type': 'default', 'rope_theta': 10000.0}}, {}),
     'gpt2': ({}, {'n_ctx': 64}),
     # llama.cpp has no biases in attention, and one weight of YaRN's logarithm.

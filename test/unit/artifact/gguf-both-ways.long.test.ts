@@ -53,6 +53,8 @@ const cases: Readonly<Record<string, Case>> = {
     like: 'apertus',
     changes: { rope_parameters: { ...llama3, rope_theta: 500000, original_max_position_embeddings: 8192 } },
   },
+  'GLM-OCR': { architecture: 'glm4', like: 'glm_ocr' },
+  'GLM-4V, half of whose features rotate': { architecture: 'glm4', like: 'glm4v' },
   // Sizes of the published models, which llama.cpp does not read from the file.
   'Gemma 3n': {
     architecture: 'gemma3n',

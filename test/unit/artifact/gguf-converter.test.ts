@@ -13,6 +13,7 @@ import { supportedFamily } from '../../../trainer/format/gguf/gguf-unsupported.t
 import { writeGguf } from '../../../trainer/format/gguf/gguf-writer.ts';
 import type { ModelConfig } from '../../../trainer/format/model-config.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { nameInDecoder } from '../../../trainer/model/family/decoder/blocks/names.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { withInitial } from '../../../trainer/model/weight-stream.ts';
 import { required } from '../../../trainer/narrow.ts';
@@ -47,6 +48,7 @@ const OTHER: Readonly<Record<string, readonly string[]>> = {
   'falcon-h1': ['rope.dimension_count'],
   // The lengths of keys and values follow from the sizes.
   apertus: ['attention.key_length', 'attention.value_length', 'vocab_size'],
+  glm4: ['attention.key_length', 'attention.value_length', 'vocab_size'],
   gpt2: ['attention.head_count_kv', 'attention.key_length', 'attention.value_length', 'vocab_size'],
   nemotron_h_moe: ['context_length', 'rope.dimension_count', 'attention.layer_norm_rms_epsilon'],
 };
@@ -103,7 +105,9 @@ describe.each(Object.entries(converted))('%s', (name, { changes, architecture, m
     const header = { version: 3, metadata: all, tensors: [] };
     const config = ggufConfig({ path: name, header, tensors: new Map(infos), ropeFactors: undefined, ropeFactorsByLength: undefined });
     const read = causalModel(config);
-    expect(read.parameters.map(each => [each.name, each.shape])).toEqual(model.parameters.map(each => [each.name, each.shape]));
+    expect(read.parameters.map(each => [each.name, each.shape])).toEqual(
+      model.parameters.map(each => [nameInDecoder(each.name), each.shape]),
+    );
     expect(required(read.keyValues, 'caches')).toEqual(model.keyValues);
     expect(read.states).toEqual(model.states);
     await folder.weights.close();

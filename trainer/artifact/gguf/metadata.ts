@@ -74,7 +74,7 @@ export function describeForGguf(whole: ModelConfig, tensors: ReadonlyMap<string,
     written.set(`${family.architecture}.${key}`, typeof value === 'number' && !INTEGERS.has(key) ? Math.fround(value) : value);
   refuseLosses(className, withoutIgnored(decoder, family), readBack(written, tensors, factors));
   const multipliers = family.hasMultipliedWeights && weightMultipliers(decoder);
-  return { family, decoder, entries, factors, sizes: { ...decoderSizes(decoder), multipliers } };
+  return { family, decoder, entries, factors, sizes: { ...decoderSizes(decoder), rotated: full?.features, multipliers } };
 }
 
 /** True if a family fits a decoder: one class may have several names, with and without a state and experts. */

@@ -1,6 +1,13 @@
 /** How a tensor's values are stored in a GGUF file: the order of rows and columns, and the converter's changes to the values. */
 
-import { type FileLayout, type GgufFamily, type LayoutSizes, MTP_BLOCKS, type StateHeads } from './families/gguf-family.ts';
+import {
+  type FileLayout,
+  type GgufFamily,
+  type LayoutSizes,
+  MTP_BLOCKS,
+  ROTARY_FEATURES,
+  type StateHeads,
+} from './families/gguf-family.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 import { permutedRow } from './gguf-names.ts';
 
@@ -11,9 +18,19 @@ export function layoutOf(name: string, shape: readonly number[], family: GgufFam
   const { normOffset: offset } = family;
   return {
     ...(family.interleaved && kind !== undefined && { rows: (row: number) => permutedRow(row, headDim) }),
+    ...(family.splitsPairs && kind !== undefined && { rows: splitPairs(headDim, sizes.rotated ?? headDim) }),
     ...(offset !== 0 && /norm\.weight$/.test(name) && { values: { toFile: x => x + offset, toModel: x => x - offset } }),
     ...(sizes.state && family.layout?.(name, shape, sizes.state)),
     ...(sizes.multipliers && { multiplier: sizes.multipliers[stemOf(name)] }),
+  };
+}
+
+/** The file's row for each row of the model: the first features of all rotating pairs, the second ones, and features that do not rotate. */
+function splitPairs(headDim: number, rotated: number): FileLayout['rows'] {
+  if (!Number.isInteger(headDim) || rotated > headDim || rotated % 2 !== 0) return undefined;
+  return row => {
+    const within = row % headDim;
+    return within < rotated ? row - within + Math.floor(within / 2) + (within % 2) * (rotated / 2) : row;
   };
 }
 
@@ -27,7 +44,7 @@ export function layoutSizes(metadata: ReadonlyMap<string, GgufValue>): LayoutSiz
   const kvHeads = metadata.get(`${String(metadata.get('general.architecture'))}.attention.head_count_kv`);
   const [keyHeads, valueHeads] = [number('ssm.group_count'), number('ssm.time_step_rank')];
   const state = keyHeads !== undefined && valueHeads !== undefined ? { keyHeads, heads: valueHeads } : undefined;
-  return { heads, kvHeads: firstOf(kvHeads) ?? heads, state };
+  return { heads, kvHeads: firstOf(kvHeads) ?? heads, state, rotated: number(ROTARY_FEATURES) };
 }
 
 /** The value, or the first nonzero one if there is one per block. */

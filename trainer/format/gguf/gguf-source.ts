@@ -174,7 +174,7 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
     }
     const { type, shape, byteLength } = tensor;
     const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
-    if (family.interleaved) checkInterleaved(header, architecture, tensor, problems);
+    if (family.interleaved || family.splitsPairs) checkInterleaved(header, architecture, tensor, problems);
     const info = {
       name,
       dtype: type.dtype,

@@ -21,7 +21,7 @@ import { youtuFile } from './gguf-latent.ts';
 import { cohere2File, commandRFile, gpt2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { falconH1File, graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
-import { paddleOcrFile, qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
+import { GRID_SECTIONS, glm4vFile, paddleOcrFile, qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
 
 export type { GgufFamily } from './gguf-family.ts';
 
@@ -37,7 +37,10 @@ export function ggufFamily(metadata: ReadonlyMap<string, GgufValue>): FoundFamil
   const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
   if (typeof architecture !== 'string' || family === undefined) return undefined;
   const hasExperts = Number(metadata.get(`${architecture}.expert_count`) ?? 0) > 0;
-  return { architecture, family: (hasExperts && family.withExperts) || family };
+  const sections = metadata.get(`${architecture}.${GRID_SECTIONS}`);
+  // As llama.cpp knows them (`llama_hparams::use_mrope`).
+  const hasGrid = Array.isArray(sections) && Number(sections[0]) > 0 && Number(sections[1]) > 0;
+  return { architecture, family: (hasExperts && family.withExperts) || (hasGrid && family.withGrid) || family };
 }
 
 /**
@@ -74,6 +77,13 @@ const glmFile = {
   names: { ffn_up: 'mlp.gate_up_proj' },
   settings: (sizes: GgufSizes) => ({ ...ofLlama(sizes), partial_rotary_factor: turnedShare(sizes) }),
 } as const;
+
+const glm4File: GgufFamily = {
+  ...glmFile,
+  class: 'Glm4ForCausalLM',
+  modelType: 'glm4',
+  names: { ...glmFile.names, post_attention_norm: 'post_self_attn_layernorm', post_ffw_norm: 'post_mlp_layernorm' },
+};
 
 /** The number of blocks by which llama.cpp recognizes the EXAONE 4 model with windows. */
 const EXAONE4_WINDOWED = 64;
@@ -276,12 +286,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   lfm2: { ...lfm2File, settings: sizes => ({ ...lfm2File.settings(sizes), block_auto_adjust_ff_dim: false }) },
   lfm2moe: lfm2MoeFile(lfm2File),
   chatglm: { ...glmFile, class: 'GlmForCausalLM', modelType: 'glm' },
-  glm4: {
-    ...glmFile,
-    class: 'Glm4ForCausalLM',
-    modelType: 'glm4',
-    names: { ...glmFile.names, post_attention_norm: 'post_self_attn_layernorm', post_ffw_norm: 'post_mlp_layernorm' },
-  },
+  glm4: { ...glm4File, withGrid: glm4vFile(glm4File) },
   glm4moe: glm4MoeFile,
   deepseek2: youtuFile,
   exaone4: {
@@ -367,7 +372,7 @@ export const ggufFamiliesOf = (className: string): readonly (GgufFamily & { read
     .sort((a, b) => Number(b.class === className) - Number(a.class === className));
 
 const written: readonly FoundFamily[] = Object.entries(ggufFamilies).flatMap(([architecture, family]) =>
-  [family, ...(family.withExperts ? [family.withExperts] : [])].map(each => ({ architecture, family: each })),
+  [family, family.withExperts, family.withGrid].flatMap(each => each ?? []).map(each => ({ architecture, family: each })),
 );
 
 const writtenClasses = (family: GgufFamily): readonly string[] => family.writes ?? [family.class];

@@ -72,6 +72,8 @@ export interface LayoutSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly state?: StateHeads | undefined;
+  /** Number of features of each head that rotate. */
+  readonly rotated?: number | undefined;
   /** For families with multipliers inside weights: what a file's weights contain in addition, by llama.cpp's name without block and ending. */
   readonly multipliers?: Readonly<Record<string, Multiplier>> | undefined;
 }
@@ -113,6 +115,8 @@ export interface GgufFamily {
   readonly normOffset: 0 | 1;
   /** True if rows of q and k are stored with the two halves of each head interleaved. */
   readonly interleaved: boolean;
+  /** Set if rows of q and k that rotate in pairs of neighbors are stored as two halves of each head. */
+  readonly splitsPairs?: true;
   /** Set if llama.cpp reads the window but lets every token attend to all earlier tokens. */
   readonly ignoresWindow?: true;
   /** Set if llama.cpp has no limit of the time steps of a state, though the models have a lower one. */
@@ -160,6 +164,8 @@ export interface GgufFamily {
   readonly yarn?: (number: GgufSizes['number']) => Record<string, unknown>;
   /** The family for files with experts, if one architecture covers both. */
   readonly withExperts?: GgufFamily;
+  /** The family for files that divide the rotating features by time, row and column, if one architecture covers both. */
+  readonly withGrid?: GgufFamily;
 }
 
 /** A family with Llama's names and rows. */

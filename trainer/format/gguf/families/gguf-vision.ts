@@ -2,7 +2,7 @@
  * The text parts of models that read images, where llama.cpp has an architecture of its own for them. In a text, all three positions of a
  * token are the same, so the text part is read as the decoder that computes the same without images.
  */
-import { type GgufFamily, plain } from './gguf-family.ts';
+import { type GgufFamily, MTP_BLOCKS, plain } from './gguf-family.ts';
 
 /** The key for the number of pairs of features that rotate by time, row, column, and by nothing. */
 export const GRID_SECTIONS = 'rope.dimension_sections';
@@ -16,6 +16,18 @@ export const qwen2VlFile = (qwen2: GgufFamily): GgufFamily => ({
   writes: ['Qwen2VLTextModel', 'Qwen2_5_VLTextModel'],
   computed: [...qwen2.computed, GRID_SECTIONS],
   gridPairs: 'in order',
+});
+
+/**
+ * GLM-4V and GLM-OCR, from the description of GLM-4. With positions on a grid, llama.cpp rotates halves of heads, so the converter splits
+ * pairs of neighbors (`conversion/glm.py`).
+ */
+export const glm4vFile = (glm4: GgufFamily): GgufFamily => ({
+  ...glm4,
+  writes: ['Glm4vTextModel', 'GlmOcrTextModel'],
+  computed: [...glm4.computed, GRID_SECTIONS, MTP_BLOCKS],
+  gridPairs: 'in order',
+  splitsPairs: true,
 });
 
 /** Qwen3-VL, from the description of Qwen 3 with or without experts. */
