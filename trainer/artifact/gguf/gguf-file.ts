@@ -132,7 +132,7 @@ const numberEntries = (model: CausalModel, family: GgufFamily, { readFloat32 }: 
       const values = await Promise.all(names.map(name => readFloat32(name)));
       return f32sEntry(
         key,
-        values.map(([value]) => value as number),
+        values.map(([value = 0]) => value),
       );
     }),
   );

@@ -83,7 +83,7 @@ const bothOf = (a: FileTensor, b: FileTensor): FileTensor => ({
   parameters: [...a.parameters, ...b.parameters],
   values: async read => {
     const [values, others] = [await a.values(read), await b.values(read)];
-    return values.map((x, i) => x + (others[i] as number));
+    return values.map((x, i) => x + (others[i] ?? 0));
   },
 });
 

@@ -75,7 +75,7 @@ export function inModelOrder(values: Float32Array, shape: readonly number[], lay
 function multiplied(values: Float32Array, [rows = 1]: readonly number[], { multiplier = [] }: FileLayout): Float32Array {
   const width = values.length / rows;
   const by = (all: Float32Array, factor: number | Float32Array): Float32Array =>
-    typeof factor === 'number' ? all.map(x => Math.fround(factor) * x) : all.map((x, i) => (factor[Math.floor(i / width)] as number) * x);
+    typeof factor === 'number' ? all.map(x => Math.fround(factor) * x) : all.map((x, i) => (factor[Math.floor(i / width)] ?? 1) * x);
   return multiplier.filter(factor => factor !== 1).reduce(by, values);
 }
 
