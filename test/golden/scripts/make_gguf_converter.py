@@ -26,6 +26,7 @@ FOLDERS = {
     'cohere': ({}, {}),
     'falcon_h1': ({}, {}),
     'glm4v': ({}, {}),
+    'gpt_neox': ({}, {'rotary_pct': 0.25}),
     'apertus': ({'rope_parameters': {'rope_type': 'default', 'rope_theta': 10000.0}}, {}),
     'gpt2': ({}, {'n_ctx': 64}),
     # llama.cpp has no biases in attention, and one weight of YaRN's logarithm.

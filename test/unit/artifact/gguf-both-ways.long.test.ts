@@ -53,6 +53,8 @@ const cases: Readonly<Record<string, Case>> = {
     like: 'apertus',
     changes: { rope_parameters: { ...llama3, rope_theta: 500000, original_max_position_embeddings: 8192 } },
   },
+  'GPT-NeoX': { architecture: 'gptneox', like: 'gpt_neox' },
+  'GPT-NeoX, one part after the other': { architecture: 'gptneox', like: 'gpt_neox', changes: { use_parallel_residual: false } },
   'GLM-OCR': { architecture: 'glm4', like: 'glm_ocr' },
   'GLM-4V, half of whose features rotate': { architecture: 'glm4', like: 'glm4v' },
   // Sizes of the published models, which llama.cpp does not read from the file.
@@ -114,6 +116,11 @@ test.each([
     'biases, norms before gates, and a tied head with a multiplier of its own',
     { like: 'falcon_h1_normed' },
     /cannot hold the recurrent state, the biases, the multipliers of this FalconH1/,
+  ],
+  [
+    'no biases, a tied head and another activation',
+    { like: 'gpt_neox_sequential' },
+    /cannot hold the biases, the activation, the output head of this GPTNeoX/,
   ],
   [
     'divided frequencies',

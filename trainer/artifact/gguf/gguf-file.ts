@@ -81,6 +81,8 @@ async function planOfFolder({ opened, model, type, name: title, onTensor, onWarn
     onWarning(
       `llama.cpp has no lower limit of time steps for ${family.architecture}: those below ${least} give slightly other results there`,
     );
+  if (family.approximatesGelu)
+    onWarning(`llama.cpp approximates the activation of ${family.architecture} by tanh: results differ slightly there`);
   if (decoder.latent && decoder.norms.epsilon !== LATENT_EPSILON)
     onWarning(
       `llama.cpp normalizes the short vectors of ${family.architecture} with rms_norm_eps ${decoder.norms.epsilon}, and Transformers with ${LATENT_EPSILON}: results differ slightly there`,

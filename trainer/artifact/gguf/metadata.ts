@@ -8,6 +8,7 @@ import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '..
 import { CUTOFFS } from '../../format/gguf/families/gguf-gemma3n.ts';
 import { UNROTATED_DIVISOR } from '../../format/gguf/families/gguf-gemma4.ts';
 import { YARN_LOGARITHM, YARN_PART } from '../../format/gguf/families/gguf-latent.ts';
+import { PARALLEL } from '../../format/gguf/families/gguf-layer-norms.ts';
 import { ggufConfig } from '../../format/gguf/gguf-config.ts';
 import type { GgufValue } from '../../format/gguf/gguf-cursor.ts';
 import {
@@ -185,6 +186,7 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     residual_scale: decoder.residualMultiplier,
     logit_scale: family.multipliesLogits ? decoder.logitMultiplier : 1 / decoder.logitMultiplier,
     [LAYER_NORM_EPSILON]: decoder.norms.epsilon,
+    [PARALLEL]: decoder.sideBySide,
     ...expertSettings(decoder),
     ...latentSettings(decoder),
     ...recurrentSettings(decoder),

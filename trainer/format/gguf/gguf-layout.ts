@@ -19,6 +19,7 @@ export function layoutOf(name: string, shape: readonly number[], family: GgufFam
   return {
     ...(family.interleaved && kind !== undefined && { rows: (row: number) => permutedRow(row, headDim) }),
     ...(family.splitsPairs && kind !== undefined && { rows: splitPairs(headDim, sizes.rotated ?? headDim) }),
+    ...(family.splitsHeads && /^blk\.\d+\.attn_qkv\./.test(name) && { rows: splitHeads((shape[0] ?? 0) / 3, sizes.heads) }),
     ...(offset !== 0 && /norm\.weight$/.test(name) && { values: { toFile: x => x + offset, toModel: x => x - offset } }),
     ...(sizes.state && family.layout?.(name, shape, sizes.state)),
     ...(sizes.multipliers && { multiplier: sizes.multipliers[stemOf(name)] }),
@@ -31,6 +32,16 @@ function splitPairs(headDim: number, rotated: number): FileLayout['rows'] {
   return row => {
     const within = row % headDim;
     return within < rotated ? row - within + Math.floor(within / 2) + (within % 2) * (rotated / 2) : row;
+  };
+}
+
+/** The file's row for each row of the model: those of all queries, then of all keys and of all values. */
+function splitHeads(rows: number, heads: number): FileLayout['rows'] {
+  const headDim = rows / heads;
+  if (!Number.isInteger(headDim)) return undefined;
+  return row => {
+    const part = Math.floor(row / headDim);
+    return (part % 3) * rows + Math.floor(part / 3) * headDim + (row % headDim);
   };
 }
 

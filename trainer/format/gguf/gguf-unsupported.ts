@@ -37,7 +37,7 @@ const IMAGE_ENCODER = 'clip';
 const ENCODERS = /bert/;
 
 /** Decoders that are read from safetensors files only. */
-const SAFETENSORS_ONLY = /^(gptneox|afmoe|mellum)/;
+const SAFETENSORS_ONLY = /^(afmoe|mellum)/;
 
 /** @throws ModelFileError for an unsupported architecture */
 export function supportedFamily(path: string, metadata: ReadonlyMap<string, GgufValue>): FoundFamily {

@@ -18,7 +18,7 @@ import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TUR
 import { gemma3nFile } from './gguf-gemma3n.ts';
 import { gemma4File } from './gguf-gemma4.ts';
 import { youtuFile } from './gguf-latent.ts';
-import { cohere2File, commandRFile, gpt2File, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
+import { cohere2File, commandRFile, gpt2File, gptNeoXFile, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
 import { falconH1File, graniteHybridFile, qwen3NextFile, qwen35File, qwen35MoeFile } from './gguf-recurrent.ts';
 import { GRID_SECTIONS, glm4vFile, paddleOcrFile, qwen2VlFile, qwen3VlFile } from './gguf-vision.ts';
@@ -313,6 +313,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
   stablelm: stablelmFile,
   phi2: phi2File,
   gpt2: gpt2File,
+  gptneox: gptNeoXFile,
   apertus: apertusFile,
   // llama.cpp has no biases.
   arcee: {

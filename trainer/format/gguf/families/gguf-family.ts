@@ -117,6 +117,10 @@ export interface GgufFamily {
   readonly interleaved: boolean;
   /** Set if rows of q and k that rotate in pairs of neighbors are stored as two halves of each head. */
   readonly splitsPairs?: true;
+  /** Set if the model has rows of queries, keys and values head by head in one matrix, and files have all queries first, then all keys. */
+  readonly splitsHeads?: true;
+  /** Set if llama.cpp approximates the activation, GELU, by tanh. */
+  readonly approximatesGelu?: true;
   /** Set if llama.cpp reads the window but lets every token attend to all earlier tokens. */
   readonly ignoresWindow?: true;
   /** Set if llama.cpp has no limit of the time steps of a state, though the models have a lower one. */

@@ -1,6 +1,9 @@
 /** Families with layer norms. */
 import { type GgufFamily, headNorms, LAYER_NORM_EPSILON, plain, ROTARY_FEATURES, turnedShare, windowOf } from './gguf-family.ts';
 
+/** The key that says whether attention and MLP run side by side. */
+export const PARALLEL = 'use_parallel_residual';
+
 /** llama.cpp supports only files with biases. */
 export const starcoder2File: GgufFamily = {
   ...plain,
@@ -21,7 +24,7 @@ export const stablelmFile: GgufFamily = {
   ...plain,
   class: 'StableLmForCausalLM',
   modelType: 'stablelm',
-  computed: [ROTARY_FEATURES, LAYER_NORM_EPSILON, 'use_parallel_residual'],
+  computed: [ROTARY_FEATURES, LAYER_NORM_EPSILON, PARALLEL],
   settings: sizes => ({
     ...{ hidden_act: 'silu', tie_word_embeddings: false, head_dim: null },
     layer_norm_eps: sizes.epsilon,
@@ -96,5 +99,29 @@ export const cohere2File: GgufFamily = {
     logit_scale: sizes.number('logit_scale') ?? 1,
     sliding_window: windowOf(sizes),
     sliding_window_pattern: 4,
+  }),
+};
+
+/** GPT-NeoX and Pythia. llama.cpp supports only an untied head and biases. */
+export const gptNeoXFile: GgufFamily = {
+  ...plain,
+  class: 'GPTNeoXForCausalLM',
+  modelType: 'gpt_neox',
+  blocksAt: 'gpt_neox.layers',
+  computed: [ROTARY_FEATURES, LAYER_NORM_EPSILON, PARALLEL],
+  splitsHeads: true,
+  approximatesGelu: true,
+  ignoresFrequencyFactors: true,
+  names: {
+    ...{ token_embd: 'gpt_neox.embed_in', output_norm: 'gpt_neox.final_layer_norm', output: 'embed_out' },
+    ...{ attn_qkv: 'attention.query_key_value', attn_output: 'attention.dense' },
+    ...{ ffn_up: 'mlp.dense_h_to_4h', ffn_down: 'mlp.dense_4h_to_h' },
+  },
+  settings: sizes => ({
+    ...{ hidden_act: 'gelu', tie_word_embeddings: false, head_dim: null },
+    layer_norm_eps: sizes.epsilon,
+    rotary_pct: turnedShare(sizes),
+    rotary_emb_base: sizes.number('rope.freq_base') ?? 1e4,
+    use_parallel_residual: sizes.isTrue(PARALLEL),
   }),
 };

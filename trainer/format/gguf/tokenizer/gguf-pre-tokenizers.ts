@@ -68,6 +68,8 @@ const TEKKEN: BytePreTokenizer = { ...LLAMA3, steps: [split(casedWords('\\p{N}',
 export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   'gpt-2': GPT2,
   exaone4: GPT2,
+  // GPT-NeoX's. llama.cpp does not normalize.
+  olmo: { ...GPT2, normalizer: { type: 'NFC' } },
   smollm: DIGITS,
   starcoder: DIGITS,
   refact: DIGITS,
