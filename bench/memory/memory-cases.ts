@@ -20,6 +20,10 @@ export const STEPS = 3;
 export const STEPS_OF_TINY = 20;
 /** Number of processes that measure a step whose memory varies; the result is the median. */
 export const SEVERAL_PROCESSES = 3;
+/** Number of processes if the first few differ by more than {@link WIDE_SPREAD}: then the median of few is not accurate enough. */
+export const MANY_PROCESSES = 9;
+/** Largest difference between the first few processes, as a fraction of the smallest, at which they suffice. */
+export const WIDE_SPREAD = 0.05;
 /** Number of steps of the long run. */
 export const LONG_STEPS = 1000;
 

@@ -13,7 +13,16 @@ import { elementAt } from '../../trainer/narrow.ts';
 import { codeBytes } from '../../trainer/plan/memory/engine-overhead.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import { median } from '../run-side.ts';
-import { LONG_STEPS, type MemoryCase, memoryCases, SEVERAL_PROCESSES, STEPS, STEPS_OF_TINY } from './memory-cases.ts';
+import {
+  LONG_STEPS,
+  MANY_PROCESSES,
+  type MemoryCase,
+  memoryCases,
+  SEVERAL_PROCESSES,
+  STEPS,
+  STEPS_OF_TINY,
+  WIDE_SPREAD,
+} from './memory-cases.ts';
 import { type Configured, planOf, predict } from './memory-prediction.ts';
 import type { MemoryStepRequest } from './memory-step.ts';
 import { writePaperMemory } from './paper-memory.ts';
@@ -43,6 +52,8 @@ interface MemoryRow {
   readonly measuredOn: MeasuredOn;
   /** Number of processes that were measured; the row is that of their median. */
   readonly processes: number;
+  /** The least and the most that any of these processes took; omitted for one process, and in results that did not record them. */
+  readonly rangeBytes?: readonly [least: number, most: number];
 }
 
 /** The machine and the day of a measurement. A row that is only predicted again keeps them. */
@@ -76,10 +87,20 @@ const varies = ({ engine, steps }: MemoryCase): boolean => steps !== undefined |
 /** Measures in several processes if they differ, and returns the row of the median. @throws as `measureIn` does */
 async function measureCase(planned: MemoryCase, params: MemoryBenchParams): Promise<MemoryRow> {
   const rows: MemoryRow[] = [];
-  const processes = varies(planned) ? SEVERAL_PROCESSES : 1;
-  for (let i = 0; i < processes; i++) rows.push(await measureOnce(planned, params));
+  const measureUntil = async (processes: number): Promise<void> => {
+    while (rows.length < processes) rows.push(await measureOnce(planned, params));
+  };
+  if (!varies(planned)) return measureOnce(planned, params);
+  await measureUntil(SEVERAL_PROCESSES);
+  const [least, most] = rangeOf(rows);
+  if (most / least - 1 > WIDE_SPREAD) await measureUntil(MANY_PROCESSES);
   const sorted = rows.toSorted((a, b) => a.measuredBytes - b.measuredBytes);
-  return { ...elementAt(sorted, (processes - 1) / 2), processes };
+  return { ...elementAt(sorted, (rows.length - 1) / 2), processes: rows.length, rangeBytes: rangeOf(rows) };
+}
+
+function rangeOf(rows: readonly MemoryRow[]): readonly [least: number, most: number] {
+  const measured = rows.map(({ measuredBytes }) => measuredBytes);
+  return [Math.min(...measured), Math.max(...measured)];
 }
 
 /** Measures a first start: an engine that stores its programs finds none. @throws as `measureIn` does */
@@ -135,14 +156,15 @@ function markdown(rows: readonly MemoryRow[], summary: string): string {
     return `${numbers.get(machine)}. ${machine}; ${days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0]}`;
   });
   const cells = rows.map(
-    ({ model, engine, recipe, predictedBytes, measuredBytes, error, measuredOn, processes }) =>
-      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} | ${processes} | ${numbers.get(measuredOn.machine)} |`,
+    ({ model, engine, recipe, predictedBytes, measuredBytes, error, measuredOn, processes, rangeBytes }) =>
+      `| ${model} | ${engine} | ${recipe} | ${megabytes(predictedBytes)} | ${megabytes(measuredBytes)} | ${percent(error)} | ${processes} | ${rangeBytes?.map(megabytes).join(' to ') ?? ''} | ${numbers.get(measuredOn.machine)} |`,
   );
+  const widest = Math.max(0, ...rows.map(({ rangeBytes: [least, most] = [0, 0] }) => most - least));
   return `# Memory: predicted from headers, measured in the process
 
 \`npm run bench -- --memory\`. Peak resident memory of ${STEPS} steps (${STEPS_OF_TINY} of tiny models) with one evaluation and one save before them, in MB.
-Where processes differ, the median of ${SEVERAL_PROCESSES}: tiny models, of which JavaScript takes the most, by up to 26 MB; and on PJRT, which compiles
-in the process, by up to 59 MB.
+Where processes differ, the median of ${SEVERAL_PROCESSES}, or of ${MANY_PROCESSES} if those differ by more than ${100 * WIDE_SPREAD}%: tiny models, of which JavaScript takes the most,
+and PJRT, which compiles in the process on several threads${widest > 0 ? ` (by up to ${megabytes(widest)} MB)` : ''}. The range is that of the processes, where it was recorded.
 Pages of code are left out on both sides: they are read from files, the system drops them at will, and how many are resident depends on what
 it has cached (Node's and TensorFlow's: 320 to 370 MB). The estimate counts ${megabytes(codeBytes('tensorflow'))} MB for them (PJRT: ${megabytes(codeBytes('pjrt'))}, portable engine: ${megabytes(codeBytes('portable'))}).
 PJRT computes on the processor here, and compiles its programs in the process that is measured, as at the first start of a run.
@@ -153,8 +175,8 @@ ${described.join('\n')}
 
 ${summary}
 
-| model | engine | recipe | predicted | measured | error | processes | machine |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+| model | engine | recipe | predicted | measured | error | processes | range | machine |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 ${cells.join('\n')}
 `;
 }
