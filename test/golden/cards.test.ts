@@ -81,7 +81,7 @@ describeWith('a step compiled for a card', compilerHere, noCompiler, compiler =>
     expect(priceRun(plan).source).toBe('model');
   });
 
-  it.each(['smolvlm', 'qwen2_5_vl'])(
+  it.each(['smolvlm', 'qwen2_5_vl', 'qwen3_5_moe_vision'])(
     'of the encoder of images of %s takes the memory that an estimate says, and gives an estimate its memory',
     async folder => {
       const headers = await readModelHeaders(path.join(import.meta.dirname, folder));
