@@ -6,8 +6,7 @@
 import { z } from 'zod';
 import { parseStrictJson } from '../files/strict-json.ts';
 import { messageOf } from '../protocol/error-facts.ts';
-import { type DecodedTensor, type PlainInfo, withDecoded } from './decoded-weights.ts';
-import { bf16ToFloat32, f16ToFloat32, float32ToBf16, float32ToF16 } from './float-format.ts';
+import { type DecodedTensor, type PlainInfo, rounded, weakly, withDecoded } from './decoded-weights.ts';
 import { type FileProblem, ModelFileError } from './model-file-error.ts';
 import type { TensorInfo } from './tensor-source.ts';
 import type { WeightFiles } from './weight-files.ts';
@@ -155,16 +154,6 @@ function reader(files: WeightFiles, { name, dtype }: PlainInfo, record: QuantRec
   };
 }
 
-/** Keeps a result for as long as memory allows. */
-function weakly<Result extends object>(compute: () => Promise<Result>): () => Promise<Result> {
-  let known: WeakRef<Result> | undefined;
-  return async () => {
-    const found = known?.deref() ?? (await compute());
-    known = new WeakRef(found);
-    return found;
-  };
-}
-
 async function scalesOf(files: WeightFiles, name: string, record: QuantRecord): Promise<Float32Array> {
   if (record.nested_blocksize === undefined) return files.readFloat32(`${name}.absmax`);
   const [codes, levels, outer] = await Promise.all([
@@ -175,10 +164,4 @@ async function scalesOf(files: WeightFiles, name: string, record: QuantRecord): 
   const { nested_blocksize: nested, nested_offset: offset = 0 } = record;
   // Both steps are rounded to float32.
   return Float32Array.from(codes, (code, i) => Math.fround((levels[code] as number) * (outer[Math.floor(i / nested)] as number)) + offset);
-}
-
-function rounded(values: Float32Array, dtype: PlainInfo['dtype']): Float32Array {
-  if (dtype === 'BF16') bf16ToFloat32(float32ToBf16(values), values);
-  if (dtype === 'F16') f16ToFloat32(float32ToF16(values), values);
-  return values;
 }

@@ -1,5 +1,5 @@
 /** Tensors that a file stores as codes and that are decoded while they are read. */
-import { encodeFloat32, float32ToBf16 } from './float-format.ts';
+import { bf16ToFloat32, encodeFloat32, f16ToFloat32, float32ToBf16, float32ToF16 } from './float-format.ts';
 import type { TensorInfo } from './tensor-source.ts';
 import type { WeightFiles } from './weight-files.ts';
 
@@ -13,12 +13,36 @@ export interface DecodedTensor {
   readonly read: (begin: number, count: number) => Promise<Float32Array>;
 }
 
+/** Rounds decoded values, in place, to the type of a plain tensor. */
+export function rounded(values: Float32Array, dtype: PlainInfo['dtype']): Float32Array {
+  if (dtype === 'BF16') bf16ToFloat32(float32ToBf16(values), values);
+  if (dtype === 'F16') f16ToFloat32(float32ToF16(values), values);
+  return values;
+}
+
+/** Returns a function that computes a result once, and again after the garbage collector removed it. */
+export function weakly<Result extends object>(compute: () => Promise<Result>): () => Promise<Result> {
+  let known: WeakRef<Result> | undefined;
+  return async () => {
+    const found = known?.deref() ?? (await compute());
+    known = new WeakRef(found);
+    return found;
+  };
+}
+
 /**
  * Returns the same files with decoded tensors in place of those with the same names.
  * @param hidden names of tensors that belong to the codes, and are no longer listed
+ * @param renamed names of decoded tensors by those of their codes, where they differ
  */
-export function withDecoded(files: WeightFiles, decoded: ReadonlyMap<string, DecodedTensor>, hidden: ReadonlySet<string>): WeightFiles {
-  if (decoded.size === 0) return files;
+export function withDecoded(
+  files: WeightFiles,
+  decoded: ReadonlyMap<string, DecodedTensor>,
+  hidden: ReadonlySet<string>,
+  renamed: ReadonlyMap<string, string> = new Map(),
+): WeightFiles {
+  if (decoded.size === 0 && hidden.size === 0) return files;
+  const plainName = (name: string): string => renamed.get(name) ?? name;
   const whole = ({ info, read }: DecodedTensor): Promise<Float32Array> =>
     read(
       0,
@@ -27,8 +51,11 @@ export function withDecoded(files: WeightFiles, decoded: ReadonlyMap<string, Dec
   return {
     ...files,
     tensors: new Map(
-      [...files.tensors].filter(([name]) => !hidden.has(name)).map(([name, info]) => [name, decoded.get(name)?.info ?? info]),
+      [...files.tensors]
+        .filter(([name]) => !hidden.has(name))
+        .map(([name, info]) => [plainName(name), decoded.get(plainName(name))?.info ?? info]),
     ),
+    shards: new Map([...files.shards].map(([file, names]) => [file, names.map(plainName)])),
     readFloat32: async (name, memory) => {
       const found = decoded.get(name);
       return found ? whole(found) : files.readFloat32(name, memory);

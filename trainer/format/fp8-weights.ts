@@ -6,6 +6,7 @@ import { isRecord } from '../narrow.ts';
 import { type DecodedTensor, withDecoded } from './decoded-weights.ts';
 import type { ModelConfig } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
+import { E4M3 } from './small-floats.ts';
 import type { TensorInfo } from './tensor-source.ts';
 import type { WeightFiles } from './weight-files.ts';
 
@@ -15,13 +16,6 @@ const SCALE = '_scale_inv';
 /** Scales of activations, for programs that quantize activations too. */
 const ACTIVATIONS = /\.(activation|input)_scale$/;
 const USUAL: Block = [128, 128];
-
-/** The values of all codes: a sign bit, four exponent bits, three fraction bits. There is no infinity, and only all ones means NaN. */
-const VALUES = Float32Array.from({ length: 256 }, (_, code) => {
-  const [sign, exponent, fraction] = [code & 128 ? -1 : 1, (code >> 3) & 15, code & 7];
-  if ((code & 127) === 127) return Number.NaN;
-  return sign * (exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7));
-});
 
 /** The block size in a config.json, if there is one. */
 export function fp8Block({ quantization_config: how }: ModelConfig): Block {
@@ -89,7 +83,7 @@ function dequantize(codes: Uint8Array, begin: number, { weight, block: [rows, co
     const row = Math.floor((begin + i) / width);
     const column = begin + i - row * width;
     const scale = scales[Math.floor(row / rows) * across + Math.floor(column / columns)] as number;
-    out[i] = (VALUES[codes[i] as number] as number) * scale;
+    out[i] = (E4M3[codes[i] as number] as number) * scale;
   }
   return out;
 }

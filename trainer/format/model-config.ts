@@ -14,6 +14,12 @@ const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 export type ModelConfig = Readonly<Record<string, unknown>>;
 
+/** The `quantization_config` of a model, or of its language model. */
+export function quantizationOf({ quantization_config: own, text_config: text }: ModelConfig): ModelConfig | undefined {
+  const how = own ?? (isRecord(text) ? text.quantization_config : undefined);
+  return isRecord(how) ? how : undefined;
+}
+
 /** @throws ModelFileError if the file is missing, too large, not JSON (with line and column) or not an object */
 export async function readConfigFile(path: string): Promise<ModelConfig> {
   if (!(await isThere(path)))

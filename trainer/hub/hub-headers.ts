@@ -1,6 +1,7 @@
 /** Reads a model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
 import { describePlain, plainTensors, quantizedIn } from '../format/bnb-weights.ts';
 import type { ByteFile } from '../format/byte-file.ts';
+import { plainHeaders } from '../format/coded/coded-weights.ts';
 import type { PlainInfo } from '../format/decoded-weights.ts';
 import { PROCESSOR_FILES, processorSettings } from '../format/image/processor-config.ts';
 import { type ModelConfig, parseConfig } from '../format/model-config.ts';
@@ -72,7 +73,7 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
     }
   }
   const [whole, own] = processor;
-  return { config, tensors: plainTensors(tensors, plain), processor: processorSettings(whole, own) };
+  return { config, tensors: plainHeaders(plainTensors(tensors, plain), config, repo), processor: processorSettings(whole, own) };
 }
 
 async function readHeader(client: HubClient, url: string, fileSize: number): Promise<readonly WeightEntry[]> {

@@ -28,6 +28,8 @@ export interface RefusedKey {
   readonly unless: (config: ConfigJson) => readonly unknown[];
   /** A description of the supported values, if a list would say less. */
   readonly supported?: string;
+  /** Finds the part of a refused record that is not supported, if it is known. */
+  readonly partOf?: (value: unknown) => { readonly key: string; readonly value: unknown; readonly supported: string } | undefined;
 }
 
 export type KeyRule = ComputedKey | KeyWithoutEffect | RefusedKey;
@@ -97,7 +99,9 @@ function refusals(table: KeyTable, json: ConfigJson): ConfigProblem[] {
     const value = json[key];
     const allowed = rule.class === 'refused' ? rule.unless(json) : rule.class === 'computed' ? rule.only : undefined;
     if (allowed === undefined || value === undefined || value === null || allowed.some(each => sameJson(each, value))) return [];
-    return [notSupported([key], value, (rule.class === 'refused' && rule.supported) || allowed)];
+    if (rule.class !== 'refused') return [notSupported([key], value, allowed)];
+    const part = rule.partOf?.(value);
+    return [part ? notSupported([key, part.key], part.value, part.supported) : notSupported([key], value, rule.supported ?? allowed)];
   });
 }
 

@@ -41,10 +41,11 @@ test.each([
   ['an unknown key of the encoder', changed('vision_config', { odd: 1 }), 'warning unknown-config-key vision_config.odd'],
 ])('%s is reported at its key', (_, found, problem) => expect(problemsOf(found)).toEqual([problem]));
 
-test('weights in 8 bits are read in models with images, too', () => {
+test('stored forms of weights are read in models with images, too', () => {
   const quantized = (how: object) => problemsOf({ ...config, quantization_config: how });
   expect(quantized({ quant_method: 'fp8', activation_scheme: 'static', weight_block_size: null })).toEqual([]);
-  expect(quantized({ quant_method: 'awq', bits: 4 })).toEqual(['error unsupported-config quantization_config']);
+  expect(quantized({ quant_method: 'awq', bits: 4 })).toEqual([]);
+  expect(quantized({ quant_method: 'gptq', bits: 3 })).toEqual(['error unsupported-config quantization_config.bits']);
 });
 
 test('every key that Transformers writes for golden folders with images is known', () => {

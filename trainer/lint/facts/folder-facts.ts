@@ -3,12 +3,12 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../adapter/adapter.ts';
 import { openPeftWeights } from '../../adapter/read-peft.ts';
-import { type ModelConfig, readOptionalConfigFile } from '../../format/model-config.ts';
+import { type ModelConfig, quantizationOf, readOptionalConfigFile } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { openPlainWeights } from '../../format/plain-weights.ts';
 import type { TensorInfo, TensorSource } from '../../format/tensor-source.ts';
 import type { Vocabulary } from '../../format/tokenizer/tokenizer.ts';
-import { readIndex, type WeightFiles } from '../../format/weight-files.ts';
+import { openWeightFiles, readIndex, type WeightFiles } from '../../format/weight-files.ts';
 import { WEIGHT_FORMS } from '../../format/weight-forms.ts';
 import { holdsOwnHead } from '../../hub/tied-head.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
@@ -83,10 +83,14 @@ async function readWeights(folder: string, config: ModelConfig = {}): Promise<We
       const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
       const missingShards = shards.filter((_, i) => !present[i]);
       if (missingShards.length === 0) return { ...(await wholeFacts(openPlainWeights(list, format, config))), missingShards };
+      const existing = shards.filter((_, i) => present[i]).map(shard => path.join(folder, shard));
+      if (quantizationOf(config)) {
+        // Codes and their scales may be in different shards: only damage is seen in them.
+        await Promise.all(existing.map(shard => tensorsOf(openWeightFiles(shard, format))));
+        return { missingShards };
+      }
       // The existing shards are still compared with the config.
-      const others = shards
-        .filter((_, i) => present[i])
-        .map(shard => tensorsOf(openPlainWeights(path.join(folder, shard), format, config)));
+      const others = existing.map(shard => tensorsOf(openPlainWeights(shard, format, config)));
       const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
       const tensors = new Map((await Promise.all(others)).flatMap(found => [...found]));
       return { tensors, missingShards, unreadTensors: new Set(unread) };

@@ -82,7 +82,8 @@ export const commonKeys = {
   ),
   ...refusedUnless([false], 'is_encoder_decoder', 'is_decoder', 'add_cross_attention'),
   ...refusedUnless([{}], 'pruned_heads', 'per_layer_config'),
-  ...refused('quantization_config', 'compression_config'),
+  ...refused('compression_config'),
+  quantization_config: { class: 'refused', unless: () => [], supported: 'plain weights; take the model as it was before quantization' },
   // Read from any config by code for models with several parts.
   ...refused('text_config', 'text_encoder', 'decoder', 'generator', 'kv_sharing_modes', 'mtp_layer_types'),
   ...refused('vision_aspect_ratio', 'vision_feature_layer', 'vision_feature_select_strategy'),

@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { markComplete, rememberRevision, repoFolder } from '../../../trainer/hub/hub-cache.ts';
-import { ModelCache } from '../../../trainer/lint/facts/model-facts.ts';
-import { readModelFacts } from '../../../trainer/lint/facts/read-model-facts.ts';
+import { markComplete, rememberRevision, repoFolder } from '../../../../trainer/hub/hub-cache.ts';
+import { ModelCache } from '../../../../trainer/lint/facts/model-facts.ts';
+import { readModelFacts } from '../../../../trainer/lint/facts/read-model-facts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-hub-model-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -6,11 +6,11 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { chatPieces } from '../../../trainer/data/chat/format-chat.ts';
-import { DataError } from '../../../trainer/data/data-error.ts';
-import type { ChatRenderer } from '../../../trainer/data/types.ts';
-import { forSomeTime, isGivenUp, templateFact } from '../../../trainer/lint/facts/template-fact.ts';
-import { lint, makeWorkspace } from './check-view.ts';
+import { chatPieces } from '../../../../trainer/data/chat/format-chat.ts';
+import { DataError } from '../../../../trainer/data/data-error.ts';
+import type { ChatRenderer } from '../../../../trainer/data/types.ts';
+import { forSomeTime, isGivenUp, templateFact } from '../../../../trainer/lint/facts/template-fact.ts';
+import { lint, makeWorkspace } from '../check-view.ts';
 
 const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,0 +1,40 @@
+/** Exports of models whose weights are stored as codes: plain numbers, in the same shards, that compute what was trained. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { exportModel } from '../../../trainer/artifact/export-model.ts';
+import { openPlainWeights } from '../../../trainer/format/plain-weights.ts';
+import { INDEX_FILE, openSafetensors, SAFETENSORS } from '../../../trainer/format/safetensors/safetensors-source.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { openFast } from '../../support/engines.ts';
+import { readRecord } from '../../support/files/read-json.ts';
+import { temporaryFolder } from '../../support/machine/temporary-folder.ts';
+import { SHARDS, shardedCopy } from '../../support/models/sharded-copy.ts';
+import { tinyAdapter } from '../../support/models/tiny-adapter.ts';
+import { goldenPath } from '../hub/model-bytes.ts';
+
+test.each([
+  ['qwen3_compressed', 'BF16'],
+  ['qwen3_gptq', 'F16'],
+  ['qwen3_awq', 'F16'],
+])('%s: the rest of a merged model has the numbers that were read', async (folder, dtype) => {
+  const engine = await openFast();
+  const base = await shardedCopy(goldenPath(folder));
+  const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base });
+  const outputDir = join(await temporaryFolder(), 'out');
+  await exportModel({ adapterPath, outputDir, overwrite: false, engine, openBase: ({ source }) => openModel(source), format: 'merged' });
+  expect(readRecord(join(outputDir, 'config.json'))).not.toHaveProperty('quantization_config');
+  const before = await openPlainWeights(join(base, INDEX_FILE), SAFETENSORS, readRecord(join(base, 'config.json')));
+  const after = await openSafetensors(join(outputDir, INDEX_FILE));
+  expect([...after.shards.keys()]).toEqual(SHARDS);
+  expect([...after.tensors.keys()].sort()).toEqual([...before.tensors.keys()].sort());
+  for (const [name, { shape }] of before.tensors) {
+    const found = after.tensors.get(name);
+    expect(found?.shape).toEqual(shape);
+    if (/(q|up|down)_proj/.test(name)) expect(found?.dtype).toBe(dtype);
+    const [old, now] = [await before.readFloat32(name), await after.readFloat32(name)];
+    const width = old.length / (shape[0] ?? 1);
+    const rows = new Set([...old.keys()].filter(i => old[i] !== now[i]).map(i => Math.floor(i / width)));
+    expect(rows.size, name).toBeLessThanOrEqual(4);
+  }
+  await Promise.all([before.close(), after.close()]);
+});

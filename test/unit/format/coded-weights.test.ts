@@ -1,0 +1,279 @@
+/** Tests weights of compressed-tensors, GPTQ and AWQ: values, reading in parts, settings, and parts that do not fit each other. */
+import { describe, expect, test } from 'vitest';
+import { codedFormOf, unreadKeyOf } from '../../../trainer/catalog/coded-forms.ts';
+import { withCodedWeights } from '../../../trainer/format/coded/coded-weights.ts';
+import type { WeightFiles } from '../../../trainer/format/weight-files.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { goldenPath } from '../hub/model-bytes.ts';
+import { filesOf, type StoredTensor } from './files-of.ts';
+
+type Stored = Readonly<Record<string, StoredTensor | undefined>>;
+
+const open = (stored: Stored, how: object): WeightFiles =>
+  withCodedWeights(
+    filesOf(Object.fromEntries(Object.entries(stored).flatMap(([name, tensor]) => (tensor ? [[name, tensor]] : [])))),
+    { quantization_config: how },
+    'model.safetensors',
+  );
+
+const words = (values: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(values, value => value >>> 0).buffer);
+const longs = (...values: number[]): Uint8Array => new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+/** Packs codes from the lowest bits of a word on. */
+const pack = (codes: readonly number[], bits: number): number => codes.reduce((word, code, i) => word + code * 2 ** (i * bits), 0);
+const f32 = (shape: readonly number[], values: readonly number[]): StoredTensor => ['F32', shape, Float32Array.from(values)];
+
+/** A matrix of 8 rows and 8 columns in 4 bits, with two groups of columns. */
+const code = (row: number, column: number): number => (row * 5 + column * 3 + row * column) % 16;
+const each = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+const scaleOf = (row: number, group: number): number => 1 + row + 10 * group;
+const zeroOf = (row: number, group: number): number => 1 + ((row + 7 * group) % 15);
+const even = (column: number): number => column >> 2;
+const valuesBy = (groupOf: (column: number) => number): Float32Array =>
+  Float32Array.from({ length: 64 }, (_, i) => {
+    const [row, column] = [i >> 3, i & 7];
+    return (code(row, column) - zeroOf(row, groupOf(column))) * scaleOf(row, groupOf(column));
+  });
+const scalesByGroup = f32(
+  [2, 8],
+  [0, 1].flatMap(group => each(8).map(row => scaleOf(row, group))),
+);
+const mixed = [1, 0, 0, 1, 1, 1, 0, 0];
+const order: StoredTensor = ['I32', [8], words(mixed)];
+
+const gptq = {
+  'a.qweight': [
+    'I32',
+    [1, 8],
+    words(
+      each(8).map(row =>
+        pack(
+          each(8).map(column => code(row, column)),
+          4,
+        ),
+      ),
+    ),
+  ],
+  'a.qzeros': [
+    'I32',
+    [2, 1],
+    words(
+      [0, 1].map(group =>
+        pack(
+          each(8).map(row => zeroOf(row, group)),
+          4,
+        ),
+      ),
+    ),
+  ],
+  'a.scales': scalesByGroup,
+  'a.g_idx': order,
+  'a.bias': f32([8], each(8)),
+} as const satisfies Stored;
+const gptqConfig = { quant_method: 'gptq', bits: 4, group_size: 4, desc_act: true, checkpoint_format: 'gptq_v2' };
+
+const IN_WORD = [0, 2, 4, 6, 1, 3, 5, 7];
+const awq = {
+  'a.qweight': [
+    'I32',
+    [8, 1],
+    words(
+      each(8).map(column =>
+        pack(
+          IN_WORD.map(row => code(row, column)),
+          4,
+        ),
+      ),
+    ),
+  ],
+  'a.qzeros': [
+    'I32',
+    [2, 1],
+    words(
+      [0, 1].map(group =>
+        pack(
+          IN_WORD.map(row => zeroOf(row, group)),
+          4,
+        ),
+      ),
+    ),
+  ],
+  'a.scales': scalesByGroup,
+} as const satisfies Stored;
+const awqConfig = { quant_method: 'awq', bits: 4, group_size: 4, zero_point: true, version: 'gemm' };
+
+const packed = {
+  'a.weight_packed': [
+    'I32',
+    [8, 1],
+    words(
+      each(8).map(row =>
+        pack(
+          each(8).map(column => code(row, column)),
+          4,
+        ),
+      ),
+    ),
+  ],
+  'a.weight_scale': f32(
+    [8, 2],
+    each(8).flatMap(row => [0, 1].map(group => scaleOf(row, group))),
+  ),
+  'a.weight_zero_point': [
+    'I32',
+    [1, 2],
+    words(
+      [0, 1].map(group =>
+        pack(
+          each(8).map(row => zeroOf(row, group)),
+          4,
+        ),
+      ),
+    ),
+  ],
+  'a.weight_shape': ['I64', [2], longs(8, 8)],
+  'a.input_scale': f32([1], [1]),
+} as const satisfies Stored;
+const groupOfBits = (bits: number, size: number | null = 4) => ({ weights: { num_bits: bits, type: 'int', group_size: size } });
+const packedConfig = { quant_method: 'compressed-tensors', format: 'pack-quantized', config_groups: { group_0: groupOfBits(4) } };
+
+describe.each([
+  ['GPTQ', gptq, gptqConfig, (column: number) => mixed[column] as number],
+  ['GPTQ in order', { ...gptq, 'a.g_idx': undefined }, { ...gptqConfig, desc_act: false }, even],
+  ['GPTQ without a known order', { ...gptq, 'a.g_idx': ['I32', [8], words(Array(8).fill(0))] }, gptqConfig, even],
+  ['GPTQ with an order of this layer alone', gptq, { ...gptqConfig, desc_act: false }, (column: number) => mixed[column] as number],
+  ['AWQ', awq, awqConfig, even],
+  ['packed words', packed, packedConfig, even],
+  ['packed words with an order', { ...packed, 'a.weight_g_idx': order }, packedConfig, (column: number) => mixed[column] as number],
+  ['packed words without a known order', { ...packed, 'a.weight_g_idx': ['I32', [8], words(Array(8).fill(-1))] }, packedConfig, even],
+] as const)('%s', (_, stored: Stored, how, groupOf) => {
+  const expected = valuesBy(groupOf);
+
+  test('has the values of its codes, and nothing else of it is a tensor', async () => {
+    const files = open(stored, how);
+    expect([...files.tensors.keys()]).toEqual('a.bias' in stored ? ['a.weight', 'a.bias'] : ['a.weight']);
+    expect(files.tensors.get('a.weight')).toMatchObject({ name: 'a.weight', dtype: 'F32', shape: [8, 8] });
+    expect(await files.readFloat32('a.weight')).toEqual(expected);
+  });
+
+  test.each([0, 1, 7, 8, 30, 53])('a part from value %i on is that part', async begin => {
+    expect(await open(stored, how).readPart('a.weight', begin, 11)).toEqual(expected.slice(begin, begin + 11));
+  });
+});
+
+test('the first version of GPTQ stores zeros minus one', async () => {
+  const less = [0, 1].map(group =>
+    pack(
+      each(8).map(row => zeroOf(row, group) - 1),
+      4,
+    ),
+  );
+  const files = open({ ...gptq, 'a.qzeros': ['I32', [2, 1], words(less)] }, { ...gptqConfig, checkpoint_format: undefined });
+  expect(await files.readFloat32('a.weight')).toEqual(valuesBy(column => mixed[column] as number));
+});
+
+test('GPTQ in 8 bits has four codes in a word', async () => {
+  const eight = each(2).flatMap(part =>
+    each(8).map(row =>
+      pack(
+        each(4).map(i => 100 + code(row, 4 * part + i)),
+        8,
+      ),
+    ),
+  );
+  const zeros = each(2).flatMap(group =>
+    each(2).map(part =>
+      pack(
+        each(4).map(i => 99 + zeroOf(4 * part + i, group)),
+        8,
+      ),
+    ),
+  );
+  const stored = { ...gptq, 'a.qweight': ['I32', [2, 8], words(eight)], 'a.qzeros': ['I32', [2, 2], words(zeros)] } as const;
+  const files = open(stored, { ...gptqConfig, bits: 8, checkpoint_format: 'gptq' });
+  expect(await files.readFloat32('a.weight')).toEqual(valuesBy(column => mixed[column] as number));
+});
+
+test('integers in 8 bits have signs, and a scale for a row or for all', async () => {
+  const bytes = Uint8Array.of(127, 128, 255, 0, 1, 2);
+  const how = { quant_method: 'compressed-tensors', format: 'int-quantized', config_groups: { group_0: groupOfBits(8, null) } };
+  const rows = open({ 'a.weight': ['I8', [2, 3], bytes], 'a.weight_scale': f32([2, 1], [1, 10]) }, how);
+  expect([...(await rows.readFloat32('a.weight'))]).toEqual([127, -128, -1, 0, 10, 20]);
+  const whole = open({ 'a.weight': ['I8', [2, 3], bytes], 'a.weight_scale': f32([1], [2]) }, how);
+  expect([...(await whole.readFloat32('a.weight'))]).toEqual([254, -256, -2, 0, 2, 4]);
+});
+
+test.each<readonly [string, Stored, object, RegExp]>([
+  ['no scales', { ...gptq, 'a.scales': undefined }, gptqConfig, /"a\.scales": is missing/],
+  ['other scales', { ...gptq, 'a.scales': f32([2, 7], each(14)) }, gptqConfig, /"a\.scales": is \[2, 7\], not \[2, 8\]/],
+  ['no groups', { ...gptq, 'a.scales': f32([0, 8], []) }, gptqConfig, /"a\.qzeros": is \[2, 1\], not \[0, 1\]/],
+  ['other zeros', { ...gptq, 'a.qzeros': ['I32', [2, 2], words(each(4))] }, gptqConfig, /"a\.qzeros": is \[2, 2\], not \[2, 1\]/],
+  ['no columns', { ...gptq, 'a.g_idx': ['I32', [0], words([])] }, gptqConfig, /"a\.qweight": is \[1, 8\], which is not 0 columns/],
+  ['codes of another type', { ...gptq, 'a.qweight': f32([1, 8], each(8)) }, gptqConfig, /"a\.qweight": is F32, not I32/],
+  ['codes of three dimensions', { ...awq, 'a.qweight': ['I32', [2, 4, 1], words(each(8))] }, awqConfig, /is \[2, 4, 1\], not a matrix/],
+  ['a weight that is there twice', { ...awq, 'a.weight': f32([1], [1]) }, awqConfig, /"a\.weight": is stored twice: a\.qweight/],
+  ['no shape', { ...packed, 'a.weight_shape': undefined }, packedConfig, /"a\.weight_shape": is missing/],
+  [
+    'a scale of plain numbers',
+    { ...packed, 'b.weight': f32([1], [1]), 'b.weight_scale': f32([1], [1]) },
+    packedConfig,
+    /"b\.weight": is F32, but/,
+  ],
+  ['bits that do not fit', packed, { ...packedConfig, config_groups: { a: groupOfBits(8) } }, /fit none of the config's groups/],
+  [
+    'groups that fit alike',
+    packed,
+    { ...packedConfig, config_groups: { a: groupOfBits(4), b: groupOfBits(8, 2) } },
+    /fit several of the config's groups/,
+  ],
+  ['no config of groups', packed, { ...packedConfig, config_groups: null }, /fit none of the config's groups/],
+])('%s: an error names the tensor', (_, stored, how, message) => {
+  expect(() => open(stored, how)).toThrow(message);
+});
+
+test.each<readonly [string, Stored, object, RegExp]>([
+  [
+    'a group without a scale',
+    { ...gptq, 'a.g_idx': ['I32', [8], words(Array(8).fill(2))] },
+    gptqConfig,
+    /the group 2, but there are 2 scales/,
+  ],
+  [
+    'another shape',
+    { ...packed, 'a.weight_shape': ['I64', [2], longs(8, 7)] },
+    packedConfig,
+    /describes \[8, 7\], and the codes are \[8, 8\]/,
+  ],
+])('%s: reading fails', async (_, stored, how, message) => {
+  await expect(open(stored, how).readFloat32('a.weight')).rejects.toThrow(message);
+});
+
+test.each([
+  ['another packing of AWQ', { ...awqConfig, version: 'gemv' }, 'version'],
+  ['another packing of AWQ by its newer key', { ...awqConfig, version: null, format: 'gemv_fast' }, 'format'],
+  ['AWQ in 8 bits', { ...awqConfig, bits: 8 }, 'bits'],
+  ['GPTQ without bits', { quant_method: 'gptq' }, 'bits'],
+  ['GPTQ in 3 bits', { ...gptqConfig, bits: 3 }, 'bits'],
+  ['another packing of GPTQ', { ...gptqConfig, checkpoint_format: 'marlin' }, 'checkpoint_format'],
+  ['another packing of GPTQ by its newer key', { ...gptqConfig, format: 'bitblas' }, 'format'],
+  ['rotated weights of GPTQ', { ...gptqConfig, rotation: 'hadamard' }, 'rotation'],
+  ['sparse weights', { ...packedConfig, sparsity_config: { format: 'sparse-24-bitmask' } }, 'sparsity_config'],
+  ['rotated weights', { ...packedConfig, transform_config: { config_groups: { R1: {} } } }, 'transform_config'],
+  ['another format', { ...packedConfig, format: 'marlin-24' }, 'format'],
+  ['another format of a group', { ...packedConfig, config_groups: { a: { format: 'mxfp4-pack-quantized' } } }, 'config_groups'],
+])('%s is not read, by name', (_, how, key) => {
+  expect(codedFormOf(how)).toBeUndefined();
+  expect(unreadKeyOf(how)).toMatchObject({ key });
+});
+
+test.each([[['gptq']], [{ quant_method: 'constructor' }], [{ bits: 4 }], [null]])('%j is no known form', how => {
+  expect(codedFormOf(how)).toBeUndefined();
+  expect(unreadKeyOf(how)).toBeUndefined();
+});
+
+test.each(['qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])('%s is listed as its plain tensors', async folder => {
+  const model = await openModel(goldenPath(folder));
+  const names = [...model.weights.tensors.keys()];
+  expect(names.every(name => name.endsWith('.weight'))).toBe(true);
+  expect(names.length).toBe(14);
+  await model.weights.close();
+});

@@ -1,0 +1,108 @@
+/**
+ * The forms of weights in codes that are read, by the `quant_method` of a config's `quantization_config`. `format/coded` finds the weights of
+ * each.
+ */
+import { isRecord } from '../narrow.ts';
+import { entryOf, namesOf } from './entries.ts';
+
+type Config = Readonly<Record<string, unknown>>;
+
+/** A key whose value decides whether weights are read. */
+interface KeyCheck {
+  readonly isRead: (value: unknown, how: Config) => boolean;
+  /** The values that are read, for messages. */
+  readonly supported: string;
+}
+
+interface CodedFormEntry {
+  /** One phrase for messages. */
+  readonly summary: string;
+  /** Keys that are absent or null are checked only if they are `needed`. */
+  readonly keys: Readonly<Record<string, KeyCheck>>;
+  readonly needed: readonly string[];
+}
+
+const oneOf = (...values: readonly (string | number)[]): KeyCheck => ({
+  isRead: value => values.some(each => each === (typeof value === 'string' ? value.toLowerCase() : value)),
+  supported: values.join(', '),
+});
+
+/** A key that changes what the codes stand for, unless it is false or empty. */
+const none: KeyCheck = {
+  isRead: value => value === false || value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0),
+  supported: 'nothing',
+};
+
+const compressed = oneOf(
+  ...['dense', 'float-quantized', 'int-quantized', 'naive-quantized', 'pack-quantized', 'nvfp4-pack-quantized', 'mixed-precision'],
+);
+const packedGptq = { bits: oneOf(2, 4, 8), is_marlin_format: none, pack_dtype: oneOf('int32'), rotation: none, adapter: none };
+
+const entries = {
+  'compressed-tensors': {
+    summary: 'compressed-tensors (float, int and naive quantized, NVFP4, or packed in 2, 4 or 8 bits)',
+    keys: {
+      format: compressed,
+      config_groups: {
+        // Groups without a format of their own have that of the config.
+        isRead: groups =>
+          isRecord(groups) && Object.values(groups).every(group => !isRecord(group) || compressed.isRead(group.format ?? 'dense', group)),
+        supported: `groups in the formats ${compressed.supported}`,
+      },
+      sparsity_config: { isRead: found => isRecord(found) && (found.format ?? 'dense') === 'dense', supported: 'the format dense' },
+      transform_config: { isRead: found => isRecord(found) && none.isRead(found.config_groups ?? {}, found), supported: 'no rotations' },
+    },
+    needed: ['format'],
+  },
+  gptq: {
+    summary: 'GPTQ in 2, 4 or 8 bits',
+    keys: { ...packedGptq, checkpoint_format: oneOf('', 'gptq', 'gptq_v2'), format: oneOf('', 'gptq', 'gptq_v2') },
+    needed: ['bits'],
+  },
+  awq: {
+    summary: 'AWQ (gemm) in 4 bits',
+    keys: {
+      bits: oneOf(4),
+      w_bit: oneOf(4),
+      version: oneOf('gemm'),
+      format: {
+        // An old name is stronger than the new one, as in Transformers.
+        isRead: (value, { version }) => typeof version === 'string' || oneOf('', 'gemm').isRead(value, {}),
+        supported: 'gemm',
+      },
+      backend: { isRead: value => value !== 'llm-awq', supported: 'every one but llm-awq' },
+    },
+    needed: [],
+  },
+} as const satisfies Readonly<Record<string, CodedFormEntry>>;
+
+export type CodedFormName = keyof typeof entries;
+const codedForms: Readonly<Record<CodedFormName, CodedFormEntry>> = entries;
+
+/** A description of the forms for messages. */
+export const READ_FORMS = namesOf(codedForms)
+  .map(name => codedForms[name].summary)
+  .join(', ');
+
+/** A key of a `quantization_config` whose value is not read. */
+export interface UnreadKey {
+  readonly key: string;
+  readonly value: unknown;
+  /** The values that are read, for messages. */
+  readonly supported: string;
+}
+
+/** Returns the first key that keeps weights of a known form from being read; undefined if they are read, or of no known form. */
+export function unreadKeyOf(how: unknown): UnreadKey | undefined {
+  const form = isRecord(how) ? entryOf(codedForms, how.quant_method) : undefined;
+  if (!isRecord(how) || !form) return undefined;
+  const wrong = Object.entries(form.keys).find(([key, { isRead }]) => {
+    const value = how[key] ?? undefined;
+    return value === undefined ? form.needed.includes(key) : !isRead(value, how);
+  });
+  return wrong && { key: wrong[0], value: how[wrong[0]], supported: wrong[1].supported };
+}
+
+/** Returns the form of weights with this quantization_config; undefined if they are not read by one of these forms. */
+export const codedFormOf = (how: unknown): CodedFormName | undefined =>
+  isRecord(how) && unreadKeyOf(how) === undefined ? namesOf(codedForms).find(name => name === how.quant_method) : undefined;

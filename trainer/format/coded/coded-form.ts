@@ -1,0 +1,19 @@
+/** A form of weights in codes: which tensors of a file are weights. */
+import type { FileProblem } from '../model-file-error.ts';
+import type { CodedWeight } from './coded-weight.ts';
+import type { Tensors } from './part-checks.ts';
+
+/** A weight, or what is wrong with it. */
+export interface Found {
+  readonly weight: CodedWeight | undefined;
+  readonly problems: readonly FileProblem[];
+}
+
+/**
+ * Finds the weights of files with this quantization_config, by headers alone, and names of other tensors that a program for inference
+ * needs.
+ */
+export type CodedForm = (
+  tensors: Tensors,
+  how: Readonly<Record<string, unknown>>,
+) => { readonly layers: readonly Found[]; readonly others: readonly string[] };

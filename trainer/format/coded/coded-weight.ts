@@ -1,0 +1,164 @@
+/**
+ * A matrix that a file stores as codes on grids: value = (code − zero) × scale, where the columns of a row are divided into groups that
+ * have a scale and a zero each. It is decoded row by row while it is read.
+ */
+import { type DecodedTensor, type PlainInfo, rounded, weakly } from '../decoded-weights.ts';
+import type { TensorInfo } from '../tensor-source.ts';
+import type { WeightFiles } from '../weight-files.ts';
+
+/** The positions of the codes of a matrix in the bytes of a tensor. Words are 32 bits, little-endian, the first code in the lowest bits. */
+export type Layout =
+  /** Each row by itself, in whole bytes. */
+  | { readonly kind: 'rows'; readonly rowBytes: number }
+  /** A tensor of words [⌈columns / codes in a word⌉, rows]: GPTQ. */
+  | { readonly kind: 'columns' }
+  /** A tensor of words [columns, rows / 8]; a word has the codes of eight rows in this order: AWQ. */
+  | { readonly kind: 'interleaved' };
+
+/** The numbers that turn codes into values. */
+export interface Grids {
+  /** [⌈rows / rowsPerScale⌉, groups]. */
+  readonly scales: Float32Array;
+  /** Same shape; zero if absent. */
+  readonly zeros?: Float32Array;
+  /** The group of each column. */
+  readonly groupOf: Int32Array;
+}
+
+export interface CodedWeight {
+  /** The plain tensor, with the type that values are rounded to. */
+  readonly info: PlainInfo;
+  /** The tensor that holds the codes. */
+  readonly codes: TensorInfo;
+  /** The other tensors that belong to it. */
+  readonly parts: readonly string[];
+  readonly bits: number;
+  readonly layout: Layout;
+  /** The number that each code stands for. */
+  readonly levels: Float32Array;
+  readonly rowsPerScale: number;
+  readonly groups: number;
+  /** Reads scales, zeros and groups. @throws ModelFileError if their values do not fit */
+  readonly readGrids: (files: WeightFiles, path: string) => Promise<Grids>;
+}
+
+/** The position in a word of AWQ at which each of eight rows has its code. */
+const AWQ_POSITION = [0, 4, 1, 5, 2, 6, 3, 7] as const;
+
+/** Returns the reader of a matrix. Scales, zeros and groups are kept for as long as memory allows, since it is read in parts. */
+export function decoderOf(files: WeightFiles, weight: CodedWeight, path: string): DecodedTensor {
+  const { info, codes, layout } = weight;
+  const [rows = 1, width = 1] = info.shape;
+  const grids = weakly(() => weight.readGrids(files, path));
+  const whole = weakly(() => files.readRaw(codes.name));
+  const read = async (begin: number, count: number): Promise<Float32Array> => {
+    if (count === 0) return new Float32Array(0);
+    const first = Math.floor(begin / width);
+    const end = Math.min(rows, Math.ceil((begin + count) / width));
+    const bytes =
+      layout.kind === 'rows' ? await files.readBytes(codes.name, first * layout.rowBytes, (end - first) * layout.rowBytes) : await whole();
+    const values = new Float32Array((end - first) * width);
+    decodeRows(bytes, weight, { first, grids: await grids() }, values);
+    return values.length === count ? values : values.slice(begin - first * width, begin - first * width + count);
+  };
+  return { info, read };
+}
+
+interface Rows {
+  /** The first row that is decoded. */
+  readonly first: number;
+  readonly grids: Grids;
+}
+
+/**
+ * Decodes whole rows into `out`. Values are computed and rounded once for each code of a group, since a group has more columns than codes.
+ * @param bytes the codes of these rows if each row has bytes of its own, otherwise all
+ */
+function decodeRows(bytes: Uint8Array, weight: CodedWeight, { first, grids }: Rows, out: Float32Array): void {
+  const { bits, rowsPerScale } = weight;
+  const { groupOf } = grids;
+  const width = groupOf.length;
+  const codes = new Uint8Array(width);
+  let values: Float32Array = new Float32Array();
+  let gridRow = -1;
+  for (let row = first; (row - first) * width < out.length; row++) {
+    const own = Math.floor(row / rowsPerScale);
+    if (own !== gridRow) values = valuesOf(weight, grids, own);
+    gridRow = own;
+    readCodes(bytes, weight, weight.layout.kind === 'rows' ? row - first : row, codes);
+    const start = (row - first) * width;
+    for (let column = 0; column < width; column++)
+      out[start + column] = values[((groupOf[column] as number) << bits) | (codes[column] as number)] as number;
+  }
+}
+
+/** The values of all codes in each group of a row of scales, [groups, codes]. */
+function valuesOf({ levels, groups, info }: CodedWeight, { scales, zeros }: Grids, gridRow: number): Float32Array {
+  const values = new Float32Array(groups * levels.length);
+  for (let group = 0; group < groups; group++) {
+    const grid = gridRow * groups + group;
+    const [zero, scale] = [zeros ? (zeros[grid] as number) : 0, scales[grid] as number];
+    for (let code = 0; code < levels.length; code++) values[group * levels.length + code] = ((levels[code] as number) - zero) * scale;
+  }
+  return rounded(values, info.dtype);
+}
+
+/** Reads the codes of one row. */
+function readCodes(bytes: Uint8Array, { layout, bits, info }: CodedWeight, row: number, codes: Uint8Array): void {
+  const [rows = 1] = info.shape;
+  const mask = 2 ** bits - 1;
+  const width = codes.length;
+  switch (layout.kind) {
+    case 'rows':
+      for (let column = 0; column < width; column++) {
+        const bit = column * bits;
+        codes[column] = ((bytes[row * layout.rowBytes + (bit >> 3)] as number) >> (bit & 7)) & mask;
+      }
+      return;
+    case 'columns':
+      for (let column = 0; column < width; column++) {
+        const bit = column * bits;
+        const word = (bit >> 5) * rows + row;
+        codes[column] = ((bytes[4 * word + ((bit & 31) >> 3)] as number) >> (bit & 7)) & mask;
+      }
+      return;
+    case 'interleaved': {
+      const bit = 4 * (AWQ_POSITION[row & 7] as number);
+      const first = 4 * (row >> 3) + (bit >> 3);
+      const step = rows / 2;
+      for (let column = 0; column < width; column++) codes[column] = ((bytes[first + column * step] as number) >> (bit & 7)) & mask;
+      return;
+    }
+  }
+}
+
+/**
+ * Reads small codes of zeros or scales as a matrix [rows, columns] of numbers.
+ * @param place the position of a code in bits
+ */
+export function unpackGrid(
+  bytes: Uint8Array,
+  [rows, columns]: readonly [number, number],
+  levels: Float32Array,
+  place: (row: number, column: number) => number,
+): Float32Array {
+  const mask = levels.length - 1;
+  const out = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const bit = place(row, column);
+      out[row * columns + column] = levels[((bytes[Math.floor(bit / 8)] as number) >> (bit % 8)) & mask] as number;
+    }
+  }
+  return out;
+}
+
+/** The group of each column if groups are neighbors. */
+export const evenGroups = (width: number, size: number): Int32Array => Int32Array.from({ length: width }, (_, i) => Math.floor(i / size));
+
+/** The numbers of codes that are integers, minus an offset. */
+export const unsignedLevels = (bits: number, offset = 0): Float32Array => Float32Array.from({ length: 2 ** bits }, (_, i) => i - offset);
+
+/** The position in bits of a code in rows of so many words of AWQ. */
+export const awqPlace = (row: number, column: number, words: number): number =>
+  32 * (row * words + (column >> 3)) + 4 * (AWQ_POSITION[column & 7] as number);
