@@ -131,7 +131,7 @@ export function copyFiles(outdir) {
   const require = createRequire(import.meta.url);
   const folderOf = name => path.dirname(require.resolve(`${name}/package.json`));
   const taken = [
-    { from: path.join(folderOf('@tensorflow/tfjs-backend-wasm'), 'dist'), to: 'wasm', kind: /\.wasm$/ },
+    { from: path.join(folderOf('@tensorflow/tfjs-backend-wasm'), 'dist'), to: 'wasm', kind: /wasm(-simd)?\.wasm$/ },
     // Compiled when the engine is installed.
     { from: path.join(folderOf('@tensorflow/tfjs-node-gpu'), 'binding'), to: 'addon/binding', kind: /\.(cc|h)$/ },
     { from: path.join(folderOf('node-api-headers'), 'include'), to: 'addon/include', kind: /\.h$/ },

@@ -24,7 +24,7 @@ test('the package contains every part of the extension', () => {
     name => `dist/${name}`,
   );
   const pages = ['run', 'heatmap', 'compare', 'data', 'try'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
-  const wasm = ['', '-simd', '-threaded-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
+  const wasm = ['', '-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
   const addon = [
     'dist/addon/binding/tfjs_binding.cc',
     'dist/addon/binding/tfjs_backend.cc',

@@ -76,9 +76,8 @@ async function openWasm(): Promise<OpenBackend> {
   await withoutNewListeners(() => activate('wasm'));
   registerWasmKernels();
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
-  const threads = (await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT')) ? wasm.getThreadsCount() : 1;
-  const summary = `wasm ${simd ? 'with' : 'without'} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return { name: 'wasm', summary, device: 'cpu', takeFault: noFault };
+  // tfjs has no threads in Node (tensorflow/tfjs#3830).
+  return { name: 'wasm', summary: `wasm ${simd ? 'with' : 'without'} SIMD, 1 thread`, device: 'cpu', takeFault: noFault };
 }
 
 async function openCpu(): Promise<OpenBackend> {

@@ -1,12 +1,12 @@
-/** Locates the folder of the three tfjs-backend-wasm*.wasm files. */
+/** Locates the folder of tfjs's WebAssembly files. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from '../engine.ts';
 
-/** All three are needed: the one that is loaded depends on the CPU. */
-export const WASM_FILES = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'] as const;
+/** Both are needed: the one that is loaded depends on the CPU. In Node, tfjs does not load the third, which has threads. */
+export const WASM_FILES = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm'] as const;
 
 /**
  * Returns the folder with the wasm files, with a trailing separator: `wasm/` next to the bundle, otherwise the installed npm package.
