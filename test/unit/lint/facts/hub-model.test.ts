@@ -9,7 +9,7 @@ import { readModelFacts } from '../../../../trainer/lint/facts/read-model-facts.
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-hub-model-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const golden = join(import.meta.dirname, '..', '..', 'golden', 'llama');
+const golden = join(import.meta.dirname, '..', '..', '..', 'golden', 'llama');
 const look = (cacheDir: string) => new ModelCache(join(folder, cacheDir), readModelFacts).look('org/tiny', 'main', join(folder, 'recipes'));
 
 test('a downloaded model is found, whatever folder is next to the recipe', async () => {

@@ -14,7 +14,7 @@ import { lint, makeWorkspace } from '../check-view.ts';
 
 const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const golden = path.join(import.meta.dirname, '..', '..', 'golden');
+const golden = path.join(import.meta.dirname, '..', '..', '..', 'golden');
 
 const messagesOf = async (model: string, data: string): Promise<string[]> => {
   const found = await lint(`model: models/${model}\nr: 8\nmax_length: 32\ndata: {train: ${data}}\n`, { folder });
