@@ -93,10 +93,11 @@ export interface Difference {
 
 /**
  * Largest effect of rounding to a type on any logit, as a share of the largest logit. With float32, only the order of summation differs;
- * half and bfloat16 keep 11 and 8 bits of each weight, and errors accumulate through the layers (all weights of SmolLM2-135M in bfloat16:
- * 0.044). A faulty merge differs by orders of magnitude more, or equals the base.
+ * half and bfloat16 keep 11 and 8 bits of each weight, and errors accumulate through the layers. All weights of SmolLM2-135M in bfloat16:
+ * 0.044; after LoRA of all layers: 0.087, and 0.124 on a base in 4 bits. A faulty merge differs by orders of magnitude more, or equals the
+ * base, which differed from these two by 0.19 and 0.25.
  */
-const SHARES = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1e-1 } as const;
+const SHARES = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1.8e-1 } as const;
 
 /** Compares logits. @param types the types to which trained parameters were rounded */
 export function compareLogits(found: Float32Array, expected: Float32Array, types: Iterable<string>): Difference {
