@@ -22,6 +22,22 @@ export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'
 }
 
 /**
+ * Checks biases that only the file has. Files of GPTQ have zeros in place of biases.
+ * @throws ModelConfigError for one with other values: Transformers would compute with it if the config were right
+ */
+async function checkSpareBiases({ parameters }: Model, weights: WeightSource): Promise<void> {
+  const known = new Set(parameters.map(({ name }) => name));
+  const biases = parameters
+    .map(({ name }) => name.replace(/\.weight$/, '.bias'))
+    .filter(name => weights.tensors.has(name) && !known.has(name));
+  for (const name of biases)
+    if ((await weights.readFloat32(name)).some(value => value !== 0))
+      throw new ModelConfigError(
+        `the weights have ${name}, which config.json leaves out: check its keys for biases, such as attention_bias and mlp_bias`,
+      );
+}
+
+/**
  * A source under the model's names that adds the initial values of parameters missing in the weight file (a new head), and stacks that the
  * file stores as separate tensors.
  */
@@ -79,6 +95,7 @@ export async function* weightStream(
   { onBytes, storage }: StreamOptions = {},
 ): AsyncGenerator<VariableData> {
   checkWeights(model, file);
+  await checkSpareBiases(model, file);
   const weights = withStacks(model.parameters, file);
   const bytesOf = ({ name, shape }: ParameterSpec): number => weights.tensors.get(name)?.byteLength ?? FLOAT32_BYTES * elementCount(shape);
   const total = model.parameters.reduce((sum, spec) => sum + bytesOf(spec), 0);

@@ -52,3 +52,14 @@ test('a stack of experts takes the bytes of its parts', () => {
   const source = withStacks([spec], { tensors, readFloat32: async () => new Float32Array() });
   expect(source.tensors.get('stack')).toEqual({ shape: [8, 32], byteLength: 136, isConverted: true });
 });
+
+test('a bias that only the file has may be zeros, as in files of GPTQ, and nothing else', async () => {
+  const weights = sourceOf(16);
+  const bias = 'model.layers.0.self_attn.q_proj.bias';
+  const withBias = (value: number): WeightSource => ({
+    tensors: new Map([...weights.tensors, [bias, { shape: [4] }]]),
+    readFloat32: async name => (name === bias ? Float32Array.of(0, value, 0, 0) : weights.readFloat32(name)),
+  });
+  expect((await reportsOf(withBias(0))).length).toBe(model.parameters.length + 1);
+  await expect(reportsOf(withBias(1e-3))).rejects.toThrow(`the weights have ${bias}, which config.json leaves out`);
+});
