@@ -78,6 +78,9 @@ function ggufOf(family: string): string[] {
   return [...new Set([...own, ...written])];
 }
 
+/** Families without a folder, and those with the same encoder. */
+const SAME_ENCODER: Readonly<Record<string, string>> = { Glm46V: 'Glm4v' };
+
 /** True if exports to GGUF have the encoder of images, too, as a model folder with reference numbers shows. */
 function hasMmproj(golden: string, folders: readonly string[]): boolean {
   return folders.some(folder => {
@@ -116,7 +119,7 @@ export function modelsPage(errors: GoldenErrors, golden: string): string {
         ...taskGroups.map(([task]) => (tasksOf(family).includes(task) ? '✓' : '')),
         classesOf(family).some(readsImages) ? '✓' : '',
         codes(ggufOf(family)),
-        hasMmproj(golden, folders.get(family) ?? []) ? '✓' : '',
+        hasMmproj(golden, folders.get(SAME_ENCODER[family] ?? family) ?? []) ? '✓' : '',
       ]),
     ),
     paragraph(

@@ -32,6 +32,11 @@ CASES = {
     # The converter takes patches of 16 pixels per side only.
     'lfm2_vl': dict(processor=LFM2, names={'model.vision_tower.embeddings.patch_embedding.weight': None, 'lm_head.': None,
                                            'model.vision_tower.': 'model.vision_tower.vision_model.'}),
+    'glm4v': {},
+    'glm_ocr': {},
+    'paddleocr_vl': dict(keys=dict(whole=dict(architectures=['PaddleOCRVisionModel']), processor=dict(min_pixels=256, max_pixels=2048))),
+    'lighton_ocr': dict(vision=dict(rope_parameters=dict(rope_theta=10000.0, rope_type='axial')),
+                        keys=dict(whole=dict(architectures=['LightOnOCRForConditionalGeneration']))),
 }
 
 
@@ -39,7 +44,8 @@ def prepared(folder, name, vision={}, processor={}, names={}, keys={}):
     at = os.path.join(folder, name)
     shutil.copytree(os.path.join(GOLDEN, name), at)
     processors = [file for file in ('preprocessor_config.json', 'processor_config.json') if os.path.exists(os.path.join(at, file))]
-    for file, key, changes in (('config.json', 'vision_config', {**vision, **keys.get('vision', {})}),
+    for file, key, changes in (('config.json', None, keys.get('whole', {})),
+                               ('config.json', 'vision_config', {**vision, **keys.get('vision', {})}),
                                (processors[0], None, {**processor, **keys.get('processor', {})})):
         path = os.path.join(at, file)
         with open(path) as read:

@@ -70,9 +70,12 @@ function planOf({ weights }: ModelFolder, { parameters, scale }: VisionEncoder, 
   };
 }
 
+/** A table of positions, which llama.cpp interpolates in float32. */
+const TABLE = 'v.position_embd.weight';
+
 /** The type of the base for matrices. llama.cpp's converter writes all other tensors in float32. */
-function typeOf({ shape, float32 }: MmprojTensor, spec: ParameterSpec, { tensors }: ModelFolder['weights']): NamedType {
-  const kept = shape.length === 2 && !float32 ? typeInFolder(spec, tensors) : 'F32';
+function typeOf({ name, shape, float32 }: MmprojTensor, spec: ParameterSpec, { tensors }: ModelFolder['weights']): NamedType {
+  const kept = shape.length === 2 && !float32 && name !== TABLE ? typeInFolder(spec, tensors) : 'F32';
   return kept === 'MXFP4' ? 'F32' : kept;
 }
 

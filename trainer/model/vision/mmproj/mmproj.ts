@@ -68,6 +68,9 @@ export const ACTIVATION_KEYS: Readonly<Record<string, string | undefined>> = {
   quick_gelu: undefined,
 };
 
+/** llama.cpp reads no file with a larger side of images. */
+export const MOST_PIXELS = 8192;
+
 /** llama.cpp divides bytes by 255 before it subtracts the mean. */
 const RESCALE = 1 / 255;
 const NEAR = 1e-6;
@@ -82,6 +85,15 @@ export function commonReason(
 ): string | undefined {
   if (Math.abs(rescale - RESCALE) > NEAR) return `rescale_factor is ${rescale}, and llama.cpp has 1/255`;
   return Object.hasOwn(ACTIVATION_KEYS, activation) ? undefined : `llama.cpp has no activation ${activation} for encoders`;
+}
+
+/**
+ * The reason why llama.cpp cannot compute these numbers, which its code fixes; undefined if they are the same.
+ * @param numbers the value and llama.cpp's, by key of config.json
+ */
+export function fixedReason(numbers: Readonly<Record<string, readonly [value: number, only: number]>>): string | undefined {
+  const other = Object.entries(numbers).find(([, [value, only]]) => value !== only);
+  return other && `${other[0]} is ${other[1][0]}, and llama.cpp has ${other[1][1]}`;
 }
 
 /** Names of tensors by llama.cpp's names, without `.weight`, `.bias` and limits. `{}` stands for the number of a block. */

@@ -7,6 +7,7 @@ import {
   commonReason,
   dividedFrames,
   dividedRows,
+  fixedReason,
   type Mmproj,
   type MmprojNames,
   type MmprojTensor,
@@ -67,13 +68,8 @@ function described(
 ): Mmproj | NoMmproj {
   const { hiddenSize, intermediateSize, blocks, heads, patch, outputSize, activation, merged, frames, theta } = tower;
   const sizes = { imageSize, patch, hiddenSize, intermediateSize, blocks, heads, outputSize, epsilon, activation };
-  const limits = [
-    ['spatial_merge_size', merged, MERGED],
-    ['temporal_patch_size', frames, FRAMES],
-    ['rope_theta', theta, THETA],
-  ] as const;
-  const other = limits.find(([, value, only]) => value !== only);
-  const reason = other ? `${other[0]} is ${other[1]}, and llama.cpp has ${other[2]}` : commonReason(tower.scale, tower);
+  const fixed = { spatial_merge_size: [merged, MERGED], temporal_patch_size: [frames, FRAMES], rope_theta: [theta, THETA] } as const;
+  const reason = fixedReason(fixed) ?? commonReason(tower.scale, tower);
   if (reason !== undefined) return { reason };
   const inTower = parameters.map(spec => ({ ...spec, own: spec.name, name: spec.name.replace(/^model\./, '') }));
   const tensors = inTower.flatMap(({ own, ...spec }): MmprojTensor[] =>

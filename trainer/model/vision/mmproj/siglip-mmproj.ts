@@ -1,14 +1,19 @@
-/** The encoders with a tower of SigLIP in llama.cpp's files: Gemma 3, SmolVLM, Idefics3 and LFM2-VL. */
+/** The encoders with a tower of SigLIP in llama.cpp's files: Gemma 3, SmolVLM, Idefics3, LFM2-VL and PaddleOCR-VL. */
 import type { ParameterSpec } from '../../module-specs.ts';
 import type { Tiling } from '../families/lfm/lfm2-vl-tiles.ts';
+import type { PaddleOcrTower } from '../families/paddle/paddle-ocr-config.ts';
 import type { PixelScale } from '../vision-encoder.ts';
 import {
+  ACTIVATION_KEYS,
   byChannel,
   commonReason,
+  fixedReason,
   type Mmproj,
   type MmprojNames,
   type MmprojSizes,
   type MmprojTensor,
+  MOST_PIXELS,
+  mmprojSizes,
   type NoMmproj,
   renamed,
 } from './mmproj.ts';
@@ -46,16 +51,8 @@ const towerNames = (tower: string): MmprojNames =>
 function described({ tower, parameters, sizes, scale }: SiglipFile, projector: string, names: MmprojNames): Mmproj | NoMmproj {
   const reason = commonReason(scale, sizes);
   if (reason !== undefined) return { reason };
-  const tensors = renamed(parameters, { ...towerNames(tower), ...names });
-  return {
-    projector,
-    sizes,
-    settings: {},
-    tensors: tensors.map(tensor => (tensor.name === 'v.position_embd.weight' ? inFloat32(tensor) : tensor)),
-  };
+  return { projector, sizes, settings: {}, tensors: renamed(parameters, { ...towerNames(tower), ...names }) };
 }
-
-const inFloat32 = (tensor: MmprojTensor): MmprojTensor => ({ ...tensor, float32: true });
 
 /** @param pooled the side of the squares of patches that become a vector @param projector the prefix of its names */
 export function gemma3Mmproj(
@@ -71,7 +68,7 @@ export function gemma3Mmproj(
     // Unlike those of the tower, this norm is stored as the difference from 1.
     if (tensor.name === 'mm.soft_emb_norm.weight') return { ...tensor, values: values => values.map(x => x + 1) };
     // It is transposed before the product, which graphics cards do not do in bfloat16.
-    return tensor.name === 'mm.input_projection.weight' ? inFloat32(tensor) : tensor;
+    return tensor.name === 'mm.input_projection.weight' ? { ...tensor, float32: true } : tensor;
   });
   return { ...found, settings: { [SCALE_FACTOR]: pooled }, tensors };
 }
@@ -130,4 +127,26 @@ export function lfm2VlMmproj({ tiling, joined, projector, ...file }: Lfm2VlFile)
   if ('reason' in found) return found;
   const tensors = found.tensors.map(tensor => (tensor.name === 'v.patch_embd.weight' ? byChannel(tensor, patch) : tensor));
   return { ...found, settings: { [SCALE_FACTOR]: joined }, tensors };
+}
+
+/** @param projector the prefix of its names */
+export function paddleOcrMmproj(
+  { parameters, tower, projector }: { readonly parameters: readonly ParameterSpec[]; readonly tower: string; readonly projector: string },
+  config: PaddleOcrTower,
+): Mmproj | NoMmproj {
+  const { patch, outputSize, merged, theta, activation, limits, scale } = config;
+  const reason = fixedReason({ spatial_merge_size: [merged, 2], rope_theta: [theta, 10_000] });
+  if (reason !== undefined) return { reason };
+  // llama.cpp has one activation for the tower and the projector, which has GELU.
+  if (ACTIVATION_KEYS[activation] !== 'use_gelu')
+    return { reason: `hidden_act is ${activation}, and llama.cpp has GELU in the projector too` };
+  // Nothing depends on the side, which the converter takes from the limit of pixels.
+  const sizes = { ...mmprojSizes(config), patch, outputSize, imageSize: Math.min(Math.floor(Math.sqrt(limits.maxPixels)), MOST_PIXELS) };
+  const found = described({ tower, parameters, sizes, scale }, 'paddleocr', {
+    'mm.input_norm': `${projector}pre_norm`,
+    'mm.1': `${projector}linear_1`,
+    'mm.2': `${projector}linear_2`,
+  });
+  if ('reason' in found) return found;
+  return { ...found, settings: { 'vision.image_min_pixels': limits.minPixels, 'vision.image_max_pixels': limits.maxPixels } };
 }

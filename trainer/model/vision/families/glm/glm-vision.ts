@@ -20,6 +20,7 @@ import {
 } from '../../../module-specs.ts';
 import { product } from '../../../product.ts';
 import type { Tracer } from '../../../tracer.ts';
+import { glmMmproj } from '../../mmproj/glm-mmproj.ts';
 import { type Attended, axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../../patches/gated-block.ts';
 import { patchesOf } from '../../patches/patch-buckets.ts';
 import { patchProducts, withPositions } from '../../patches/patch-embedding.ts';
@@ -114,8 +115,9 @@ export function glmVision(config: GlmTower): VisionEncoder {
     ...[...blocks.flatMap(gatedBlockModules), norm, join, joinBias, ...Object.values(merger)],
   ];
   const countOf = (view: ImageView): number => patchesOf(view, config.merged);
+  const parameters = parametersOf(modules);
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
     scale: config.scale,
     placeholder: IMAGE,
@@ -123,6 +125,7 @@ export function glmVision(config: GlmTower): VisionEncoder {
     shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
     feeds: (view, pixels) => feedsOf(config, pixels, countOf(view)),
+    mmproj: () => glmMmproj(config, parameters),
   };
 }
 

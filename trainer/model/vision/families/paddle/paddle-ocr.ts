@@ -20,6 +20,7 @@ import {
   underOtherNames,
 } from '../../../module-specs.ts';
 import type { Tracer } from '../../../tracer.ts';
+import { paddleOcrMmproj } from '../../mmproj/siglip-mmproj.ts';
 import { axialTables } from '../../patches/gated-block.ts';
 import { patchBlock, runPatchBlock } from '../../patches/patch-block.ts';
 import { patchesOf } from '../../patches/patch-buckets.ts';
@@ -83,8 +84,9 @@ export function paddleOcr(files: VisionFiles): VisionEncoder {
   const { patches, patchBias, table, blocks, finalNorm, norm, up, down } = parts;
   const modules = [patches, patchBias, table, ...blocks.flatMap(imageBlockModules), finalNorm, norm, up, down];
   const countOf = (view: ImageView): number => patchesOf(view, config.merged);
+  const parameters = parametersOf(modules);
   return {
-    parameters: parametersOf(modules),
+    parameters,
     modules,
     scale: config.scale,
     placeholder: IMAGE,
@@ -92,6 +94,7 @@ export function paddleOcr(files: VisionFiles): VisionEncoder {
     shapeOf: countOf,
     trace: (tracer, count) => vectorsOf(tracer, parts, count),
     feeds: (view, pixels) => feedsOf(config, pixels, countOf(view)),
+    mmproj: () => paddleOcrMmproj({ parameters, tower: TOWER, projector: PROJECTOR }, config),
   };
 }
 

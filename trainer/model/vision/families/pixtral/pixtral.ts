@@ -11,6 +11,7 @@ import { ModelConfigError } from '../../../model-spec.ts';
 import { linearSpec, type ModuleSpec, normSpec, parameterSpec, parametersOf, underOtherNames } from '../../../module-specs.ts';
 import { product } from '../../../product.ts';
 import type { Tracer } from '../../../tracer.ts';
+import { lightOnMmproj } from '../../mmproj/lighton-mmproj.ts';
 import { axialTables, type GatedBlock, gatedBlockModules, gatedBlockStates } from '../../patches/gated-block.ts';
 import { bucketOf } from '../../patches/patch-buckets.ts';
 import { patchFeeds } from '../../patches/patch-feeds.ts';
@@ -70,7 +71,11 @@ function partsOf(config: PixtralTower): Parts {
 export const pixtral = (files: VisionFiles): VisionEncoder => encoderOf(pixtralTower(files));
 
 /** @throws ModelConfigError */
-export const lightOn = (files: VisionFiles): VisionEncoder => encoderOf(lightOnTower(files));
+export function lightOn(files: VisionFiles): VisionEncoder {
+  const tower = lightOnTower(files);
+  const encoder = encoderOf(tower);
+  return { ...encoder, mmproj: () => lightOnMmproj(tower, encoder.parameters, EPSILON) };
+}
 
 function encoderOf(config: PixtralTower): VisionEncoder {
   const parts = partsOf(config);
