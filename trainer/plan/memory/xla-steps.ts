@@ -100,7 +100,9 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
     const isInPlace = mayBeWithin && all.every(({ op }) => READ_BUFFERS.has(op));
     const isOfNone = isView(node)
       ? node.inputs.some(input => sources.has(input))
-      : isComputed(node) && !isSummedApart(node, readers) && (isInPlace || saves(node, reads, countOf(node, readers), launchBytes));
+      : isComputed(node) &&
+        !isSummedApart(node, readers) &&
+        (isInPlace || isNarrowSum(node) || saves(node, reads, countOf(node, readers), launchBytes));
     if (mayBeWithin && isOfNone) {
       sources.set(node, reads);
       waiting.set(node, waitingIn(node));
@@ -194,6 +196,17 @@ function isSummedApart(node: Node, readers: ReadonlyMap<Node, readonly Node[]>):
 function countOf(node: Node, readers: ReadonlyMap<Node, readonly Node[]>): number {
   const isWidened = ({ op, dtype }: Node): boolean => op === 'cast' && dtype === 'float32' && node.dtype === 'bfloat16';
   return (readers.get(node) ?? []).reduce((sum, reader) => sum + (isWidened(reader) ? countOf(reader, readers) : 1), 0);
+}
+
+/**
+ * Returns true for a bfloat16 sum of two bfloat16 products in the forward pass, as of a layer and its low-rank factors. XLA computes it in
+ * its readers, which are three kernels at most: they read as many bytes of both products as they would read, and write, of the sum, and a
+ * launch is saved. Compared with steps of LoRA from 32 tokens of 32 elements to 2048 of 4096.
+ */
+function isNarrowSum(node: Node): boolean {
+  const [sum] = node.inputs;
+  const isProduct = ({ op, inputs: [input] }: Node): boolean => op === 'cast' && input?.op === 'matmul' && input.dtype === 'bfloat16';
+  return !isBackward(node) && node.op === 'cast' && node.dtype === 'bfloat16' && sum?.op === 'add' && sum.inputs.every(isProduct);
 }
 
 /**

@@ -88,6 +88,25 @@ describe('buffers of a schedule', () => {
     expect(ops).not.toContain('neg');
   });
 
+  it.each([
+    [0, false],
+    [1, true],
+  ])('are not those of a bfloat16 sum of products in the forward pass: phase %i', (phase, hasBuffer) => {
+    const { ops } = buffersOf(
+      (graph, x) => {
+        const [a, b] = [x, graph.neg(x)].map(each => graph.cast(each, 'bfloat16'));
+        const product = (of: Node): Node => graph.cast(graph.matmul(of, of), 'float32');
+        return graph.within({ phase }, () => {
+          const shared = graph.cast(graph.cast(graph.add(product(required(a, 'a')), product(required(b, 'b'))), 'bfloat16'), 'float32');
+          return graph.concat([graph.sum(shared, [1]), graph.sum(graph.exp(shared), [1]), graph.sum(graph.square(shared), [1])], 0);
+        });
+      },
+      { size: 1024 },
+    );
+    // The products read two narrow casts.
+    expect(ops.filter(op => op === 'cast').length > 2).toBe(hasBuffer);
+  });
+
   it('live until the last operation that is computed from them', () => {
     const { peakBytes } = buffersOf((graph, x) => graph.matmul(graph.sum(graph.exp(graph.matmul(x, x)), [0], true), x));
     // x, and its product with itself.
