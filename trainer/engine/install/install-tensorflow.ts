@@ -76,7 +76,7 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
 async function refreshKernels(folder: string, { log, onProgress }: Pick<BuildParams, 'log' | 'onProgress'>): Promise<void> {
   if (kernelsAreCurrent(folder)) return;
   try {
-    log(`compiling the kernels of fused steps for this processor with ${await requireCompiler()} (about 10 seconds)`);
+    log(`compiling the kernels of fused steps for this processor with ${await requireCompiler()} (10 seconds to a minute)`);
     await buildKernels(folder, elapsedSeconds => onProgress({ step: 'compile', elapsedSeconds }));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
