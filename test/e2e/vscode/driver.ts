@@ -211,13 +211,22 @@ export class Workbench {
     await this.press('Enter');
   }
 
-  /** Enters a path in the save dialog, but only after the dialog has written its suggestion, which replaces earlier input. */
+  /**
+   * Enters a path in the save dialog, but only after the dialog has written its suggestion, which replaces earlier input. The dialog ignores
+   * the button while it reads a folder.
+   */
   async saveAs(path: string, suggestion: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input.input');
     await expect.poll(() => input.inputValue()).toMatch(new RegExp(`/${suggestion}$`));
-    await input.fill(path);
-    await expect.poll(() => input.inputValue()).toBe(path);
-    await this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^(OK|Export|Save)$/ }).click();
+    const accept = this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^(OK|Export|Save)$/ });
+    await retry('the end of the save dialog', async factor => {
+      // A slow dialog may have closed since the last attempt.
+      if (await input.isHidden()) return;
+      await input.fill(path, { timeout: TYPED_MS });
+      await expect.poll(() => input.inputValue(), { timeout: TYPED_MS }).toBe(path);
+      await accept.click({ timeout: TYPED_MS });
+      await input.waitFor({ state: 'hidden', timeout: TYPED_MS * factor });
+    });
   }
 
   async openFile(name: string): Promise<void> {
