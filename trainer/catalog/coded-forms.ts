@@ -36,7 +36,6 @@ const none: KeyCheck = {
 const compressed = oneOf(
   ...['dense', 'float-quantized', 'int-quantized', 'naive-quantized', 'pack-quantized', 'nvfp4-pack-quantized', 'mixed-precision'],
 );
-const packedGptq = { bits: oneOf(2, 4, 8), is_marlin_format: none, pack_dtype: oneOf('int32'), rotation: none, adapter: none };
 
 const entries = {
   'compressed-tensors': {
@@ -56,7 +55,10 @@ const entries = {
   },
   gptq: {
     summary: 'GPTQ in 2, 4 or 8 bits',
-    keys: { ...packedGptq, checkpoint_format: oneOf('', 'gptq', 'gptq_v2'), format: oneOf('', 'gptq', 'gptq_v2') },
+    keys: {
+      ...{ bits: oneOf(2, 4, 8), pack_dtype: oneOf('int32'), is_marlin_format: none, rotation: none, adapter: none },
+      ...{ checkpoint_format: oneOf('', 'gptq', 'gptq_v2'), format: oneOf('', 'gptq', 'gptq_v2') },
+    },
     needed: ['bits'],
   },
   awq: {

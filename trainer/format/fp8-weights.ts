@@ -3,6 +3,7 @@
  * `weight_scale_inv` [⌈out / rows⌉, ⌈in / columns⌉], or one scale for the whole weight. They are read as float32 values.
  */
 import { isRecord } from '../narrow.ts';
+import { type CodedWeight, decoderOf, evenGroups } from './coded/coded-weight.ts';
 import { type DecodedTensor, withDecoded } from './decoded-weights.ts';
 import type { ModelConfig } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
@@ -52,18 +53,20 @@ export function withFp8Weights(files: WeightFiles, path: string, block: Block = 
   if (wrong.length > 0) throw new ModelFileError(path, wrong, 'Check weight_block_size in the quantization_config of config.json.');
   const hidden = new Set([...scaled.values()].map(({ scale }) => scale.name));
   for (const name of files.tensors.keys()) if (ACTIVATIONS.test(name) && scaled.has(name.replace(ACTIVATIONS, '.weight'))) hidden.add(name);
-  const scales = new Map<string, Promise<Float32Array>>();
-  const decoded = [...scaled].map(([name, found]): [string, DecodedTensor] => {
-    const { weight, scale } = found;
-    const read = async (begin: number, count: number): Promise<Float32Array> => {
-      const known = scales.get(scale.name) ?? files.readFloat32(scale.name);
-      scales.set(scale.name, known);
-      return dequantize(await files.readBytes(name, begin, count), begin, found, await known);
-    };
-    // Exports write the values that are read, since no narrower type holds them exactly.
-    return [name, { info: { ...weight, dtype: 'F32', quantization: weight.dtype }, read }];
-  });
+  const decoded = [...scaled].map(([name, found]): [string, DecodedTensor] => [name, decoderOf(files, codedWeight(found), path)]);
   return withDecoded(files, new Map(decoded), hidden);
+}
+
+/** Describes a weight for `decoderOf`. */
+function codedWeight({ weight, scale, block: [rows, columns] }: Scaled): CodedWeight {
+  const [, width = 1] = weight.shape;
+  return {
+    ...{ codes: weight, parts: [scale.name], bits: 8, levels: E4M3, rowsPerScale: rows, groups: Math.ceil(width / columns) },
+    // Exports write the values that are read, since no narrower type holds them exactly.
+    info: { ...weight, dtype: 'F32', quantization: weight.dtype },
+    layout: { kind: 'rows', rowBytes: width },
+    readGrids: async files => ({ scales: await files.readFloat32(scale.name), groupOf: evenGroups(width, columns) }),
+  };
 }
 
 function blockOf({ shape }: TensorInfo, { shape: scales }: TensorInfo, [rows, columns]: Block): Block | undefined {
@@ -72,18 +75,4 @@ function blockOf({ shape }: TensorInfo, { shape: scales }: TensorInfo, [rows, co
   if (scales.reduce((n, d) => n * d, 1) === 1 && scales.length < 2) return [out, width];
   const fits = scales.length === 2 && scales[0] === Math.ceil(out / rows) && scales[1] === Math.ceil(width / columns);
   return fits ? [rows, columns] : undefined;
-}
-
-/** @param begin flat index of the first code in the weight */
-function dequantize(codes: Uint8Array, begin: number, { weight, block: [rows, columns] }: Scaled, scales: Float32Array): Float32Array {
-  const width = weight.shape[1] ?? 1;
-  const across = Math.ceil(width / columns);
-  const out = new Float32Array(codes.length);
-  for (let i = 0; i < codes.length; i++) {
-    const row = Math.floor((begin + i) / width);
-    const column = begin + i - row * width;
-    const scale = scales[Math.floor(row / rows) * across + Math.floor(column / columns)] as number;
-    out[i] = (E4M3[codes[i] as number] as number) * scale;
-  }
-  return out;
 }

@@ -40,31 +40,29 @@ const scalesByGroup = f32(
 const mixed = [1, 0, 0, 1, 1, 1, 0, 0];
 const order: StoredTensor = ['I32', [8], words(mixed)];
 
+/** The codes of each row in a word. */
+const codesOfRows = words(
+  each(8).map(row =>
+    pack(
+      each(8).map(column => code(row, column)),
+      4,
+    ),
+  ),
+);
+/** The zeros of each group in a word. @param rows in the order of the word */
+const zerosOf = (rows: readonly number[]): Uint8Array =>
+  words(
+    [0, 1].map(group =>
+      pack(
+        rows.map(row => zeroOf(row, group)),
+        4,
+      ),
+    ),
+  );
+
 const gptq = {
-  'a.qweight': [
-    'I32',
-    [1, 8],
-    words(
-      each(8).map(row =>
-        pack(
-          each(8).map(column => code(row, column)),
-          4,
-        ),
-      ),
-    ),
-  ],
-  'a.qzeros': [
-    'I32',
-    [2, 1],
-    words(
-      [0, 1].map(group =>
-        pack(
-          each(8).map(row => zeroOf(row, group)),
-          4,
-        ),
-      ),
-    ),
-  ],
+  'a.qweight': ['I32', [1, 8], codesOfRows],
+  'a.qzeros': ['I32', [2, 1], zerosOf(each(8))],
   'a.scales': scalesByGroup,
   'a.g_idx': order,
   'a.bias': f32([8], each(8)),
@@ -85,51 +83,18 @@ const awq = {
       ),
     ),
   ],
-  'a.qzeros': [
-    'I32',
-    [2, 1],
-    words(
-      [0, 1].map(group =>
-        pack(
-          IN_WORD.map(row => zeroOf(row, group)),
-          4,
-        ),
-      ),
-    ),
-  ],
+  'a.qzeros': ['I32', [2, 1], zerosOf(IN_WORD)],
   'a.scales': scalesByGroup,
 } as const satisfies Stored;
 const awqConfig = { quant_method: 'awq', bits: 4, group_size: 4, zero_point: true, version: 'gemm' };
 
 const packed = {
-  'a.weight_packed': [
-    'I32',
-    [8, 1],
-    words(
-      each(8).map(row =>
-        pack(
-          each(8).map(column => code(row, column)),
-          4,
-        ),
-      ),
-    ),
-  ],
+  'a.weight_packed': ['I32', [8, 1], codesOfRows],
   'a.weight_scale': f32(
     [8, 2],
     each(8).flatMap(row => [0, 1].map(group => scaleOf(row, group))),
   ),
-  'a.weight_zero_point': [
-    'I32',
-    [1, 2],
-    words(
-      [0, 1].map(group =>
-        pack(
-          each(8).map(row => zeroOf(row, group)),
-          4,
-        ),
-      ),
-    ),
-  ],
+  'a.weight_zero_point': ['I32', [1, 2], zerosOf(each(8))],
   'a.weight_shape': ['I64', [2], longs(8, 8)],
   'a.input_scale': f32([1], [1]),
 } as const satisfies Stored;

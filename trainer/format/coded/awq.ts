@@ -2,48 +2,31 @@
  * Weights of AWQ (version "gemm"): `qweight`, words [columns, rows / 8]; `qzeros`, words [groups, rows / 8]; `scales` [groups, rows]. The
  * codes of eight rows are in a word in an order of their own.
  */
-import type { TensorInfo } from '../tensor-source.ts';
-import type { CodedForm, Found } from './coded-form.ts';
-import { awqPlace, type CodedWeight, evenGroups, unpackGrid, unsignedLevels } from './coded-weight.ts';
-import { groupSizeOf, Parts, type Tensors } from './part-checks.ts';
-import { SCALE_TYPES, transposed } from './transposed.ts';
+import type { CodedForm } from './coded-form.ts';
+import { awqPlace, type CodedWeight, evenGroups, plainType, unpackGrid, unsignedLevels } from './coded-weight.ts';
+import { type GroupedWords, sizeOfGroups, transposed, wordForm } from './grouped-words.ts';
+import type { Parts } from './part-checks.ts';
 
 const BITS = 4;
 const IN_WORD = 8;
 
 export const awq: CodedForm = (tensors, how) => {
   const groupSize = Number(how.group_size ?? how.q_group_size);
-  return { layers: [...tensors.values()].flatMap(info => findWeight(tensors, info, groupSize)), others: [] };
+  return wordForm(tensors, (parts, words) => describe(parts, words, groupSize));
 };
 
-function findWeight(tensors: Tensors, info: TensorInfo, groupSize: number): Found[] {
-  if (!info.name.endsWith('.qweight')) return [];
-  const parts = new Parts(tensors);
-  const weight = describe(parts, info, groupSize);
-  return [{ weight: parts.problems.length === 0 ? weight : undefined, problems: parts.problems }];
-}
-
-function describe(parts: Parts, info: TensorInfo, configured: number): CodedWeight | undefined {
-  const base = info.name.replace(/\.qweight$/, '');
-  const size = parts.matrix(info);
-  const scale = parts.needed(`${base}.scales`, SCALE_TYPES);
-  const zero = parts.needed(`${base}.qzeros`, ['I32']);
-  if (info.dtype !== 'I32') return parts.wrong(info.name, `is ${info.dtype}, not I32`);
-  if (!size || !scale || !zero) return undefined;
+function describe(parts: Parts, found: GroupedWords, configured: number): CodedWeight | undefined {
+  const { base, codes, size, scale, zero, groups } = found;
   const [width, words] = size;
   const rows = words * IN_WORD;
-  const [groups = 0] = scale.shape;
   const fits = [parts.fits(scale, groups, rows), parts.fits(zero, groups, words)];
-  const groupSize = groups > 0 ? groupSizeOf(width, groups, [configured]) : undefined;
   if (fits.includes(false)) return undefined;
-  if (groupSize === undefined) return parts.wrong(scale.name, `has ${groups} groups, which do not fit ${width} columns`);
+  const groupSize = sizeOfGroups(parts, found, width, configured);
+  if (groupSize === undefined) return undefined;
   const levels = unsignedLevels(BITS);
   return {
-    ...{ codes: info, parts: parts.names, bits: BITS, rowsPerScale: 1, groups, levels },
-    info: {
-      ...{ name: `${base}.weight`, shape: [rows, width], byteLength: info.byteLength, quantization: 'awq4' },
-      dtype: scale.dtype === 'BF16' || scale.dtype === 'F16' ? scale.dtype : 'F32',
-    },
+    ...{ codes, parts: parts.names, bits: BITS, rowsPerScale: 1, groups, levels },
+    info: { name: `${base}.weight`, shape: [rows, width], dtype: plainType(scale), byteLength: codes.byteLength, quantization: 'awq4' },
     layout: { kind: 'interleaved' },
     readGrids: async files => {
       const zeros = unpackGrid(await files.readRaw(zero.name), [groups, rows], levels, (group, row) => awqPlace(group, row, words));

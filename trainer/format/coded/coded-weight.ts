@@ -42,6 +42,9 @@ export interface CodedWeight {
   readonly readGrids: (files: WeightFiles, path: string) => Promise<Grids>;
 }
 
+/** The type that values are rounded to: that of the scales, as the libraries compute. */
+export const plainType = ({ dtype }: TensorInfo): PlainInfo['dtype'] => (dtype === 'BF16' || dtype === 'F16' ? dtype : 'F32');
+
 /** The position in a word of AWQ at which each of eight rows has its code. */
 const AWQ_POSITION = [0, 4, 1, 5, 2, 6, 3, 7] as const;
 

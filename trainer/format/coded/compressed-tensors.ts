@@ -6,16 +6,15 @@
 import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import { E2M1, E4M3 } from '../small-floats.ts';
-import type { TensorDType, TensorInfo } from '../tensor-source.ts';
+import type { TensorInfo } from '../tensor-source.ts';
 import type { WeightFiles } from '../weight-files.ts';
-import type { CodedForm, Found } from './coded-form.ts';
-import { type CodedWeight, evenGroups, type Grids, unpackGrid, unsignedLevels } from './coded-weight.ts';
+import { type CodedForm, type Found, foundWeight } from './coded-form.ts';
+import { type CodedWeight, evenGroups, type Grids, plainType, unpackGrid, unsignedLevels } from './coded-weight.ts';
 import { readGroups, readIntegers } from './column-groups.ts';
-import { groupSizeOf, Parts, type Tensors } from './part-checks.ts';
+import { groupSizeOf, type Parts, SCALE_TYPES, type Tensors } from './part-checks.ts';
 
 /** Scales of activations and of caches, which belong to programs that quantize those. */
 const OF_ACTIVATIONS = /\.(?:(?:input|output)_(?:scale|zero_point|global_scale)|[qkv]_(?:scale|zero_point)|[kv]_cache_scale)$/;
-const SCALES: readonly TensorDType[] = ['BF16', 'F16', 'F32'];
 const SIGNED = Float32Array.from({ length: 256 }, (_, code) => (code < 128 ? code : code - 256));
 const NVFP4_GROUP = 16;
 
@@ -56,11 +55,9 @@ function findWeight(tensors: Tensors, info: TensorInfo, schemes: readonly Scheme
     const isUnfinished = name.endsWith('.weight') && tensors.has(`${name}_scale`);
     return isUnfinished ? [{ weight: undefined, problems: [{ tensor: name, message: `is ${dtype}, but has a scale of codes` }] }] : [];
   }
-  const parts = new Parts(tensors);
   const base = isPacked ? name.replace(/_packed$/, '') : name;
   const make = isPlainCodes ? eightBits : dtype === 'U8' ? nvfp4 : packed;
-  const weight = make({ parts, base, info, schemes });
-  return [{ weight: parts.problems.length === 0 ? weight : undefined, problems: parts.problems }];
+  return [foundWeight(tensors, parts => make({ parts, base, info, schemes }))];
 }
 
 interface Input {
@@ -72,12 +69,9 @@ interface Input {
   readonly schemes: readonly Scheme[];
 }
 
-/** The type that values are rounded to: that of the scales, as the library computes. */
-const plainType = ({ dtype }: TensorInfo): CodedWeight['info']['dtype'] => (dtype === 'BF16' || dtype === 'F16' ? dtype : 'F32');
-
 function eightBits({ parts, base, info, schemes }: Input): CodedWeight | undefined {
   const size = parts.matrix(info);
-  const scale = parts.needed(`${base}_scale`, SCALES);
+  const scale = parts.needed(`${base}_scale`, SCALE_TYPES);
   const zero = parts.optional(`${base}_zero_point`, ['I8', 'F8_E4M3']);
   const order = parts.optional(`${base}_g_idx`, ['I32', 'I64']);
   if (!size || !scale) return undefined;
@@ -120,7 +114,7 @@ function fitting(schemes: readonly Scheme[], words: number, groups: number): num
 
 function packed({ parts, base, info, schemes }: Input): CodedWeight | undefined {
   const size = parts.matrix(info);
-  const scale = parts.needed(`${base}_scale`, SCALES);
+  const scale = parts.needed(`${base}_scale`, SCALE_TYPES);
   const shape = parts.needed(`${base}_shape`, ['I64', 'I32']);
   const zero = parts.optional(`${base}_zero_point`, ['I32']);
   const order = parts.optional(`${base}_g_idx`, ['I32', 'I64']);

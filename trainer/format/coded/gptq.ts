@@ -2,13 +2,12 @@
  * Weights of GPTQ: `qweight`, words [⌈columns × bits / 32⌉, rows]; `qzeros`, words [groups, ⌈rows × bits / 32⌉]; `scales` [groups, rows]
  * and `g_idx`, the group of each column. The first version of the format stores each zero minus one.
  */
-import type { TensorInfo } from '../tensor-source.ts';
 import type { WeightFiles } from '../weight-files.ts';
-import type { CodedForm, Found } from './coded-form.ts';
-import { type CodedWeight, evenGroups, type Grids, unpackGrid, unsignedLevels } from './coded-weight.ts';
+import type { CodedForm } from './coded-form.ts';
+import { type CodedWeight, evenGroups, type Grids, plainType, unpackGrid, unsignedLevels } from './coded-weight.ts';
 import { readGroups } from './column-groups.ts';
-import { groupSizeOf, Parts, type Tensors } from './part-checks.ts';
-import { SCALE_TYPES, transposed } from './transposed.ts';
+import { type GroupedWords, sizeOfGroups, transposed, wordForm } from './grouped-words.ts';
+import type { Parts } from './part-checks.ts';
 
 const BITS: readonly unknown[] = [2, 4, 8];
 
@@ -24,35 +23,22 @@ export const gptq: CodedForm = (tensors, how) => {
     groupSize: Number(how.group_size),
     isSecond: (how.checkpoint_format ?? how.format) === 'gptq_v2',
   };
-  return { layers: [...tensors.values()].flatMap(info => findWeight(tensors, info, settings)), others: [] };
+  return wordForm(tensors, (parts, words) => describe(parts, words, settings));
 };
 
-function findWeight(tensors: Tensors, info: TensorInfo, settings: Settings): Found[] {
-  if (!info.name.endsWith('.qweight')) return [];
-  const parts = new Parts(tensors);
-  const weight = describe(parts, info, settings);
-  return [{ weight: parts.problems.length === 0 ? weight : undefined, problems: parts.problems }];
-}
-
-function describe(parts: Parts, info: TensorInfo, settings: Settings): CodedWeight | undefined {
-  const base = info.name.replace(/\.qweight$/, '');
-  const size = parts.matrix(info);
-  const scale = parts.needed(`${base}.scales`, SCALE_TYPES);
-  const zero = parts.needed(`${base}.qzeros`, ['I32']);
-  const order = parts.optional(`${base}.g_idx`, ['I32', 'I64']);
-  if (info.dtype !== 'I32') return parts.wrong(info.name, `is ${info.dtype}, not I32`);
-  if (!size || !scale || !zero) return undefined;
+function describe(parts: Parts, found: GroupedWords, settings: Settings): CodedWeight | undefined {
+  const { base, codes, size, scale, zero, groups } = found;
   const [words, rows] = size;
-  const [groups = 0] = scale.shape;
+  const order = parts.optional(`${base}.g_idx`, ['I32', 'I64']);
   // A config may have other bits for some layers: the number of columns gives them.
   const width = order?.shape[0] ?? (words * 32) / settings.bits;
   const bits = (words * 32) / width;
-  if (!BITS.includes(bits)) return parts.wrong(info.name, `is [${words}, ${rows}], which is not ${width} columns in 2, 4 or 8 bits`);
-  if ((rows * bits) % 32 !== 0) return parts.wrong(info.name, `has ${rows} rows, whose zeros do not fill words`);
+  if (!BITS.includes(bits)) return parts.wrong(codes.name, `is [${words}, ${rows}], which is not ${width} columns in 2, 4 or 8 bits`);
+  if ((rows * bits) % 32 !== 0) return parts.wrong(codes.name, `has ${rows} rows, whose zeros do not fill words`);
   const fits = [parts.fits(scale, groups, rows), parts.fits(zero, groups, (rows * bits) / 32), !order || parts.fits(order, width)];
-  const groupSize = groups > 0 ? groupSizeOf(width, groups, [settings.groupSize]) : undefined;
   if (fits.includes(false)) return undefined;
-  if (groupSize === undefined) return parts.wrong(scale.name, `has ${groups} groups, which do not fit ${width} columns`);
+  const groupSize = sizeOfGroups(parts, found, width, settings.groupSize);
+  if (groupSize === undefined) return undefined;
   const levels = unsignedLevels(bits);
   const readGrids = async (files: WeightFiles, path: string): Promise<Grids> => {
     const across = (rows * bits) / 32;
@@ -65,10 +51,10 @@ function describe(parts: Parts, info: TensorInfo, settings: Settings): CodedWeig
     };
   };
   return {
-    ...{ codes: info, parts: parts.names, bits, rowsPerScale: 1, groups, readGrids },
+    ...{ codes, parts: parts.names, bits, rowsPerScale: 1, groups, readGrids },
     info: {
-      ...{ name: `${base}.weight`, shape: [rows, width], byteLength: info.byteLength, quantization: `gptq${bits}` },
-      dtype: scale.dtype === 'BF16' || scale.dtype === 'F16' ? scale.dtype : 'F32',
+      ...{ name: `${base}.weight`, shape: [rows, width], dtype: plainType(scale) },
+      ...{ byteLength: codes.byteLength, quantization: `gptq${bits}` },
     },
     layout: { kind: 'columns' },
     levels,

@@ -4,6 +4,9 @@ import type { TensorDType, TensorInfo } from '../tensor-source.ts';
 
 export type Tensors = ReadonlyMap<string, TensorInfo>;
 
+/** Types of scales. */
+export const SCALE_TYPES: readonly TensorDType[] = ['F16', 'BF16', 'F32'];
+
 /** The values of a weight that may not have more elements: four times the largest published matrix. */
 const MAX_VALUES = 2 ** 33;
 
