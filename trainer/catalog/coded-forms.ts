@@ -49,6 +49,7 @@ const entries = {
         supported: `groups in the formats ${compressed.supported}`,
       },
       sparsity_config: { isRead: found => isRecord(found) && (found.format ?? 'dense') === 'dense', supported: 'the format dense' },
+      moe_sparsity_config: none,
       transform_config: { isRead: found => isRecord(found) && none.isRead(found.config_groups ?? {}, found), supported: 'no rotations' },
     },
     needed: ['format'],
@@ -67,6 +68,10 @@ const entries = {
       bits: oneOf(4),
       w_bit: oneOf(4),
       version: oneOf('gemm'),
+      pack_dtype: oneOf('int32'),
+      checkpoint_format: oneOf('', 'gemm'),
+      rotation: none,
+      adapter: none,
       format: {
         // An old name is stronger than the new one, as in Transformers.
         isRead: (value, { version }) => typeof version === 'string' || oneOf('', 'gemm').isRead(value, {}),
@@ -85,6 +90,9 @@ const codedForms: Readonly<Record<CodedFormName, CodedFormEntry>> = entries;
 export const READ_FORMS = namesOf(codedForms)
   .map(name => codedForms[name].summary)
   .join(', ');
+
+/** Returns the keys whose values decide whether weights are read; none for another form. */
+export const checkedKeysOf = (method: unknown): readonly string[] => Object.keys(entryOf(codedForms, method)?.keys ?? {});
 
 /** A key of a `quantization_config` whose value is not read. */
 export interface UnreadKey {

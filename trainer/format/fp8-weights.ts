@@ -40,6 +40,9 @@ export function withFp8Weights(files: WeightFiles, path: string, block: Block = 
   const scaled = new Map<string, Scaled>();
   const wrong: { tensor: string; message: string }[] = [];
   for (const weight of files.tensors.values()) {
+    const other = files.tensors.get(`${weight.name}_scale`);
+    if (weight.dtype === 'F8_E4M3' && other)
+      wrong.push({ tensor: other.name, message: `is a scale of another form than ${SCALE.slice(1)}` });
     const scale = weight.dtype === 'F8_E4M3' ? files.tensors.get(`${weight.name}${SCALE}`) : undefined;
     if (scale === undefined) continue;
     const own = blockOf(weight, scale, block);
@@ -50,7 +53,8 @@ export function withFp8Weights(files: WeightFiles, path: string, block: Block = 
         message: `is [${scale.shape.join(', ')}], which does not fit blocks of ${block.join(' × ')} in ${weight.name} [${weight.shape.join(', ')}]`,
       });
   }
-  if (wrong.length > 0) throw new ModelFileError(path, wrong, 'Check weight_block_size in the quantization_config of config.json.');
+  if (wrong.length > 0)
+    throw new ModelFileError(path, wrong, 'Check the quantization_config of config.json, its weight_block_size included.');
   const hidden = new Set([...scaled.values()].map(({ scale }) => scale.name));
   for (const name of files.tensors.keys()) if (ACTIVATIONS.test(name) && scaled.has(name.replace(ACTIVATIONS, '.weight'))) hidden.add(name);
   const decoded = [...scaled].map(([name, found]): [string, DecodedTensor] => [name, decoderOf(files, codedWeight(found), path)]);

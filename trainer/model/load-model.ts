@@ -4,6 +4,7 @@ import { type Architecture, type ArchitectureEntry, architectureOfType, architec
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { embedder, HEADLESS } from './embedder.ts';
+import { unknownQuantizationKeys } from './family/decoder/keys/quantization-keys.ts';
 import { unknownRopeKeys } from './family/decoder/keys/rope-config.ts';
 import { isTextPart, unknownTextKeys } from './family/decoder/text-part.ts';
 import { siglipKeys, unknownTowerKeys } from './family/image/siglip-config.ts';
@@ -46,6 +47,7 @@ export function unknownConfigKeys(config: ConfigJson): string[][] {
   if (entry === undefined) return [];
   return [
     ...unknownKeys(entry.keys, config).map(key => [key]),
+    ...unknownQuantizationKeys(config),
     ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : []),
     ...(entry.keys === siglipKeys ? unknownTowerKeys(config) : []),
     ...(isTextPart(architecture) ? unknownTextKeys(architecture, config) : []),

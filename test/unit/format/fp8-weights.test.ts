@@ -55,6 +55,11 @@ test('scales of another block are refused with both shapes', () => {
   );
 });
 
+test('scales under another name are refused, since the codes alone are not the weight', () => {
+  const other = { 'a.weight': blocks['a.weight'], 'a.weight_scale': ['F32', [], Float32Array.of(2)] } as const;
+  expect(() => withFp8Weights(filesOf(other), 'x')).toThrow(/"a\.weight_scale": is a scale of another form than scale_inv/);
+});
+
 test('files without such weights are left as they are', () => {
   const plain = filesOf({ 'a.bias': blocks['a.bias'] });
   expect(withFp8Weights(plain, 'x')).toBe(plain);

@@ -48,6 +48,44 @@ test('stored forms of weights are read in models with images, too', () => {
   expect(quantized({ quant_method: 'gptq', bits: 3 })).toEqual(['error unsupported-config quantization_config.bits']);
 });
 
+const stored = readRecord(path.join(GOLDEN, 'quantization_keys.json'));
+const plain = readRecord(path.join(GOLDEN, 'qwen3_gptq', 'config.json'));
+const withStored = (how: unknown, kind = plain) => problemsOf({ ...kind, quantization_config: how });
+
+test.each(Object.entries(stored).filter(([name]) => !name.includes('mxfp4')))('every key that %s writes is known', (_, how) => {
+  expect(withStored(how)).toEqual([]);
+  expect(problemsOf(changed('text_config', { quantization_config: how }))).toEqual([]);
+});
+
+test('the keys of gpt-oss, and those of AutoAWQ, are known', () => {
+  const gptOss = readRecord(path.join(GOLDEN, 'gpt_oss_mxfp4', 'config.json'));
+  expect(withStored(stored['transformers mxfp4'], gptOss)).not.toContainEqual(expect.stringContaining('quantization_config'));
+  const written = { quant_method: 'awq', zero_point: true, version: 'gemm', modules_to_not_convert: null };
+  expect(withStored({ ...written, group_size: 128, bits: 4 })).toEqual([]);
+  expect(withStored({ ...written, q_group_size: 128, w_bit: 4 })).toEqual([]);
+});
+
+test.each([
+  [{ quant_method: 'gptq', bits: 4, odd: 1 }, 'odd'],
+  [{ quant_method: 'awq', bits: 4, damping: 1 }, 'damping'],
+  [{ quant_method: 'fp8', odd: 1 }, 'odd'],
+  [{ quant_method: 'bitsandbytes', load_in_4bit: true, odd: 1 }, 'odd'],
+  [{ quant_method: 'compressed-tensors', format: 'dense', odd: 1 }, 'odd'],
+  [{ quant_method: 'compressed-tensors', format: 'dense', config_groups: { a: { odd: 1 } } }, 'config_groups.a.odd'],
+  [{ quant_method: 'compressed-tensors', format: 'dense', config_groups: { a: { weights: { odd: 1 } } } }, 'config_groups.a.weights.odd'],
+])('%j has an unknown key', (how, key) => {
+  expect(withStored(how)).toEqual([`warning unknown-config-key quantization_config.${key}`]);
+  expect(problemsOf(changed('text_config', { quantization_config: how }))).toEqual([
+    `warning unknown-config-key text_config.quantization_config.${key}`,
+  ]);
+});
+
+test.each([
+  [{ quant_method: 'fp8', expert_dtype: 'fp4' }, ''],
+  [{ quant_method: 'compressed-tensors', format: 'dense', moe_sparsity_config: { method: 'prune' } }, '.moe_sparsity_config'],
+  [{ quant_method: 'awq', pack_dtype: 'int16' }, '.pack_dtype'],
+])('%j is refused', (how, key) => expect(withStored(how)).toEqual([`error unsupported-config quantization_config${key}`]));
+
 test('every key that Transformers writes for golden folders with images is known', () => {
   const found = readdirSync(GOLDEN, { withFileTypes: true })
     .filter(entry => entry.isDirectory())

@@ -34,6 +34,7 @@ import {
   mistral3ImageKeys,
   smolvlmImageKeys,
 } from './keys/image-text-keys.ts';
+import { unknownQuantizationKeys } from './keys/quantization-keys.ts';
 import { unknownRopeKeys } from './keys/rope-config.ts';
 
 interface TextPart {
@@ -238,7 +239,7 @@ export function unknownTextKeys(architecture: TextPartArchitecture, { text_confi
   const inner = isRecord(own) ? decoderOf(part, own) : undefined;
   if (!isRecord(own) || inner === undefined) return [];
   const keys = unknownKeys({ ...decoderKeysOf(inner), ...part.unread }, own).map(key => [key]);
-  return [...keys, ...unknownRopeKeys(own)].map(path => ['text_config', ...path]);
+  return [...keys, ...unknownQuantizationKeys(own), ...unknownRopeKeys(own)].map(path => ['text_config', ...path]);
 }
 
 /** Returns the decoder that a text part names, if it is supported. */

@@ -7,9 +7,10 @@ import { clampedSwiglu } from '../../../layer/activation.ts';
 import { epsilon } from '../../common-keys.ts';
 import { gptOssExperts } from '../blocks/expert-names.ts';
 import type { DecoderExperts, Gated } from '../blocks/experts.ts';
-import { headCount, listedTypes, sizeKeys, storedAs } from '../keys/decoder-keys.ts';
+import { headCount, listedTypes, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, expertCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
 import { layerTypes, windowsOf } from '../keys/layers.ts';
+import { storedAs } from '../keys/quantization-keys.ts';
 import { ropeUnlessGiven } from '../keys/rope-config.ts';
 import { alike, familyOf } from './family.ts';
 

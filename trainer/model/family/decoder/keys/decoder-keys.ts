@@ -1,44 +1,15 @@
 /** The keys of config.json that all decoders or several families share: see `config-keys.ts`. */
 
 import { z } from 'zod';
-import { codedFormOf, READ_FORMS, unreadKeyOf } from '../../../../catalog/coded-forms.ts';
 import { namesOf } from '../../../../catalog/entries.ts';
-import { isRecord } from '../../../../narrow.ts';
 import type { ConfigJson } from '../../../config-json.ts';
 import { type ComputedKey, type ConfigValues, computed, type RefusedKey, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, causalKeys, epsilon, rate, size } from '../../common-keys.ts';
+import { storedWeights } from './quantization-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
 /** A number of heads, or the size of one; null if it follows from other keys. */
 export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
-
-type StoredForm = Readonly<Record<string, string | boolean>>;
-
-/** Advice for weights in other forms. */
-const INSTEAD = 'else take the model as it was before quantization, and set quantize: nf4 to save memory';
-
-/** Allows files that store their weights in one of these forms, which are read as plain values. */
-export const storedAs = (...forms: StoredForm[]): RefusedKey => ({
-  class: 'refused',
-  unless: ({ quantization_config: found }) => (isRecord(found) && forms.some(form => hasForm(found, form)) ? [found] : []),
-  supported: `${forms.map(form => JSON.stringify(form)).join(' or ')}; ${INSTEAD}`,
-});
-
-const hasForm = (found: ConfigJson, form: StoredForm): boolean =>
-  found.quant_method === form.quant_method && Object.entries(form).every(([key, value]) => (found[key] ?? value) === value);
-
-const plainlyStored = storedAs({ quant_method: 'fp8', fmt: 'e4m3' }, { quant_method: 'bitsandbytes', load_in_4bit: true });
-
-/** Allows every form of weights that `format/plain-weights.ts` reads. */
-const storedWeights: RefusedKey = {
-  class: 'refused',
-  unless: config => (codedFormOf(config.quantization_config) ? [config.quantization_config] : plainlyStored.unless(config)),
-  supported: `${READ_FORMS}, ${plainlyStored.supported}`,
-  partOf: how => {
-    const unread = unreadKeyOf(how);
-    return unread && { ...unread, supported: `${unread.supported}; ${INSTEAD}` };
-  },
-};
 
 /** Bounds of a decoder's sizes: four times the largest published ones. */
 const MAX_SIZES = {
