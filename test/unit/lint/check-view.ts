@@ -83,7 +83,7 @@ const files: Readonly<Record<string, string>> = {
   'pickled/pytorch_model.bin': 'x',
   'models/no-json/config.json': '{"architectures": [',
   ...Object.fromEntries(
-    ['tiny', 'no-pad', 'chatty', 'bad-template', 'bert'].map(name => [`models/${name}/tokenizer.json`, tokenizer(1, 2)]),
+    ['tiny', 'no-pad', 'chatty', 'bad-template', 'bert', 'gptq', 'fp8'].map(name => [`models/${name}/tokenizer.json`, tokenizer(1, 2)]),
   ),
   'models/tokenized/tokenizer.json': tokenizer(129, 130),
   'models/of-another/tokenizer.json': tokenizer(129, 130),
@@ -128,6 +128,7 @@ export function makeWorkspace(): string {
   copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
   copy('llama/model.safetensors', 'bert/model.safetensors');
   for (const family of ['bert', 'vit', 'resnet', 'gpt_neox', 'gpt2']) copy(family, `models/${family}`);
+  for (const form of ['gptq', 'fp8']) copy(`qwen3_${form}`, `models/${form}`);
   copy('deberta_torch', 'models/torch');
   copy('llama_torch', 'models/torch-shards');
   rmSync(path.join(folder, 'models/torch-shards/pytorch_model-00002-of-00002.bin'));

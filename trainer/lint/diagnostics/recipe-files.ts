@@ -185,6 +185,11 @@ export const machineDiagnostics = {
       'The run is predicted to take more memory than is free now; the message splits it by cause. The prediction analyzes the very program that would run, for the largest batch. It is a warning, because free memory changes. `recompute: block`, a smaller `max_length` and fewer `target_modules` take less memory too; on the `pjrt` engine, `base_offload: host` takes the weights of the blocks out of the memory of a GPU, and the message says whether the run then fits.',
     fix: 'Halves the batch and doubles the accumulation, which gives the same updates; or keeps the weights of the blocks in host memory, where the run then fits.',
   },
+  'stored-in-fewer-bits': {
+    about:
+      'The folder of the model stores its layers in 4 or 8 bits (GPTQ, AWQ, compressed-tensors, FP8, bitsandbytes). They are read as the numbers that the codes stand for, and held in the `dtype` of the run. The message compares the memory of these layers in both forms. The new codes are other than those of the file, so weights are rounded once more; 4 bits of bitsandbytes (NF4) keep their codes. Methods that train every weight or single elements get no hint, nor does a recipe that sets `quantize`.',
+    fix: 'Adds `quantize: nf4`, or `quantize: int8` for 8 bits.',
+  },
   'offload-without-gpu': {
     about:
       '`optimizer_offload: host` moves the state of the optimizer from the memory of a GPU to that of the host. This machine has no NVIDIA GPU, so the state is in host memory in any case; `disk` takes it out of memory. The same holds for the weights and `base_offload: host`. It is a note, because the recipe may be meant for another machine.',

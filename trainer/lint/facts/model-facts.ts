@@ -13,6 +13,14 @@ import { messageOf } from '../../protocol/error-facts.ts';
 import { isHubName } from '../../protocol/hub-name.ts';
 import type { TextPrompts } from '../../protocol/pooling.ts';
 
+/** The weights of a folder that are stored as codes of few bits. */
+export interface StoredBits {
+  /** At most this many for a value. */
+  readonly bits: 4 | 8;
+  /** The number of values. */
+  readonly values: number;
+}
+
 interface UnusableModel {
   readonly kind: 'unsupported' | 'unreadable' | 'mismatch';
   readonly path: string;
@@ -27,6 +35,7 @@ export type ModelFileFacts =
       readonly path: string;
       readonly config: ModelConfig;
       readonly vocabulary?: Vocabulary;
+      readonly stored?: StoredBits;
       readonly vectors?: VectorFacts;
       /** The reason why a model of texts has no tokenizer, with the remedy. */
       readonly noTokenizer?: string;
@@ -43,6 +52,7 @@ export type ModelFacts =
       readonly model: AnyModel;
       readonly id: string;
       readonly vocabulary?: Vocabulary;
+      readonly stored?: StoredBits;
       readonly vectors?: VectorFacts;
       /** The reason why a model of texts has no tokenizer, with the remedy. */
       readonly noTokenizer?: string;

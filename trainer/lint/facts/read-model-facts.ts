@@ -9,11 +9,14 @@ import { type ModelHeaders, readChatTemplate, readModelHeaders } from '../../hub
 import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import { type ModelFileFacts, readsTexts, type VectorFacts } from './model-facts.ts';
+import { type ModelFileFacts, readsTexts, type StoredBits, type VectorFacts } from './model-facts.ts';
 import { lacksTokenizer, readVocabulary } from './vocabulary.ts';
 
 /** Maximum number of modules: an editor goes through all of them on every keystroke. Supported models have up to 2,000. */
 const MAX_MODULES = 20_000;
+
+/** Bytes of a value up to which most weights are in at most 4 bits. */
+const BYTES_OF_FOUR_BITS = 0.75;
 
 /** Reads the facts. Never rejects. */
 export async function readModelFacts(file: string): Promise<ModelFileFacts> {
@@ -36,6 +39,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
         path: file,
         config,
         vocabulary,
+        ...storedBits(headers),
         ...(vectors && { vectors }),
         ...(noTokenizer !== undefined && { noTokenizer }),
       };
@@ -52,6 +56,14 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
       reason: others === undefined ? reason : `${reason} ${others}`,
     };
   }
+}
+
+/** The weights that are stored in few bits; those of a GGUF file are not counted, since every such file has some. */
+function storedBits({ tensors }: ModelHeaders): { readonly stored?: StoredBits } {
+  const coded = [...tensors.values()].filter(({ dtype, quantization }) => quantization !== undefined && dtype !== 'GGML');
+  const values = coded.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
+  const codes = coded.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return values === 0 ? {} : { stored: { bits: codes <= BYTES_OF_FOUR_BITS * values ? 4 : 8, values } };
 }
 
 /** The reason why a folder has no tokenizer; undefined if it has one, or if it was not looked for. */

@@ -25,6 +25,7 @@ import type { FactCode, Report } from './fact-report.ts';
 import { judgeProblems } from './judge-problems.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { modelProblems } from './model-problems.ts';
+import { storedBitsProblems } from './stored-bits.ts';
 import { teacherProblems } from './teacher-problems.ts';
 
 export function factProblems(view: RecipeView): LintProblem[] {
@@ -44,6 +45,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...unseenRoleProblems(view),
     ...queryProblems(view),
     ...outputProblems(view),
+    ...storedBitsProblems(view),
     ...memoryProblems(view),
     ...offloadProblems(view),
   ];

@@ -43,6 +43,7 @@ export const factCodes = [
   'measure-behind-random',
   'output-not-empty',
   'output-unusable',
+  'stored-in-fewer-bits',
   'memory-above-free',
   'offload-without-gpu',
 ] as const;
