@@ -67,11 +67,9 @@ export interface Form {
   readonly write: (dir: string) => Promise<unknown>;
   /** Opens the written files as a user's program would. */
   readonly reopen: (dir: string) => Promise<ReopenedExport>;
-  /** The types to which trained parameters were rounded. */
-  readonly types: Iterable<string>;
   /**
-   * True if all weights were rounded, not only trained parameters. `reopen` has then compared every tensor, and the logits are compared
-   * with those of the tuned model's graph on the rounded weights.
+   * True if weights were rounded. `reopen` has then compared every tensor with the merged one, and the logits are compared with those of the
+   * tuned model's graph on the rounded weights.
    */
   readonly isRounded?: boolean;
   /** A type that rounds trained parameters less; undefined if there is none. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Adapter, type AdapterBase, modelOfAdapter } from '../adapter/adapter.ts';
 import { applyAdapter } from '../adapter/apply-adapter.ts';
 import { fitAdapter } from '../adapter/fit-adapter.ts';
+import { mergedWeights } from '../adapter/merge.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { artifactCatalog, type ExportFormat, typesOf } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -12,13 +13,15 @@ import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
+import type { WeightSource } from '../model/weight-source.ts';
+import { withInitial, withoutInitial } from '../model/weight-stream.ts';
 import type { ArtifactOptions, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';
 import { exportedFiles } from './export-manifest.ts';
 import { type CardFacts, modelCard } from './model-card.ts';
 import { buildFolder } from './output-folder.ts';
-import { compareLogits, smokeIds, smokeLogits } from './smoke-test.ts';
+import { compareLogits, type Difference, smokeIds, smokeLogits } from './smoke-test.ts';
 import { type ExportComparison, type Verified, verifiedLines } from './verified-lines.ts';
 
 export interface ExportParams extends ArtifactOptions {
@@ -95,6 +98,8 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
       message: `comparing the export with the tuned model on ${ids.length > 0 ? `${ids.length} tokens` : 'an image'}`,
     });
     const expected = await smokeLogits(engine, tuned, ids);
+    if (form.isRounded)
+      await checkMerge(engine, { outputDir, ids, expected, model }, mergedWeights(withInitial(model, folder.weights), adapter));
     const verified = await checkExport(engine, form, { dir, outputDir, ids, expected, model });
     const { commands, library } = form;
     if (params.card)
@@ -149,6 +154,24 @@ interface CheckParams {
   readonly model: AnyModel;
 }
 
+/**
+ * Compares the merged weights with the tuned model before they are rounded, where nothing but the order of summation differs.
+ * @throws ExportError
+ */
+async function checkMerge(
+  engine: Engine,
+  { outputDir, ids, expected, model }: Omit<CheckParams, 'dir'>,
+  weights: WeightSource,
+): Promise<void> {
+  const { largest, tolerance } = compareLogits(await smokeLogits(engine, { model: withoutInitial(model), weights }, ids), expected);
+  if (largest > tolerance) throw differing('merging moves the tuned model', { largest, tolerance }, outputDir);
+}
+
+const differing = (what: string, { largest, tolerance }: Difference, outputDir: string): ExportError =>
+  new ExportError(
+    `${what} by ${largest.toPrecision(3)} in a logit, more than ${tolerance.toPrecision(3)}; nothing was written to ${outputDir}: report this with the recipe`,
+  );
+
 async function checkExport(engine: Engine, form: Form, { dir, outputDir, ids, expected, model }: CheckParams): Promise<Verified> {
   const exported = await form.reopen(dir);
   try {
@@ -156,17 +179,14 @@ async function checkExport(engine: Engine, form: Form, { dir, outputDir, ids, ex
     const wanted = form.isRounded
       ? await smokeLogits(engine, { model, weights: exported.weightsOfBase ?? exported.weights }, ids)
       : expected;
-    const difference = compareLogits(found, wanted, form.types);
-    if (difference.largest > difference.tolerance)
-      throw new ExportError(
-        `the export differs from the tuned model by ${difference.largest.toPrecision(3)} in a logit, more than ${difference.tolerance.toPrecision(3)}; nothing was written to ${outputDir}: report this with the recipe`,
-      );
+    const difference = compareLogits(found, wanted);
+    if (difference.largest > difference.tolerance) throw differing('the export differs from the tuned model', difference, outputDir);
     const crossCheck = await form.crossCheck?.(dir, exported, engine);
     return {
       ...difference,
       ...(form.isRounded && {
-        roundingDifference: compareLogits(found, expected, []).largest,
-        changedTokens: changedTokens(found, expected, ids.length),
+        roundingDifference: compareLogits(found, expected).largest,
+        ...(model.kind === 'causal' && { changedTokens: changedTokens(found, expected, ids.length) }),
       }),
       ...(crossCheck && { crossCheck }),
     };

@@ -6,7 +6,7 @@ import type { Difference } from './smoke-test.ts';
 export interface ExportComparison {
   /** The largest change of the tuned model's logits from rounding all weights, for a format that does so. */
   readonly roundingDifference?: number;
-  /** Number of tokens in the prompt after which rounding changes the most likely next token. */
+  /** Number of tokens in the prompt after which rounding changes the most likely next token; undefined for models of other outputs. */
   readonly changedTokens?: number;
   /** The comparison with another program, or why it was skipped. */
   readonly crossCheck?: CrossCheck | { readonly missing: string };
@@ -16,12 +16,11 @@ export interface Verified extends Difference, ExportComparison {}
 
 /** Sentences about everything that was compared; the last one is about another program, if one was used. */
 export function verifiedLines(
-  { largest, tolerance, crossCheck, ...rounding }: Verified,
+  { largest, tolerance, crossCheck, roundingDifference: moved, changedTokens: changed }: Verified,
   { isRounded, finer, isCoarse = false }: Pick<Form, 'isRounded' | 'finer' | 'isCoarse'>,
   promptTokens: number,
 ): string[] {
-  const { roundingDifference: moved, changedTokens: changed = 0 } = rounding;
-  const advises = changed > 0 && (isCoarse || changed > MAX_CHANGED * promptTokens);
+  const advises = changed !== undefined && changed > 0 && (isCoarse || changed > MAX_CHANGED * promptTokens);
   return [
     `Opened again, the export differs from the tuned model${isRounded ? ' with rounded weights' : ''} by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
     ...(moved === undefined
@@ -37,8 +36,10 @@ export function verifiedLines(
  */
 const MAX_CHANGED = 0.1;
 
-const roundingLine = (moved: number, changed: number, tokens: number): string =>
-  `Rounding the weights moves a logit by at most ${moved.toPrecision(3)}, and changes the most likely next token after ${changed} of ${tokens} tokens of the prompt`;
+const roundingLine = (moved: number, changed: number | undefined, tokens: number): string =>
+  changed === undefined
+    ? `Rounding the weights moves an output by at most ${moved.toPrecision(3)}`
+    : `Rounding the weights moves a logit by at most ${moved.toPrecision(3)}, and changes the most likely next token after ${changed} of ${tokens} tokens of the prompt`;
 
 const finerAdvice = (finer: string): string => `: --type ${finer} keeps more of what was trained.`;
 

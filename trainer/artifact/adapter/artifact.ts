@@ -14,7 +14,6 @@ export const artifact: Artifact = opened => {
     bytes: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 4), 0),
     write: dir => writeAdapter(dir, { description, tensors }),
     reopen: dir => reopenAdapter(dir, opened),
-    types: ['F32'],
   };
 };
 

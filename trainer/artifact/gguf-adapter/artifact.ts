@@ -46,7 +46,6 @@ export const artifact: Artifact = async (opened, { cacheDir, onEvent }) => {
       const weights = await withAdapterFile(join(dir, file), places, withInitial(model, folder.weights));
       return { model, weights, close: weights.close };
     },
-    types: ['F32'],
     commands: {
       Ollama: `ollama create ${ollamaName(`${source}-lora`)} -f ${MODELFILE} && ollama run ${ollamaName(`${source}-lora`)}`,
       'llama.cpp': `llama-cli -m ${base} --lora ${file} -cnv`,

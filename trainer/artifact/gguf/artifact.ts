@@ -79,7 +79,6 @@ export const artifact: Artifact = async (opened, { type: given = 'auto', cacheDi
       if (encoder) await checkMmproj(join(dir, encoder.file), encoder);
       return reopen(join(dir, file), opened, model);
     },
-    types: [],
     isRounded: true,
     ...precisionOf(wanted, coarse.length > 0, folder.ggufPath !== undefined),
     commands: commandsFor(file, ollamaName(stem), encoder?.file),

@@ -6,9 +6,10 @@ import { poolingIn } from '../../format/sentence-modules.ts';
 import { openModel } from '../../hub/open-model.ts';
 import { isTimmFile, loadModel } from '../../model/load-model.ts';
 import { chosenSize } from '../../model/model-spec.ts';
-import type { Artifact, Opened } from '../artifact.ts';
+import type { Artifact } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
+import { checkWritten } from './check-written.ts';
 import { type MergedParams, mergedBytes, tunedTypes, writeMerged } from './merged-folder.ts';
 
 export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
@@ -22,14 +23,15 @@ export const artifact: Artifact = (opened, { type = 'base', onEvent }) => {
   return {
     bytes: mergedBytes(merged),
     write: dir => writeMerged(dir, merged),
-    reopen: dir => reopenMerged(dir, opened),
-    types: tunedTypes(merged),
+    reopen: dir => reopenMerged(dir, merged),
+    isRounded: [...tunedTypes(merged)].some(dtype => dtype === 'BF16' || dtype === 'F16'),
     ...(isTimmFile(opened.folder.config) && { library: 'timm' }),
   };
 };
 
-/** Opens the folder again. @throws ExportError if the tokenizer of the copy differs from the base's */
-async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
+/** Opens the folder again. @throws ExportError for a tensor that differs from the merged one, or a tokenizer from the base's */
+async function reopenMerged(dir: string, params: MergedParams) {
+  const { model, tokenizer } = params;
   const folder = await openModel(dir);
   const close = () => folder.weights.close();
   try {
@@ -37,6 +39,7 @@ async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
     const imageSize = model.kind === 'classifier' ? chosenSize(model.input) : undefined;
     const head = isEmbedder ? { problem: model.problem, pooling: poolingIn(folder) } : {};
     const copy = loadModel(folder.config, { ...head, ...(imageSize && { imageSize }) });
+    await checkWritten(params, { model: copy, weights: folder.weights });
     if (tokenizer) {
       const found = await folder.loadTokenizer();
       const isSame = smokeIds(copy, found).join() === smokeIds(model, tokenizer).join() && found.eosIds.join() === tokenizer.eosIds.join();

@@ -91,6 +91,10 @@ export const tunedTypes = (params: MergedParams): Set<StoredType> =>
       .map(({ dtype }) => dtype),
   );
 
+/** The names of the parameters in the folder, where they differ. */
+export const namesInFolder = (params: MergedParams): ReadonlyMap<string, string> =>
+  isHeadless(params) ? headedForm(params).names : new Map();
+
 export const mergedBytes = (params: MergedParams): number =>
   [...placedTensors(params).values()].reduce((sum, placed) => sum + storedBytes(placed), 0);
 

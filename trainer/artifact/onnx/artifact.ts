@@ -36,7 +36,6 @@ export const artifact: Artifact = (opened, { cacheDir, onEvent }) => {
       await writeCompanions(dir, { folder, model, adapter, tokenizer, type: 'float32' });
     },
     reopen: dir => reopen(join(dir, FILE), model),
-    types: [],
     crossCheck: (dir, exported, engine) => compareWithOnnxRuntime({ path: join(dir, FILE), model, exported, engine, cacheDir }),
   };
 };

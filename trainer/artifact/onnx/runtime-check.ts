@@ -53,7 +53,7 @@ export async function compareWithOnnxRuntime(params: RuntimeCheckParams): Promis
       const ours = await outputsOf(engine, { model, exported, shape, feeds });
       const theirs = await outputsOfRuntime(runtime, { model, shape, feeds }).catch(refuse);
       for (const [name, expected] of ours) {
-        const found = compareLogits(valueFor(theirs, name), expected, []);
+        const found = compareLogits(valueFor(theirs, name), expected);
         if (!(found.largest <= found.tolerance))
           throw new ExportError(
             `ONNX Runtime computes something else: for ${shown(model.input, shape)} the largest difference in ${name} is ${found.largest.toPrecision(3)}, more than ${found.tolerance.toPrecision(3)}; nothing was written: report this with the recipe`,

@@ -5,5 +5,5 @@ import { peftBytes, writePeft } from './peft-folder.ts';
 
 export const artifact: Artifact = opened => {
   const params = { ...opened, config: opened.folder.config, weights: opened.folder.weights };
-  return { bytes: peftBytes(params), write: dir => writePeft(dir, params), reopen: dir => reopenAdapter(dir, opened), types: ['F32'] };
+  return { bytes: peftBytes(params), write: dir => writePeft(dir, params), reopen: dir => reopenAdapter(dir, opened) };
 };
