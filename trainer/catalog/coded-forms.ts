@@ -81,6 +81,16 @@ const entries = {
     },
     needed: [],
   },
+  bitsandbytes: {
+    summary: 'bitsandbytes in 4 or 8 bits',
+    keys: {
+      load_in_4bit: {
+        isRead: (in4, { load_in_8bit: in8 = in4 === undefined }) => in4 === true || in8 === true,
+        supported: 'true, or load_in_8bit: true',
+      },
+    },
+    needed: [],
+  },
 } as const satisfies Readonly<Record<string, CodedFormEntry>>;
 
 export type CodedFormName = keyof typeof entries;

@@ -18,6 +18,7 @@ compressed = QuantizationConfig(config_groups=dict(group_0=QuantizationScheme(ta
 made = lambda config: {**config, 'meta': {key: value for key, value in config['meta'].items() if key != 'offload_to_disk_path'}}
 records = {
     'transformers bitsandbytes 4 bits': BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type='nf4').to_dict(),
+    'transformers bitsandbytes 8 bits': BitsAndBytesConfig(load_in_8bit=True).to_dict(),
     'transformers gptq': GPTQConfig(bits=4).to_dict(),
     'transformers awq': AwqConfig(bits=4).to_dict(),
     'transformers fp8': FineGrainedFP8Config().to_dict(),

@@ -16,6 +16,7 @@ test.each([
   ['qwen3_compressed', 'BF16'],
   ['qwen3_gptq', 'F16'],
   ['qwen3_awq', 'F16'],
+  ['qwen3_bnb8', 'F32'],
 ])('%s: the rest of a merged model has the numbers that were read', async (folder, dtype) => {
   const engine = await openFast();
   const base = await shardedCopy(goldenPath(folder));

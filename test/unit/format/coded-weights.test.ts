@@ -167,7 +167,25 @@ test('integers in 8 bits have signs, and a scale for a row or for all', async ()
   expect([...(await whole.readFloat32('a.weight'))]).toEqual([254, -256, -2, 0, 2, 4]);
 });
 
+const bnb8 = {
+  'a.weight': ['I8', [2, 3], Uint8Array.of(127, 129, 0, 1, 128, 127)],
+  'a.SCB': f32([2], [1, 254]),
+  'a.weight_format': ['U8', [], Uint8Array.of(0)],
+} as const satisfies Stored;
+const bnb8Config = { quant_method: 'bitsandbytes', load_in_8bit: true };
+
+test('127 of LLM.int8 is the largest magnitude of its row', async () => {
+  const files = open(bnb8, bnb8Config);
+  expect([...files.tensors.keys()]).toEqual(['a.weight']);
+  expect([...(await files.readFloat32('a.weight'))]).toEqual([1, -1, 0, 2, -256, 254].map(value => expect.closeTo(value, 5)));
+  await expect(open({ ...bnb8, 'a.weight_format': ['U8', [], Uint8Array.of(2)] }, bnb8Config).readFloat32('a.weight')).rejects.toThrow(
+    /"a\.weight_format": is 2: the codes are in the order of a kernel/,
+  );
+});
+
 test.each<readonly [string, Stored, object, RegExp]>([
+  ['no largest magnitudes', { ...bnb8, 'a.SCB': undefined }, bnb8Config, /"a\.SCB": is missing/],
+  ['magnitudes of other rows', { ...bnb8, 'a.SCB': f32([3], [1, 2, 3]) }, bnb8Config, /"a\.SCB": is \[3\], not \[2\]/],
   ['no scales', { ...gptq, 'a.scales': undefined }, gptqConfig, /"a\.scales": is missing/],
   ['other scales', { ...gptq, 'a.scales': f32([2, 7], each(14)) }, gptqConfig, /"a\.scales": is \[2, 7\], not \[2, 8\]/],
   ['no groups', { ...gptq, 'a.scales': f32([0, 8], []) }, gptqConfig, /"a\.qzeros": is \[2, 1\], not \[0, 1\]/],
@@ -213,6 +231,7 @@ test.each<readonly [string, Stored, object, RegExp]>([
 });
 
 test.each([
+  ['bitsandbytes in no bits', { quant_method: 'bitsandbytes', load_in_4bit: false }, 'load_in_4bit'],
   ['another packing of AWQ', { ...awqConfig, version: 'gemv' }, 'version'],
   ['another packing of AWQ by its newer key', { ...awqConfig, version: null, format: 'gemv_fast' }, 'format'],
   ['AWQ in 8 bits', { ...awqConfig, bits: 8 }, 'bits'],
@@ -235,7 +254,7 @@ test.each([[['gptq']], [{ quant_method: 'constructor' }], [{ bits: 4 }], [null]]
   expect(unreadKeyOf(how)).toBeUndefined();
 });
 
-test.each(['qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])('%s is listed as its plain tensors', async folder => {
+test.each(['qwen3_compressed', 'qwen3_gptq', 'qwen3_awq', 'qwen3_bnb8'])('%s is listed as its plain tensors', async folder => {
   const model = await openModel(goldenPath(folder));
   const names = [...model.weights.tensors.keys()];
   expect(names.every(name => name.endsWith('.weight'))).toBe(true);

@@ -162,6 +162,9 @@ export const evenGroups = (width: number, size: number): Int32Array => Int32Arra
 /** The numbers of codes that are integers, minus an offset. */
 export const unsignedLevels = (bits: number, offset = 0): Float32Array => Float32Array.from({ length: 2 ** bits }, (_, i) => i - offset);
 
+/** The numbers of codes that are integers of 8 bits with signs. */
+export const SIGNED = Float32Array.from({ length: 256 }, (_, code) => (code < 128 ? code : code - 256));
+
 /** The position in bits of a code in rows of so many words of AWQ. */
 export const awqPlace = (row: number, column: number, words: number): number =>
   32 * (row * words + (column >> 3)) + 4 * (AWQ_POSITION[column & 7] as number);

@@ -6,13 +6,14 @@ import { ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { WeightFiles } from '../weight-files.ts';
 import { awq } from './awq.ts';
+import { bnb8 } from './bnb8.ts';
 import type { CodedForm } from './coded-form.ts';
 import { type CodedWeight, decoderOf } from './coded-weight.ts';
 import { compressedTensors } from './compressed-tensors.ts';
 import { gptq } from './gptq.ts';
 import type { Tensors } from './part-checks.ts';
 
-const FORMS: Readonly<Record<CodedFormName, CodedForm>> = { 'compressed-tensors': compressedTensors, gptq, awq };
+const FORMS: Readonly<Record<CodedFormName, CodedForm>> = { 'compressed-tensors': compressedTensors, gptq, awq, bitsandbytes: bnb8 };
 
 interface Coded {
   readonly weights: readonly CodedWeight[];

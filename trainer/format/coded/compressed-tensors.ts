@@ -9,13 +9,12 @@ import { E2M1, E4M3 } from '../small-floats.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { WeightFiles } from '../weight-files.ts';
 import { type CodedForm, type Found, foundWeight } from './coded-form.ts';
-import { type CodedWeight, evenGroups, type Grids, plainType, unpackGrid, unsignedLevels } from './coded-weight.ts';
+import { type CodedWeight, evenGroups, type Grids, plainType, SIGNED, unpackGrid, unsignedLevels } from './coded-weight.ts';
 import { readGroups, readIntegers } from './column-groups.ts';
 import { groupSizeOf, type Parts, SCALE_TYPES, type Tensors } from './part-checks.ts';
 
 /** Scales of activations and of caches, which belong to programs that quantize those. */
 const OF_ACTIVATIONS = /\.(?:(?:input|output)_(?:scale|zero_point|global_scale)|[qkv]_(?:scale|zero_point)|[kv]_cache_scale)$/;
-const SIGNED = Float32Array.from({ length: 256 }, (_, code) => (code < 128 ? code : code - 256));
 const NVFP4_GROUP = 16;
 
 /** The weights of one group of a config. */

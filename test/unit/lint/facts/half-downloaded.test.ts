@@ -6,7 +6,7 @@ import { FolderCache } from '../../../../trainer/lint/facts/folder-facts.ts';
 import { SHARDS, shardedCopy } from '../../../support/models/sharded-copy.ts';
 import { goldenPath } from '../../hub/model-bytes.ts';
 
-test.each(['qwen3_bnb4', 'qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])('%s', async golden => {
+test.each(['qwen3_bnb4', 'qwen3_bnb8', 'qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])('%s', async golden => {
   const folder = await shardedCopy(goldenPath(golden));
   const whole = await new FolderCache().look(folder);
   expect(whole.damage).toBeUndefined();

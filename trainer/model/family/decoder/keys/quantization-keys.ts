@@ -24,10 +24,7 @@ export const storedAs = (...forms: StoredForm[]): RefusedKey => ({
 const hasForm = (found: ConfigJson, form: StoredForm): boolean =>
   found.quant_method === form.quant_method && Object.entries(form).every(([key, value]) => (found[key] ?? value) === value);
 
-const plainlyStored = storedAs(
-  { quant_method: 'fp8', fmt: 'e4m3', expert_dtype: 'fp8' },
-  { quant_method: 'bitsandbytes', load_in_4bit: true },
-);
+const plainlyStored = storedAs({ quant_method: 'fp8', fmt: 'e4m3', expert_dtype: 'fp8' });
 
 /** Allows every form of weights that `format/plain-weights.ts` reads. */
 export const storedWeights: RefusedKey = {
@@ -98,7 +95,7 @@ const tables = {
     ...withoutEffect(OTHERS, 'dequantize'),
   },
   bitsandbytes: {
-    ...read('load_in_4bit', '_load_in_4bit', 'load_in_8bit', '_load_in_8bit'),
+    ...read('load_in_8bit', '_load_in_4bit', '_load_in_8bit'),
     ...withoutEffect('is in the record of each weight', 'bnb_4bit_quant_type', 'bnb_4bit_use_double_quant', 'bnb_4bit_quant_storage'),
     ...withoutEffect(SHOWN, 'llm_int8_skip_modules', 'llm_int8_has_fp16_weight'),
     ...withoutEffect(ACTIVATIONS, 'llm_int8_threshold'),
