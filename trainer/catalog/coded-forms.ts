@@ -91,6 +91,15 @@ const entries = {
     },
     needed: [],
   },
+  mlx: {
+    summary: 'MLX in 2 to 8 bits',
+    keys: {
+      group_size: oneOf(16, 32, 64, 128),
+      bits: oneOf(2, 3, 4, 5, 6, 8),
+      mode: oneOf('affine', 'mxfp4', 'mxfp8', 'nvfp4'),
+    },
+    needed: ['group_size', 'bits'],
+  },
 } as const satisfies Readonly<Record<string, CodedFormEntry>>;
 
 export type CodedFormName = keyof typeof entries;
@@ -122,6 +131,10 @@ export function unreadKeyOf(how: unknown): UnreadKey | undefined {
   });
   return wrong && { key: wrong[0], value: how[wrong[0]], supported: wrong[1].supported };
 }
+
+/** Returns the settings in the key `quantization` of a config as MLX writes it, as a `quantization_config`; undefined for another value. */
+export const asMlxForm = (quantization: unknown): Config | undefined =>
+  isRecord(quantization) ? { ...quantization, quant_method: 'mlx' } : undefined;
 
 /** Returns the form of weights with this quantization_config; undefined if they are not read by one of these forms. */
 export const codedFormOf = (how: unknown): CodedFormName | undefined =>

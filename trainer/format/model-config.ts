@@ -4,6 +4,7 @@
  */
 
 import { stat } from 'node:fs/promises';
+import { asMlxForm } from '../catalog/coded-forms.ts';
 import { JsonSyntaxError, parseStrictJson } from '../files/strict-json.ts';
 import { isRecord } from '../narrow.ts';
 import { readModelFile } from './byte-file.ts';
@@ -14,9 +15,9 @@ const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 export type ModelConfig = Readonly<Record<string, unknown>>;
 
-/** The `quantization_config` of a model, or of its language model. */
-export function quantizationOf({ quantization_config: own, text_config: text }: ModelConfig): ModelConfig | undefined {
-  const how = own ?? (isRecord(text) ? text.quantization_config : undefined);
+/** The `quantization_config` of a model, or of its language model; for MLX, the key `quantization`. */
+export function quantizationOf({ quantization, quantization_config: own, text_config: text }: ModelConfig): ModelConfig | undefined {
+  const how = asMlxForm(quantization) ?? own ?? (isRecord(text) ? text.quantization_config : undefined);
   return isRecord(how) ? how : undefined;
 }
 

@@ -9,3 +9,6 @@ export const E4M3 = Float32Array.from({ length: 256 }, (_, code) => {
 
 /** E2M1, the codes of NVFP4: a sign bit, two exponent bits, one fraction bit. */
 export const E2M1 = Float32Array.of(0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6);
+
+/** E8M0, the scales of microscaling formats: 2^(code − 127), and 255 is NaN. */
+export const E8M0 = Float32Array.from({ length: 256 }, (_, code) => (code === 255 ? Number.NaN : 2 ** (code - 127)));

@@ -17,6 +17,8 @@ test.each([
   ['qwen3_gptq', 'F16'],
   ['qwen3_awq', 'F16'],
   ['qwen3_bnb8', 'F32'],
+  ['qwen3_mlx', 'BF16'],
+  ['qwen3_mlx_floats', 'BF16'],
 ])('%s: the rest of a merged model has the numbers that were read', async (folder, dtype) => {
   const engine = await openFast();
   const base = await shardedCopy(goldenPath(folder));
@@ -24,6 +26,7 @@ test.each([
   const outputDir = join(await temporaryFolder(), 'out');
   await exportModel({ adapterPath, outputDir, overwrite: false, engine, openBase: ({ source }) => openModel(source), format: 'merged' });
   expect(readRecord(join(outputDir, 'config.json'))).not.toHaveProperty('quantization_config');
+  expect(readRecord(join(outputDir, 'config.json'))).not.toHaveProperty('quantization');
   const before = await openPlainWeights(join(base, INDEX_FILE), SAFETENSORS, readRecord(join(base, 'config.json')));
   const after = await openSafetensors(join(outputDir, INDEX_FILE));
   expect([...after.shards.keys()]).toEqual(SHARDS);

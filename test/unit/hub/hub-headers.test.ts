@@ -77,7 +77,7 @@ test('equal those of the local files', async () => {
   expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
 });
 
-test.each(['qwen3_bnb4', 'qwen3_bnb8', 'qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])(
+test.each(['qwen3_bnb4', 'qwen3_bnb8', 'qwen3_mlx', 'qwen3_mlx_floats', 'qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])(
   'coded weights have the shapes that they stand for: %s',
   async folder => {
     const file = readFileSync(goldenPath(`${folder}/model.safetensors`));

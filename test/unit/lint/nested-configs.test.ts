@@ -86,6 +86,21 @@ test.each([
   [{ quant_method: 'awq', pack_dtype: 'int16' }, '.pack_dtype'],
 ])('%j is refused', (how, key) => expect(withStored(how)).toEqual([`error unsupported-config quantization_config${key}`]));
 
+test('the keys of MLX are known, with those of single layers, and others are not', () => {
+  const mlx = (quantization: unknown, rest: object = { quantization_config: quantization }) =>
+    problemsOf({ ...plain, quantization_config: undefined, quantization, ...rest });
+  const all = { group_size: 64, bits: 4, mode: 'affine' };
+  const layer = 'model.layers.0.self_attn.q_proj';
+  expect(mlx(all)).toEqual([]);
+  expect(mlx({ group_size: 64, bits: 4 }, {})).toEqual([]);
+  expect(mlx({ ...all, [layer]: { group_size: 32, bits: 6 }, lm_head: false })).toEqual([]);
+  expect(mlx({ ...all, odd: 1 })).toEqual(['warning unknown-config-key quantization.odd']);
+  expect(mlx({ ...all, [layer]: { odd: 1 } })).toEqual([expect.stringContaining('warning unknown-config-key quantization')]);
+  expect(mlx({ ...all, bits: 7 })).toEqual(['error unsupported-config quantization.bits']);
+  expect(mlx({ ...all, mode: 'int4' })).toEqual(['error unsupported-config quantization.mode']);
+  expect(mlx('4 bits', {})).toEqual(['error unsupported-config quantization']);
+});
+
 test('every key that Transformers writes for golden folders with images is known', () => {
   const found = readdirSync(GOLDEN, { withFileTypes: true })
     .filter(entry => entry.isDirectory())

@@ -11,7 +11,7 @@ import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
 import { readModelFile } from '../../format/byte-file.ts';
 import { encodeFloat32 } from '../../format/float-format.ts';
 import { PREPROCESSOR_FILE, preprocessorText } from '../../format/image/image-preprocessing.ts';
-import { fileSize } from '../../format/model-config.ts';
+import { fileSize, quantizationOf } from '../../format/model-config.ts';
 import { INDEX_FILE, SINGLE_FILE } from '../../format/safetensors/safetensors-source.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { MODULE_WEIGHTS, sentenceLength, writeSentenceModules } from '../../format/sentence-modules.ts';
@@ -210,7 +210,7 @@ async function configText(params: MergedParams): Promise<string> {
   const typed = { ...folder.config, ...typeKeys(params) };
   const isTyped = Object.keys(typeKeys(params)).length > 0;
   // The exported weights are not quantized.
-  if (folder.config.quantization_config) return jsonLike({ ...typed, quantization_config: undefined }, text);
+  if (quantizationOf(folder.config)) return jsonLike({ ...typed, quantization: undefined, quantization_config: undefined }, text);
   const own = loadModel(folder.config);
   const isSame =
     model.kind !== 'classifier' ||

@@ -1,5 +1,5 @@
 /**
- * A matrix that a file stores as codes on grids: value = (code − zero) × scale, where the columns of a row are divided into groups that
+ * A matrix that a file stores as codes on grids: value = (code − zero) × scale, or code × scale + bias, where the columns of a row are divided into groups that
  * have a scale and a zero each. It is decoded row by row while it is read.
  */
 import { type DecodedTensor, type PlainInfo, rounded, weakly } from '../decoded-weights.ts';
@@ -21,6 +21,8 @@ export interface Grids {
   readonly scales: Float32Array;
   /** Same shape; zero if absent. */
   readonly zeros?: Float32Array;
+  /** Same shape; added to the products, which are rounded before. */
+  readonly biases?: Float32Array;
   /** The group of each column. */
   readonly groupOf: Int32Array;
 }
@@ -96,14 +98,20 @@ function decodeRows(bytes: Uint8Array, weight: CodedWeight, { first, grids }: Ro
 }
 
 /** The values of all codes in each group of a row of scales, [groups, codes]. */
-function valuesOf({ levels, groups, info }: CodedWeight, { scales, zeros }: Grids, gridRow: number): Float32Array {
+function valuesOf({ levels, groups, info }: CodedWeight, { scales, zeros, biases }: Grids, gridRow: number): Float32Array {
   const values = new Float32Array(groups * levels.length);
   for (let group = 0; group < groups; group++) {
     const grid = gridRow * groups + group;
     const [zero, scale] = [zeros ? (zeros[grid] as number) : 0, scales[grid] as number];
     for (let code = 0; code < levels.length; code++) values[group * levels.length + code] = ((levels[code] as number) - zero) * scale;
   }
-  return rounded(values, info.dtype);
+  if (!biases) return rounded(values, info.dtype);
+  rounded(values, info.dtype);
+  const first = gridRow * groups;
+  return rounded(
+    values.map((value, i) => value + (biases[first + Math.floor(i / levels.length)] as number)),
+    info.dtype,
+  );
 }
 
 /** Reads the codes of one row. */
@@ -115,7 +123,10 @@ function readCodes(bytes: Uint8Array, { layout, bits, info }: CodedWeight, row: 
     case 'rows':
       for (let column = 0; column < width; column++) {
         const bit = column * bits;
-        codes[column] = ((bytes[row * layout.rowBytes + (bit >> 3)] as number) >> (bit & 7)) & mask;
+        const at = row * layout.rowBytes + (bit >> 3);
+        // Codes of 3, 5 and 6 bits also begin in one byte and end in the next.
+        const next = (bit & 7) + bits > 8 ? (bytes[at + 1] as number) << 8 : 0;
+        codes[column] = (((bytes[at] as number) | next) >> (bit & 7)) & mask;
       }
       return;
     case 'columns':

@@ -11,9 +11,10 @@ import type { CodedForm } from './coded-form.ts';
 import { type CodedWeight, decoderOf } from './coded-weight.ts';
 import { compressedTensors } from './compressed-tensors.ts';
 import { gptq } from './gptq.ts';
+import { mlx } from './mlx.ts';
 import type { Tensors } from './part-checks.ts';
 
-const FORMS: Readonly<Record<CodedFormName, CodedForm>> = { 'compressed-tensors': compressedTensors, gptq, awq, bitsandbytes: bnb8 };
+const FORMS: Readonly<Record<CodedFormName, CodedForm>> = { 'compressed-tensors': compressedTensors, gptq, awq, bitsandbytes: bnb8, mlx };
 
 interface Coded {
   readonly weights: readonly CodedWeight[];

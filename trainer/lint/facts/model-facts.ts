@@ -15,8 +15,8 @@ import type { TextPrompts } from '../../protocol/pooling.ts';
 
 /** The weights of a folder that are stored as codes of few bits. */
 export interface StoredBits {
-  /** At most this many for a value. */
-  readonly bits: 4 | 8;
+  /** The mean for a value, rounded. */
+  readonly bits: number;
   /** The number of values. */
   readonly values: number;
 }

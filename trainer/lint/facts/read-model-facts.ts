@@ -15,9 +15,6 @@ import { lacksTokenizer, readVocabulary } from './vocabulary.ts';
 /** Maximum number of modules: an editor goes through all of them on every keystroke. Supported models have up to 2,000. */
 const MAX_MODULES = 20_000;
 
-/** Bytes of a value up to which most weights are in at most 4 bits. */
-const BYTES_OF_FOUR_BITS = 0.75;
-
 /** Reads the facts. Never rejects. */
 export async function readModelFacts(file: string): Promise<ModelFileFacts> {
   try {
@@ -63,7 +60,7 @@ function storedBits({ tensors }: ModelHeaders): { readonly stored?: StoredBits }
   const coded = [...tensors.values()].filter(({ dtype, quantization }) => quantization !== undefined && dtype !== 'GGML');
   const values = coded.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
   const codes = coded.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return values === 0 ? {} : { stored: { bits: codes <= BYTES_OF_FOUR_BITS * values ? 4 : 8, values } };
+  return values === 0 ? {} : { stored: { bits: Math.round((8 * codes) / values), values } };
 }
 
 /** The reason why a folder has no tokenizer; undefined if it has one, or if it was not looked for. */

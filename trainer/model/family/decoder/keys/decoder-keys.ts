@@ -5,7 +5,7 @@ import { namesOf } from '../../../../catalog/entries.ts';
 import type { ConfigJson } from '../../../config-json.ts';
 import { type ComputedKey, type ConfigValues, computed, type RefusedKey, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { activation, causalKeys, epsilon, rate, size } from '../../common-keys.ts';
-import { storedWeights } from './quantization-keys.ts';
+import { mlxWeights, storedWeights } from './quantization-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
 /** A number of heads, or the size of one; null if it follows from other keys. */
@@ -65,8 +65,7 @@ export const decoderKeys = {
   ...refusedUnless([true], 'is_causal'),
   ...withoutEffect('belongs to the code of Transformers, not to a file', 'ignore_keys_at_rope_validation'),
   quantization_config: storedWeights,
-  // MLX writes it.
-  quantization: { class: 'refused', unless: () => [], supported: `quantization_config with ${storedWeights.supported}` },
+  quantization: mlxWeights,
 } as const;
 
 /** The size of a window; null if no block has one. */

@@ -3,7 +3,7 @@
  * key inside that no table lists is reported like any other unknown key.
  */
 import { z } from 'zod';
-import { checkedKeysOf, codedFormOf, READ_FORMS, unreadKeyOf } from '../../../../catalog/coded-forms.ts';
+import { asMlxForm, checkedKeysOf, codedFormOf, READ_FORMS, unreadKeyOf } from '../../../../catalog/coded-forms.ts';
 import { entryOf } from '../../../../catalog/entries.ts';
 import { isRecord } from '../../../../narrow.ts';
 import type { ConfigJson } from '../../../config-json.ts';
@@ -26,15 +26,27 @@ const hasForm = (found: ConfigJson, form: StoredForm): boolean =>
 
 const plainlyStored = storedAs({ quant_method: 'fp8', fmt: 'e4m3', expert_dtype: 'fp8' });
 
+/** True if the weights are in a known form; MLX also writes its settings under this key, without a method. */
+const isRead = ({ quantization, quantization_config: how }: ConfigJson): boolean =>
+  codedFormOf(how) !== undefined || (isRecord(quantization) && isRecord(how) && how.quant_method === undefined);
+
 /** Allows every form of weights that `format/plain-weights.ts` reads. */
 export const storedWeights: RefusedKey = {
   class: 'refused',
-  unless: config => (codedFormOf(config.quantization_config) ? [config.quantization_config] : plainlyStored.unless(config)),
+  unless: config => (isRead(config) ? [config.quantization_config] : plainlyStored.unless(config)),
   supported: `${READ_FORMS}, ${plainlyStored.supported}`,
   partOf: how => {
     const unread = unreadKeyOf(how);
     return unread && { ...unread, supported: `${unread.supported}; ${INSTEAD}` };
   },
+};
+
+/** The key `quantization`, which MLX writes. */
+export const mlxWeights: RefusedKey = {
+  class: 'refused',
+  unless: ({ quantization }) => (codedFormOf(asMlxForm(quantization)) ? [quantization] : []),
+  supported: `a record of MLX; ${INSTEAD}`,
+  partOf: how => unreadKeyOf(asMlxForm(how)),
 };
 
 /** Keys that decide how weights are read, whatever their value is. */
@@ -104,8 +116,21 @@ const tables = {
   mxfp4: { ...withoutEffect(SHOWN, 'modules_to_not_convert'), ...withoutEffect(OTHERS, 'dequantize') },
 } as const satisfies Readonly<Record<string, KeyTable>>;
 
+/** The keys that MLX writes for all layers, and for one layer under its name. */
+const mlxKeys = read('group_size', 'bits', 'mode', 'global_scale');
+
+function unknownMlxKeys(how: ConfigJson): string[][] {
+  const layers = Object.keys(how).filter(name => isRecord(how[name]));
+  const isLayer = (key: string): boolean => typeof how[key] === 'boolean' || layers.includes(key);
+  return [
+    ...unknownKeys(mlxKeys, how).flatMap(key => (isLayer(key) ? [] : [[key]])),
+    ...layers.flatMap(name => unknownInside(name, mlxKeys, how)),
+  ].map(path => ['quantization', ...path]);
+}
+
 /** Returns the paths of the keys of a `quantization_config` that no table lists; none for a method that is not read. */
-export function unknownQuantizationKeys({ quantization_config: how }: ConfigJson): string[][] {
+export function unknownQuantizationKeys({ quantization, quantization_config: how }: ConfigJson): string[][] {
+  if (isRecord(quantization)) return unknownMlxKeys(quantization);
   if (!isRecord(how)) return [];
   const method = how.quant_method;
   const table = entryOf<string, KeyTable>(tables, method);
