@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { type Adapter, type AdapterBase, modelOfAdapter } from '../adapter/adapter.ts';
 import { applyAdapter } from '../adapter/apply-adapter.ts';
 import { fitAdapter } from '../adapter/fit-adapter.ts';
-import { mergedWeights } from '../adapter/merge.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { artifactCatalog, type ExportFormat, typesOf } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -13,15 +12,14 @@ import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { WeightSource } from '../model/weight-source.ts';
-import { withInitial, withoutInitial } from '../model/weight-stream.ts';
 import type { ArtifactOptions, Form } from './artifact.ts';
 import { artifacts } from './artifacts.ts';
-import { ExportError } from './export-error.ts';
+import { checkMerge } from './check-merge.ts';
+import { differing, ExportError } from './export-error.ts';
 import { exportedFiles } from './export-manifest.ts';
 import { type CardFacts, modelCard } from './model-card.ts';
 import { buildFolder } from './output-folder.ts';
-import { compareLogits, type Difference, smokeIds, smokeLogits } from './smoke-test.ts';
+import { compareLogits, smokeIds, smokeLogits } from './smoke-test.ts';
 import { type ExportComparison, type Verified, verifiedLines } from './verified-lines.ts';
 
 export interface ExportParams extends ArtifactOptions {
@@ -98,8 +96,7 @@ async function exportOpen(params: ExportParams, given: Adapter, folder: ModelFol
       message: `comparing the export with the tuned model on ${ids.length > 0 ? `${ids.length} tokens` : 'an image'}`,
     });
     const expected = await smokeLogits(engine, tuned, ids);
-    if (form.isRounded)
-      await checkMerge(engine, { outputDir, ids, expected, model }, mergedWeights(withInitial(model, folder.weights), adapter));
+    if (form.isRounded) await checkMerge(engine, { model, adapter, weights: folder.weights, ids, expected, outputDir });
     const verified = await checkExport(engine, form, { dir, outputDir, ids, expected, model });
     const { commands, library } = form;
     if (params.card)
@@ -153,24 +150,6 @@ interface CheckParams {
   /** The tuned model. */
   readonly model: AnyModel;
 }
-
-/**
- * Compares the merged weights with the tuned model before they are rounded, where nothing but the order of summation differs.
- * @throws ExportError
- */
-async function checkMerge(
-  engine: Engine,
-  { outputDir, ids, expected, model }: Omit<CheckParams, 'dir'>,
-  weights: WeightSource,
-): Promise<void> {
-  const { largest, tolerance } = compareLogits(await smokeLogits(engine, { model: withoutInitial(model), weights }, ids), expected);
-  if (largest > tolerance) throw differing('merging moves the tuned model', { largest, tolerance }, outputDir);
-}
-
-const differing = (what: string, { largest, tolerance }: Difference, outputDir: string): ExportError =>
-  new ExportError(
-    `${what} by ${largest.toPrecision(3)} in a logit, more than ${tolerance.toPrecision(3)}; nothing was written to ${outputDir}: report this with the recipe`,
-  );
 
 async function checkExport(engine: Engine, form: Form, { dir, outputDir, ids, expected, model }: CheckParams): Promise<Verified> {
   const exported = await form.reopen(dir);

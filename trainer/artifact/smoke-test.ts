@@ -97,13 +97,13 @@ export interface Difference {
  */
 const SHARE = 5e-5;
 
-/** Compares logits of the same weights. */
-export function compareLogits(found: Float32Array, expected: Float32Array): Difference {
+/** Compares logits of the same weights. @param share the tolerance, as a share of the largest logit */
+export function compareLogits(found: Float32Array, expected: Float32Array, share = SHARE): Difference {
   let [largest, scale] = [found.length === expected.length ? 0 : Number.POSITIVE_INFINITY, 1];
   expected.forEach((value, i) => {
     const difference = Math.abs((found[i] as number) - value);
     largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.POSITIVE_INFINITY;
     scale = Math.max(scale, Math.abs(value));
   });
-  return { largest, tolerance: SHARE * scale };
+  return { largest, tolerance: share * scale };
 }
