@@ -98,6 +98,8 @@ test('the keys of MLX are known, with those of single layers, and others are not
   expect(mlx({ ...all, [layer]: { odd: 1 } })).toEqual([expect.stringContaining('warning unknown-config-key quantization')]);
   expect(mlx({ ...all, bits: 7 })).toEqual(['error unsupported-config quantization.bits']);
   expect(mlx({ ...all, mode: 'int4' })).toEqual(['error unsupported-config quantization.mode']);
+  expect(problemsOf({ ...config, quantization: all, quantization_config: all })).toEqual([]);
+  expect(problemsOf({ ...config, quantization: { ...all, bits: 7 } })).toEqual(['error unsupported-config quantization.bits']);
   expect(mlx('4 bits', {})).toEqual(['error unsupported-config quantization']);
 });
 

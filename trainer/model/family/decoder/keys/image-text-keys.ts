@@ -15,6 +15,7 @@ export const imageTextKeys = {
   ...withoutEffect(eyes, 'vision_config', 'vision_feature_layer', 'image_token_index', 'image_token_id'),
   ...withoutEffect('is read from text_config', 'pad_token_id'),
   quantization_config: decoderKeys.quantization_config,
+  quantization: decoderKeys.quantization,
 } as const satisfies KeyTable;
 
 const tower = computed(z.record(z.string(), z.unknown()).default({}));
