@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { workerEnvironment } from './trainer/engine/tensorflow/environment.ts';
+import { LATE_OPTIMIZING } from './trainer/machine/late-optimizing.ts';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
 
@@ -81,8 +82,8 @@ export default defineConfig({
     // As in a worker; TensorFlow reads it when it is loaded.
     env: { TF_ENABLE_ONEDNN_OPTS: workerEnvironment({ threads: 1 }).TF_ENABLE_ONEDNN_OPTS },
     // Tensors and graphs die young: with the 1 to 16 MB of Node, collecting them takes a tenth of a training's time. Most functions run for a
-    // short time: V8 optimizes them after eight times as much work as by default, which saves a tenth of the time of all cores.
-    execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=64', `--interrupt-budget=${528 * 2 ** 10}`],
+    // short time: optimizing them later saves a tenth of the time of all cores.
+    execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=64', ...LATE_OPTIMIZING],
     sequence: { sequencer: LongFirst },
     // Programs are compiled and trained for real, on machines that do other things too: the limit ends only what hangs.
     testTimeout: 600_000,

@@ -4,6 +4,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { deserialize } from 'node:v8';
+import { LATE_OPTIMIZING } from '../machine/late-optimizing.ts';
 import { processorTime } from '../machine/process-identity.ts';
 import { isRecord } from '../narrow.ts';
 import { byteSize } from '../protocol/text/format.ts';
@@ -52,12 +53,6 @@ const PATIENCE = 6;
 const BUSY = 'was stopped, because this machine is busy or its disk is slow. Try again later.';
 const MADE_TO_EXHAUST = 'The file is damaged, or was made to use up time and memory.';
 
-/**
- * Bytes of bytecode that V8 executes in a function before it optimizes it, eight times the default of Node 20. Most requests take seconds in
- * a new process, and with the default, two fifths of the processor time of an estimate for a card are V8's optimizing compiler.
- */
-const OPTIMIZED_AFTER = 528 * 2 ** 10;
-
 export class ReaderChild {
   private readonly process: ChildProcess;
   private readonly budget: ReaderBudget;
@@ -68,7 +63,8 @@ export class ReaderChild {
   constructor(script: string, budget: ReaderBudget) {
     this.budget = budget;
     this.process = fork(script, [String(budget.memoryBytes)], {
-      execArgv: [`--max-old-space-size=${Math.round(budget.heapBytes / 2 ** 20)}`, `--interrupt-budget=${OPTIMIZED_AFTER}`],
+      // With the default, two fifths of the processor time of an estimate for a card are V8's optimizing compiler.
+      execArgv: [`--max-old-space-size=${Math.round(budget.heapBytes / 2 ** 20)}`, ...LATE_OPTIMIZING],
       serialization: 'advanced',
       // V8's messages about a full heap are of no use to readers of the log.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
