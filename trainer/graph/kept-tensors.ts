@@ -2,13 +2,14 @@
 import { bufferOf } from './alias.ts';
 import type { OpName } from './attributes.ts';
 import { isBackward, type Node } from './node-store.ts';
+import { byteSize } from './types.ts';
 
 /**
  * Returns the tensors that the backward pass reads and that the graph marks as kept, and gradients that are {@link gathered}. Of recomputed
  * tensors, only sums with a product are included: a compiler would hold both products instead of their sum until every reader has run.
  */
 export function keptTensors(schedule: readonly Node[]): ReadonlySet<Node> {
-  const readBackward = schedule.filter(isBackward).flatMap(({ inputs }) => inputs.map(bufferOf));
+  const readBackward = schedule.filter(isBackward).flatMap(({ inputs }) => inputs.map(keptForm));
   const marked = readBackward.filter(node => node.kept === true && (!isBackward(node) || (node.recomputed && addsProduct(node))));
   return new Set([...marked, ...gathered(schedule)]);
 }
@@ -31,6 +32,13 @@ function gathered(schedule: readonly Node[]): readonly Node[] {
 function addsProduct(node: Node): boolean {
   const sum = uncast(node);
   return sum?.op === 'add' && sum.inputs.some(input => uncast(input)?.op === 'matmul');
+}
+
+/** Returns the tensor whose buffer a value is read from: without views, and without a widening cast of a kept tensor. */
+function keptForm(node: Node): Node {
+  const owner = bufferOf(node);
+  const [input] = owner.inputs;
+  return owner.op === 'cast' && input?.kept === true && byteSize(input) < byteSize(owner) ? input : owner;
 }
 
 const uncast = (node: Node): Node | undefined => (node.op === 'cast' ? node.inputs[0] : node);

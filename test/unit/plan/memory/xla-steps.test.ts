@@ -60,6 +60,24 @@ describe('buffers of a schedule', () => {
     expect(opsIn(0, true)).not.toContain('mul');
   });
 
+  it('are those of a narrow tensor that the graph keeps, if the backward pass reads it widened', () => {
+    const opsIn = (isKept: boolean): readonly string[] =>
+      buffersOf(
+        (graph, x) => {
+          const half = graph.cast(x, 'bfloat16');
+          const product = (of: Node): Node => graph.cast(graph.matmul(of, half), 'float32');
+          const narrow = graph.cast(graph.add(product(half), product(graph.transpose(half, [1, 0]))), 'bfloat16');
+          narrow.kept = isKept || undefined;
+          const wide = graph.cast(narrow, 'float32');
+          const forward = graph.sum(graph.exp(wide), [0, 1]);
+          return graph.within({ phase: 1 }, () => graph.add(graph.sum(graph.square(wide), [0, 1]), forward));
+        },
+        { size: 1024 },
+      ).ops;
+    const casts = (isKept: boolean): number => opsIn(isKept).filter(op => op === 'cast').length;
+    expect(casts(true) - casts(false)).toBe(1);
+  });
+
   it.each([
     [[1], [1], false],
     [[1], [2], true],
