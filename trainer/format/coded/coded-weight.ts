@@ -1,6 +1,6 @@
 /**
- * A matrix that a file stores as codes on grids: value = (code − zero) × scale, or code × scale + bias, where the columns of a row are divided into groups that
- * have a scale and a zero each. It is decoded row by row while it is read.
+ * A matrix that a file stores as codes on grids: value = (code − zero) × scale, or code × scale + bias, where the columns of a row are
+ * divided into groups that have a scale and a zero or bias each. It is decoded row by row while it is read.
  */
 import { type DecodedTensor, type PlainInfo, rounded, weakly } from '../decoded-weights.ts';
 import type { TensorInfo } from '../tensor-source.ts';
@@ -105,11 +105,11 @@ function valuesOf({ levels, groups, info }: CodedWeight, { scales, zeros, biases
     const [zero, scale] = [zeros ? (zeros[grid] as number) : 0, scales[grid] as number];
     for (let code = 0; code < levels.length; code++) values[group * levels.length + code] = ((levels[code] as number) - zero) * scale;
   }
-  if (!biases) return rounded(values, info.dtype);
-  rounded(values, info.dtype);
+  const products = rounded(values, info.dtype);
+  if (!biases) return products;
   const first = gridRow * groups;
   return rounded(
-    values.map((value, i) => value + (biases[first + Math.floor(i / levels.length)] as number)),
+    products.map((product, i) => product + (biases[first + Math.floor(i / levels.length)] as number)),
     info.dtype,
   );
 }

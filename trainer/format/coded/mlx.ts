@@ -2,7 +2,7 @@
  * Weights of MLX: `weight`, words [rows, columns × bits / 32] whose bits are one sequence, and `scales` [rows, groups]. The mode `affine`
  * also has `biases`: value = code × scale + bias. The others have floats as codes, and bytes as scales.
  */
-import { isOneOf } from '../../catalog/entries.ts';
+import { entryOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
 import { E2M1, E4M3, E8M0 } from '../small-floats.ts';
 import type { TensorInfo } from '../tensor-source.ts';
@@ -42,7 +42,7 @@ export const mlx: CodedForm = (tensors, how) => ({
 
 function describe(parts: Parts, info: TensorInfo, { groupSize, mode, bits: named }: Settings): CodedWeight | undefined {
   const base = info.name.replace(/\.weight$/, '');
-  const floats = isOneOf(['mxfp4', 'mxfp8', 'nvfp4'] as const, mode) ? FLOATS[mode] : undefined;
+  const floats = entryOf(FLOATS, mode);
   if (!floats && mode !== 'affine') return parts.wrong(info.name, `has the mode ${mode}, which is not read`);
   const size = parts.matrix(info);
   const scale = parts.needed(`${base}.scales`, floats ? ['U8'] : SCALE_TYPES);
