@@ -4,7 +4,7 @@ import { engineCatalog, engineChoices } from '../../trainer/catalog/engines.ts';
 import { namesOf } from '../../trainer/catalog/entries.ts';
 import { type MeasureEntry, measureCatalog } from '../../trainer/catalog/measures.ts';
 import { choosesByScores, type MethodEntry, methodCatalog } from '../../trainer/catalog/methods.ts';
-import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
+import { type ObjectiveEntry, objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import { toolCatalog, toolCommand } from '../../trainer/catalog/tools.ts';
 import { settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
 import { code, list, page, paragraph, table } from './markdown.ts';
@@ -74,6 +74,17 @@ export const measuresPage = (): string =>
     ),
   ]);
 
+const goals: Readonly<Record<ObjectiveEntry['target'], string>> = {
+  tokens: 'the next token',
+  label: 'one label',
+  labels: 'any number of labels',
+  number: 'a number',
+  tags: 'a label for each word',
+  preference: 'the better of two answers',
+  judgment: 'the judgment of an answer',
+  similarity: 'the similarity of two texts',
+};
+
 export const tasksPage = (): string =>
   page('Tasks', 'trainer/catalog/objectives.ts', [
     paragraph(`\`task\` decides what a model is tuned for. The default is ${code(String(settings.task?.fixedDefault))}.`),
@@ -83,7 +94,7 @@ export const tasksPage = (): string =>
         code(name),
         label,
         reads,
-        target === 'tokens' ? 'the next token' : `a ${target}`,
+        goals[target],
         code(`…${architectures}`),
       ]),
     ),
