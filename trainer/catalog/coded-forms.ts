@@ -37,6 +37,9 @@ const compressed = oneOf(
   ...['dense', 'float-quantized', 'int-quantized', 'naive-quantized', 'pack-quantized', 'nvfp4-pack-quantized', 'mixed-precision'],
 );
 
+/** Codes of FP8. Scales are floats, or exponents; types in the file say which. */
+const fp8Keys = { fmt: oneOf('e4m3', 'float8_e4m3fn'), expert_dtype: oneOf('fp8'), scale_fmt: oneOf('float', 'ue8m0') };
+
 const entries = {
   'compressed-tensors': {
     summary: 'compressed-tensors (float, int and naive quantized, NVFP4, or packed in 2, 4 or 8 bits)',
@@ -91,6 +94,8 @@ const entries = {
     },
     needed: [],
   },
+  fp8: { summary: 'FP8 (E4M3, a scale for a block)', keys: fp8Keys, needed: [] },
+  mxfp8: { summary: 'MXFP8', keys: fp8Keys, needed: [] },
   mlx: {
     summary: 'MLX in 2 to 8 bits',
     keys: {

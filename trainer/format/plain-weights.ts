@@ -1,7 +1,6 @@
 /** Weight files whose quantized weights are read as the numbers that they stand for. */
 import { withBnbWeights } from './bnb-weights.ts';
 import { withCodedWeights } from './coded/coded-weights.ts';
-import { fp8Block, withFp8Weights } from './fp8-weights.ts';
 import type { ModelConfig } from './model-config.ts';
 import { openWeightFiles, type WeightFiles, type WeightFormat } from './weight-files.ts';
 
@@ -13,7 +12,7 @@ import { openWeightFiles, type WeightFiles, type WeightFormat } from './weight-f
 export async function openPlainWeights(path: string, format: WeightFormat, config: ModelConfig): Promise<WeightFiles> {
   const files = await openWeightFiles(path, format);
   try {
-    return await withBnbWeights(withFp8Weights(withCodedWeights(files, config, path), path, fp8Block(config)), path);
+    return await withBnbWeights(withCodedWeights(files, config, path), path);
   } catch (error) {
     await files.close();
     throw error;

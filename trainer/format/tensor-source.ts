@@ -11,6 +11,7 @@ export type TensorDType =
   | 'BF16'
   | 'F8_E4M3'
   | 'F8_E5M2'
+  | 'F8_E8M0'
   | 'I64'
   | 'I32'
   | 'I16'
@@ -68,6 +69,7 @@ export const ELEMENT_BYTES: Readonly<Record<TensorDType, number>> = {
   BF16: 2,
   F8_E4M3: 1,
   F8_E5M2: 1,
+  F8_E8M0: 1,
   I64: 8,
   I32: 4,
   I16: 2,

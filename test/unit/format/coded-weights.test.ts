@@ -254,10 +254,13 @@ test.each([[['gptq']], [{ quant_method: 'constructor' }], [{ bits: 4 }], [null]]
   expect(unreadKeyOf(how)).toBeUndefined();
 });
 
-test.each(['qwen3_compressed', 'qwen3_gptq', 'qwen3_awq', 'qwen3_bnb8'])('%s is listed as its plain tensors', async folder => {
-  const model = await openModel(goldenPath(folder));
-  const names = [...model.weights.tensors.keys()];
-  expect(names.every(name => name.endsWith('.weight'))).toBe(true);
-  expect(names.length).toBe(14);
-  await model.weights.close();
-});
+test.each(['qwen3_compressed', 'qwen3_gptq', 'qwen3_awq', 'qwen3_bnb8', 'qwen3_fp8_exponents'])(
+  '%s is listed as its plain tensors',
+  async folder => {
+    const model = await openModel(goldenPath(folder));
+    const names = [...model.weights.tensors.keys()];
+    expect(names.every(name => name.endsWith('.weight'))).toBe(true);
+    expect(names.length).toBe(14);
+    await model.weights.close();
+  },
+);

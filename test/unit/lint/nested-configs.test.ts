@@ -81,7 +81,9 @@ test.each([
 });
 
 test.each([
-  [{ quant_method: 'fp8', expert_dtype: 'fp4' }, ''],
+  [{ quant_method: 'fp8', expert_dtype: 'fp4' }, '.expert_dtype'],
+  [{ quant_method: 'fp8', scale_fmt: 'e5m3' }, '.scale_fmt'],
+  [{ quant_method: 'mxfp8', fmt: 'e5m2' }, '.fmt'],
   [{ quant_method: 'compressed-tensors', format: 'dense', moe_sparsity_config: { method: 'prune' } }, '.moe_sparsity_config'],
   [{ quant_method: 'awq', pack_dtype: 'int16' }, '.pack_dtype'],
 ])('%j is refused', (how, key) => expect(withStored(how)).toEqual([`error unsupported-config quantization_config${key}`]));

@@ -17,7 +17,7 @@ export type Layout =
 
 /** The numbers that turn codes into values. */
 export interface Grids {
-  /** [⌈rows / rowsPerScale⌉, groups]. */
+  /** [⌈rows / rowsPerScale⌉, groups], one after the other for each matrix of a stack. */
   readonly scales: Float32Array;
   /** Same shape; zero if absent. */
   readonly zeros?: Float32Array;
@@ -53,7 +53,8 @@ const AWQ_POSITION = [0, 4, 1, 5, 2, 6, 3, 7] as const;
 /** Returns the reader of a matrix. Scales, zeros and groups are kept for as long as memory allows, since it is read in parts. */
 export function decoderOf(files: WeightFiles, weight: CodedWeight, path: string): DecodedTensor {
   const { info, codes, layout } = weight;
-  const [rows = 1, width = 1] = info.shape;
+  const width = info.shape.at(-1) ?? 1;
+  const rows = info.shape.slice(0, -1).reduce((n, size) => n * size, 1);
   const grids = weakly(() => weight.readGrids(files, path));
   const whole = weakly(() => files.readRaw(codes.name));
   const read = async (begin: number, count: number): Promise<Float32Array> => {
@@ -76,40 +77,61 @@ interface Rows {
 }
 
 /**
- * Decodes whole rows into `out`. Values are computed and rounded once for each code of a group, since a group has more columns than codes.
+ * Decodes whole rows into `out`. Values are computed and rounded once for each code of a group, if a group has more values than codes.
  * @param bytes the codes of these rows if each row has bytes of its own, otherwise all
  */
 function decodeRows(bytes: Uint8Array, weight: CodedWeight, { first, grids }: Rows, out: Float32Array): void {
-  const { bits, rowsPerScale } = weight;
+  const { bits, rowsPerScale, groups, levels, info } = weight;
   const { groupOf } = grids;
   const width = groupOf.length;
+  const rowsOfMatrix = info.shape.at(-2) ?? 1;
+  const scalesOfMatrix = Math.ceil(rowsOfMatrix / rowsPerScale);
+  const hasTable = groups * levels.length <= width * rowsPerScale;
+  const all = hasTable ? allCodes(groups, levels.length) : undefined;
   const codes = new Uint8Array(width);
   let values: Float32Array = new Float32Array();
   let gridRow = -1;
   for (let row = first; (row - first) * width < out.length; row++) {
-    const own = Math.floor(row / rowsPerScale);
-    if (own !== gridRow) values = valuesOf(weight, grids, own);
+    const own = Math.floor(row / rowsOfMatrix) * scalesOfMatrix + Math.floor((row % rowsOfMatrix) / rowsPerScale);
+    if (own !== gridRow && all) values = valuesOf(weight, grids, own, all);
     gridRow = own;
     readCodes(bytes, weight, weight.layout.kind === 'rows' ? row - first : row, codes);
     const start = (row - first) * width;
+    if (!all) {
+      out.set(valuesOf(weight, grids, own, { codes, groupOf }), start);
+      continue;
+    }
     for (let column = 0; column < width; column++)
       out[start + column] = values[((groupOf[column] as number) << bits) | (codes[column] as number)] as number;
   }
 }
 
-/** The values of all codes in each group of a row of scales, [groups, codes]. */
-function valuesOf({ levels, groups, info }: CodedWeight, { scales, zeros, biases }: Grids, gridRow: number): Float32Array {
-  const values = new Float32Array(groups * levels.length);
-  for (let group = 0; group < groups; group++) {
-    const grid = gridRow * groups + group;
-    const [zero, scale] = [zeros ? (zeros[grid] as number) : 0, scales[grid] as number];
-    for (let code = 0; code < levels.length; code++) values[group * levels.length + code] = ((levels[code] as number) - zero) * scale;
+/** Codes, and the group of each. */
+interface Coded {
+  readonly codes: Uint8Array;
+  readonly groupOf: Int32Array;
+}
+
+/** Returns all codes in each group, [groups, codes]. */
+const allCodes = (groups: number, count: number): Coded => ({
+  codes: Uint8Array.from({ length: groups * count }, (_, i) => i % count),
+  groupOf: evenGroups(groups * count, count),
+});
+
+/** Returns the values of codes with a row of scales. */
+function valuesOf({ levels, groups, info }: CodedWeight, grids: Grids, gridRow: number, { codes, groupOf }: Coded): Float32Array {
+  const { scales, zeros, biases } = grids;
+  const first = gridRow * groups;
+  const values = new Float32Array(codes.length);
+  for (let i = 0; i < codes.length; i++) {
+    const grid = first + (groupOf[i] as number);
+    const zero = zeros ? (zeros[grid] as number) : 0;
+    values[i] = ((levels[codes[i] as number] as number) - zero) * (scales[grid] as number);
   }
   const products = rounded(values, info.dtype);
   if (!biases) return products;
-  const first = gridRow * groups;
   return rounded(
-    products.map((product, i) => product + (biases[first + Math.floor(i / levels.length)] as number)),
+    products.map((product, i) => product + (biases[first + (groupOf[i] as number)] as number)),
     info.dtype,
   );
 }

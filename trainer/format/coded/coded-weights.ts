@@ -10,11 +10,16 @@ import { bnb8 } from './bnb8.ts';
 import type { CodedForm } from './coded-form.ts';
 import { type CodedWeight, decoderOf } from './coded-weight.ts';
 import { compressedTensors } from './compressed-tensors.ts';
+import { fp8 } from './fp8.ts';
 import { gptq } from './gptq.ts';
 import { mlx } from './mlx.ts';
 import type { Tensors } from './part-checks.ts';
 
-const FORMS: Readonly<Record<CodedFormName, CodedForm>> = { 'compressed-tensors': compressedTensors, gptq, awq, bitsandbytes: bnb8, mlx };
+const FORMS: Readonly<Record<CodedFormName, CodedForm>> = {
+  'compressed-tensors': compressedTensors,
+  ...{ gptq, awq, fp8, mxfp8: fp8, mlx },
+  bitsandbytes: bnb8,
+};
 
 interface Coded {
   readonly weights: readonly CodedWeight[];

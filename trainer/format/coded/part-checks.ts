@@ -10,6 +10,14 @@ export const SCALE_TYPES: readonly TensorDType[] = ['F16', 'BF16', 'F32'];
 /** The values of a weight that may not have more elements: four times the largest published matrix. */
 const MAX_VALUES = 2 ** 33;
 
+/** The sizes of a matrix, or of a stack of matrices: the experts of a layer. */
+export interface Matrices {
+  /** The number of matrices; empty for a single one. */
+  readonly stack: readonly number[];
+  readonly rows: number;
+  readonly columns: number;
+}
+
 /** The tensors of one weight, and what is wrong with them. */
 export class Parts {
   readonly problems: FileProblem[] = [];
@@ -43,11 +51,20 @@ export class Parts {
   }
 
   /** Checks that a tensor has two dimensions and describes a matrix within bounds. Returns the sizes. */
-  matrix({ name, shape }: TensorInfo): readonly [number, number] | undefined {
-    const [rows = 0, columns = 0] = shape;
-    if (shape.length !== 2) return this.wrong(name, `is [${shape.join(', ')}], not a matrix`);
-    if (rows < 1 || columns < 1 || rows * columns > MAX_VALUES) return this.wrong(name, `is [${shape.join(', ')}], which no weight has`);
-    return [rows, columns];
+  matrix(info: TensorInfo): readonly [number, number] | undefined {
+    if (info.shape.length !== 2) return this.wrong(info.name, `is [${info.shape.join(', ')}], not a matrix`);
+    const found = this.matrices(info);
+    return found && [found.rows, found.columns];
+  }
+
+  /** Checks that a tensor describes a matrix, or a stack of matrices, within bounds. Returns the sizes. */
+  matrices({ name, shape }: TensorInfo): Matrices | undefined {
+    const [columns = 0, rows = 0, ...stack] = shape.toReversed();
+    if (shape.length !== 2 && shape.length !== 3) return this.wrong(name, `is [${shape.join(', ')}], not a matrix or a stack of matrices`);
+    const isPositive = shape.every(size => size > 0);
+    if (!isPositive || shape.reduce((n, size) => n * size, 1) > MAX_VALUES)
+      return this.wrong(name, `is [${shape.join(', ')}], which no weight has`);
+    return { stack, rows, columns };
   }
 
   wrong(tensor: string, message: string): undefined {

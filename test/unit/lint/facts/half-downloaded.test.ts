@@ -6,18 +6,24 @@ import { FolderCache } from '../../../../trainer/lint/facts/folder-facts.ts';
 import { SHARDS, shardedCopy } from '../../../support/models/sharded-copy.ts';
 import { goldenPath } from '../../hub/model-bytes.ts';
 
-test.each(['qwen3_bnb4', 'qwen3_bnb8', 'qwen3_mlx', 'qwen3_mlx_floats', 'qwen3_compressed', 'qwen3_gptq', 'qwen3_awq'])(
-  '%s',
-  async golden => {
-    const folder = await shardedCopy(goldenPath(golden));
-    const whole = await new FolderCache().look(folder);
-    expect(whole.damage).toBeUndefined();
-    expect(whole.tensors?.has('model.layers.0.self_attn.q_proj.weight')).toBe(true);
-    for (const shard of SHARDS) {
-      const half = await shardedCopy(goldenPath(golden));
-      await rm(path.join(half, shard));
-      const { missingShards, damage, tensors } = await new FolderCache().look(half);
-      expect({ missingShards, damage, tensors }).toEqual({ missingShards: [shard], damage: undefined, tensors: undefined });
-    }
-  },
-);
+test.each([
+  'qwen3_fp8_exponents',
+  'qwen3_bnb4',
+  'qwen3_bnb8',
+  'qwen3_mlx',
+  'qwen3_mlx_floats',
+  'qwen3_compressed',
+  'qwen3_gptq',
+  'qwen3_awq',
+])('%s', async golden => {
+  const folder = await shardedCopy(goldenPath(golden));
+  const whole = await new FolderCache().look(folder);
+  expect(whole.damage).toBeUndefined();
+  expect(whole.tensors?.has('model.layers.0.self_attn.q_proj.weight')).toBe(true);
+  for (const shard of SHARDS) {
+    const half = await shardedCopy(goldenPath(golden));
+    await rm(path.join(half, shard));
+    const { missingShards, damage, tensors } = await new FolderCache().look(half);
+    expect({ missingShards, damage, tensors }).toEqual({ missingShards: [shard], damage: undefined, tensors: undefined });
+  }
+});

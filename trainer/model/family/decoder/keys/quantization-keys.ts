@@ -24,8 +24,6 @@ export const storedAs = (...forms: StoredForm[]): RefusedKey => ({
 const hasForm = (found: ConfigJson, form: StoredForm): boolean =>
   found.quant_method === form.quant_method && Object.entries(form).every(([key, value]) => (found[key] ?? value) === value);
 
-const plainlyStored = storedAs({ quant_method: 'fp8', fmt: 'e4m3', expert_dtype: 'fp8' });
-
 /** True if the weights are in a known form; MLX also writes its settings under this key, without a method. */
 const isRead = ({ quantization, quantization_config: how }: ConfigJson): boolean =>
   codedFormOf(how) !== undefined || (isRecord(quantization) && isRecord(how) && how.quant_method === undefined);
@@ -33,8 +31,8 @@ const isRead = ({ quantization, quantization_config: how }: ConfigJson): boolean
 /** Allows every form of weights that `format/plain-weights.ts` reads. */
 export const storedWeights: RefusedKey = {
   class: 'refused',
-  unless: config => (isRead(config) ? [config.quantization_config] : plainlyStored.unless(config)),
-  supported: `${READ_FORMS}, ${plainlyStored.supported}`,
+  unless: config => (isRead(config) ? [config.quantization_config] : []),
+  supported: `${READ_FORMS}; ${INSTEAD}`,
   partOf: how => {
     const unread = unreadKeyOf(how);
     return unread && { ...unread, supported: `${unread.supported}; ${INSTEAD}` };
@@ -85,6 +83,13 @@ const calibrationKeys: KeyTable = {
   ...withoutEffect(ORIGIN, 'meta', 'method', 'model_name_or_path', 'model_file_base_name'),
 };
 
+const fp8Keys: KeyTable = {
+  ...read('weight_block_size'),
+  ...withoutEffect(SHOWN, 'modules_to_not_convert', 'modules_to_convert', 'ignored_layers'),
+  ...withoutEffect(ACTIVATIONS, 'activation_scheme', 'kv_cache_scheme'),
+  ...withoutEffect(OTHERS, 'dequantize'),
+};
+
 /** The keys by `quant_method`; those whose values are checked come from the catalog. */
 const tables = {
   'compressed-tensors': {
@@ -100,12 +105,8 @@ const tables = {
     ...withoutEffect(SHOWN, 'zero_point', 'modules_to_not_convert'),
     ...withoutEffect(OTHERS, 'do_fuse', 'fuse_max_seq_len', 'modules_to_fuse'),
   },
-  fp8: {
-    ...read('fmt', 'expert_dtype', 'weight_block_size'),
-    ...withoutEffect(SHOWN, 'modules_to_not_convert', 'modules_to_convert', 'ignored_layers', 'scale_fmt'),
-    ...withoutEffect(ACTIVATIONS, 'activation_scheme', 'kv_cache_scheme'),
-    ...withoutEffect(OTHERS, 'dequantize'),
-  },
+  fp8: fp8Keys,
+  mxfp8: fp8Keys,
   bitsandbytes: {
     ...read('load_in_8bit', '_load_in_4bit', '_load_in_8bit'),
     ...withoutEffect('is in the record of each weight', 'bnb_4bit_quant_type', 'bnb_4bit_use_double_quant', 'bnb_4bit_quant_storage'),
