@@ -10,6 +10,7 @@ export type Remedy =
   | 'showLog'
   | 'openRecipe'
   | 'openNodeSetting'
+  | 'openTrainerSetting'
   | 'openUrlSetting'
   | 'enterToken'
   | 'restartDaemon'
@@ -50,6 +51,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'workspace-untrusted': { hint: 'Trust the workspace first.', remedies: ['manageTrust'] },
   'protocol-mismatch': { hint: 'Restart the daemon, so that its version matches this extension.', remedies: ['restartDaemon'] },
   'node-unusable': { remedies: ['openNodeSetting'] },
+  'trainer-unusable': { remedies: ['openTrainerSetting'] },
   engine: { remedies: ['installEngine', 'doctor'] },
   'image-library': { remedies: ['installImages', 'doctor'] },
   'out-of-memory': { remedies: ['openRecipe'] },

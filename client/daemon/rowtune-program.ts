@@ -1,5 +1,6 @@
 /** Runs the trainer's command line: chooses Node and the environment, and parses the last line of its output as JSON. */
 import { spawn } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 
@@ -9,6 +10,8 @@ const OLDEST_NODE = 20;
 const VERSION_TIMEOUT_MS = 10_000;
 /** A result is one line; more output than this is discarded. */
 const MAX_OUTPUT_CHARS = 4 * 2 ** 20;
+/** The line of an uncaught error that says what happened; a stack trace follows it. */
+const THROWN = /^(?:Uncaught )?\w*Error(?: \[\w+\])?: /;
 
 export interface NodeProgram {
   readonly command: string;
@@ -58,6 +61,27 @@ function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | 
   });
 }
 
+export interface TrainerSearch {
+  /** The setting `rowtune.trainerPath`; empty for the bundled one. */
+  readonly configured: string;
+  /** The command line in the extension. */
+  readonly bundled: string;
+}
+
+/**
+ * Returns the program of the trainer's command line.
+ * @throws DaemonError 'trainer-unusable' if the configured one is not a file
+ */
+export async function findTrainer({ configured, bundled }: TrainerSearch): Promise<string> {
+  if (configured === '') return bundled;
+  const found = await stat(configured).catch(() => undefined);
+  if (found?.isFile() === true) return configured;
+  const problem = found === undefined ? 'does not exist' : 'is not a file';
+  throw new DaemonError('trainer-unusable', `${configured} (the setting rowtune.trainerPath) ${problem}`, {
+    hint: "Give the path of the trainer's rowtune.js, or leave the setting empty",
+  });
+}
+
 /**
  * Returns the environment without the editor's own variables and without NODE_OPTIONS, which would affect the command line itself. A
  * variable informs the daemon that NODE_OPTIONS was set; the daemon clears everything else.
@@ -91,12 +115,14 @@ export async function runRowtune({ node, program, args, env, onLine, signal }: R
   });
   let output = '';
   const said: string[] = [];
+  let thrown: string | undefined;
   child.stdout.on('data', (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-MAX_OUTPUT_CHARS);
   });
   createInterface({ input: child.stderr }).on('line', line => {
     said.push(line);
     if (said.length > 5) said.shift();
+    if (THROWN.test(line)) thrown = line;
     onLine?.(line);
   });
   const status = await new Promise<number | null>((resolve, reject) => {
@@ -109,14 +135,15 @@ export async function runRowtune({ node, program, args, env, onLine, signal }: R
     );
     child.on('close', resolve);
   });
-  return resultOf(output, status, said);
+  return resultOf(output, status, thrown ?? said.join(' '));
 }
 
-function resultOf(output: string, status: number | null, said: readonly string[]): Readonly<Record<string, unknown>> {
+/** @param reason what the program said when it ended without a result */
+function resultOf(output: string, status: number | null, reason: string): Readonly<Record<string, unknown>> {
   const last = output.trimEnd().split('\n').at(-1) ?? '';
   const value = parseObject(last);
   if (value === undefined)
-    throw new DaemonError('trainer-failed', `the trainer ended with status ${status}${said.length > 0 ? `: ${said.join(' ')}` : ''}`, {
+    throw new DaemonError('trainer-failed', `the trainer ended with status ${status}${reason === '' ? '' : `: ${reason}`}`, {
       hint: 'See the log of Rowtune',
     });
   const error = value.error;

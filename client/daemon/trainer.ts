@@ -5,7 +5,7 @@ import type { ClientSettings } from '../client-settings.ts';
 import { extensionVersion } from '../extension-version.ts';
 import type { Output } from '../output.ts';
 import { requireTrust } from '../trust.ts';
-import { cleanEnvironment, findNode, type NodeProgram, runRowtune } from './rowtune-program.ts';
+import { cleanEnvironment, findNode, findTrainer, type NodeProgram, runRowtune } from './rowtune-program.ts';
 
 /** The key of the secret that holds the hub token. */
 export const HUB_TOKEN = 'rowtune.hubToken';
@@ -55,7 +55,7 @@ export function createTrainer({ context, output, settings, folders }: TrainerPar
   };
   const launch = async (): Promise<Launch> => {
     const { trainerPath } = settings();
-    const program = trainerPath === '' ? context.asAbsolutePath(path.join('dist', 'rowtune.js')) : trainerPath;
+    const program = await findTrainer({ configured: trainerPath, bundled: context.asAbsolutePath(path.join('dist', 'rowtune.js')) });
     return { node: await nodeProgram(), program, env: await environment(), version: extensionVersion(context) };
   };
   return {

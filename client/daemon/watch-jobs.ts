@@ -134,7 +134,7 @@ function followSettings(app: App, views: Views, changed: (names: readonly string
     void joinQuietly(app);
   }
   if (changed(['rowtune.daemon.folder'])) void Promise.all([views.reloadRuns(), views.reloadModels()]);
-  if (changed(['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'])) void offerRestart(app);
+  if (changed(['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'])) void offerStart(app);
 }
 
 /** Connects to a daemon that is already running; reports nothing if there is none. */
@@ -143,9 +143,14 @@ async function joinQuietly(app: App): Promise<void> {
   await app.daemon.join().catch((error: unknown) => app.output.write('warning', String(error)));
 }
 
-/** Offers a restart because the daemon reads this setting only when it starts. */
-async function offerRestart({ daemon }: App): Promise<void> {
-  if (daemon.state.kind !== 'connected' || daemon.state.isRemote) return;
-  const chosen = await window.showInformationMessage('The trainer daemon uses this setting after a restart.', 'Restart Daemon');
-  if (chosen !== undefined) await commands.executeCommand(COMMANDS.restartDaemon);
+/** Offers to start the daemon with the new setting, which it reads only then. */
+async function offerStart({ daemon, settings }: App): Promise<void> {
+  const { state } = daemon;
+  if (state.kind === 'connected' && !state.isRemote) {
+    const chosen = await window.showInformationMessage('The trainer daemon uses this setting after a restart.', 'Restart Daemon');
+    if (chosen !== undefined) await commands.executeCommand(COMMANDS.restartDaemon);
+  } else if (state.kind === 'failed' && settings().daemonUrl === '') {
+    const chosen = await window.showInformationMessage('The trainer daemon did not start with the previous setting.', 'Start Daemon');
+    if (chosen !== undefined) await commands.executeCommand(COMMANDS.startDaemon);
+  }
 }

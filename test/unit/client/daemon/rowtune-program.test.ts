@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { cleanEnvironment, findNode, runRowtune } from '../../../../client/daemon/rowtune-program.ts';
+import { reportError } from '../../../../client/ask/error-report.ts';
+import { cleanEnvironment, findNode, findTrainer, runRowtune } from '../../../../client/daemon/rowtune-program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-program-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -50,6 +51,27 @@ describe('Node', () => {
   });
 });
 
+describe('the program', () => {
+  const bundled = '/the/extension/rowtune.js';
+
+  test('is the bundled one, or the configured one', async () => {
+    expect(await findTrainer({ configured: '', bundled })).toBe(bundled);
+    const own = script('own.js', '');
+    expect(await findTrainer({ configured: own, bundled })).toBe(own);
+  });
+
+  test.each([
+    ['none.js', 'does not exist'],
+    ['.', 'is not a file'],
+  ])('%s is refused, with the setting to change', async (name, problem) => {
+    const error = await findTrainer({ configured: join(folder, name), bundled }).catch((thrown: unknown) => thrown);
+    expect(reportError(error, { hasRecipe: false, isRemote: false })).toEqual({
+      message: `${join(folder, name)} (the setting rowtune.trainerPath) ${problem}. Give the path of the trainer's rowtune.js, or leave the setting empty.`,
+      remedies: ['openTrainerSetting'],
+    });
+  });
+});
+
 describe('a call', () => {
   test('returns the object printed last, and passes on lines as they come', async () => {
     const program = script(
@@ -70,6 +92,13 @@ describe('a call', () => {
   test('that ends without a result has an error with the last lines', async () => {
     const program = script('dead.mjs', `console.error('out of luck'); process.exit(3);`);
     await expect(run(program)).rejects.toMatchObject({ code: 'trainer-failed', message: expect.stringMatching(/status 3: out of luck/) });
+  });
+
+  test('that ends with an uncaught error shows its message, not the end of its stack', async () => {
+    const program = script('thrown.mjs', `await import('${join(folder, 'absent.mjs')}');`);
+    const error = await run(program).catch((thrown: unknown) => String(thrown));
+    expect(error).toMatch(/status 1: Error \[ERR_MODULE_NOT_FOUND\]: Cannot find module '.*absent\.mjs'/);
+    expect(error).not.toMatch(/Node\.js v|^ *at /m);
   });
 
   test('can be canceled', async () => {
