@@ -1,6 +1,7 @@
 /**
  * Turns any thrown value into a message for the user: a sentence, a hint, and buttons for the steps in the hint. Never shows a stack trace.
  */
+import { asParagraph, withStop } from '../../trainer/protocol/text/paragraph.ts';
 
 /** The actions of the buttons; `client/ask/notify.ts` implements them. */
 export type Remedy =
@@ -119,10 +120,8 @@ function messageOf(error: unknown): string {
 }
 
 function oneParagraph(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = asParagraph(text);
   // Keep the spelling of addresses and of names of files and settings.
   const sentence = /^\S+[./\\_]\S/.test(line) ? line : line.charAt(0).toUpperCase() + line.slice(1);
   return sentence.length <= MAX_MESSAGE ? sentence : `${sentence.slice(0, MAX_MESSAGE - 1)}…`;
 }
-
-const withStop = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);

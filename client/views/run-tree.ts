@@ -9,6 +9,7 @@ import { shareText } from '../../trainer/protocol/run/device-share.ts';
 import { isActive } from '../../trainer/protocol/run/run-activity.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run/run-names.ts';
 import { compact, grouped } from '../../trainer/protocol/text/format.ts';
+import { asParagraph } from '../../trainer/protocol/text/paragraph.ts';
 import { hasEnded, isTraining } from '../daemon/job-store.ts';
 import { ageText, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
 
@@ -279,7 +280,7 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
     ...(run?.note === undefined ? [] : [run.note]),
     tagsText(run) ?? '',
     join(run?.method && methodLabel(run.method, run.trains), run?.task && labelIn('objective', run.task)),
-    [state, reason].filter(text => text !== undefined).join(': '),
+    [state, reason === undefined ? undefined : asParagraph(reason)].filter(text => text !== undefined).join(': '),
     ...(run === undefined
       ? []
       : [`step ${grouped(run.step)} of ${grouped(run.totalSteps)}${run.epoch === undefined ? '' : `, epoch ${compact(run.epoch)}`}`]),

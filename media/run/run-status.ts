@@ -4,6 +4,7 @@ import { amountText, currentProgress, stageText } from '../../trainer/protocol/m
 import { placeText } from '../../trainer/protocol/run/cluster.ts';
 import { shareText } from '../../trainer/protocol/run/device-share.ts';
 import { compact, duration, grouped } from '../../trainer/protocol/text/format.ts';
+import { asParagraph } from '../../trainer/protocol/text/paragraph.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface RunStatus {
@@ -41,7 +42,8 @@ export function statusOf(model: RunModel): RunStatus {
   if (overview.state === 'preparing') return preparing(model);
   if (overview.state === 'running') return training(model);
   if (overview.state === 'queued') return { state, kind, done: 0, total: 0, facts: [] };
-  const reason = overview.reason ?? (overview.state === 'interrupted' ? 'The training process ended unexpectedly.' : undefined);
+  const unexplained = overview.state === 'interrupted' ? 'The training process ended unexpectedly.' : undefined;
+  const reason = overview.reason === undefined ? unexplained : asParagraph(overview.reason);
   return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
 }
 
@@ -56,7 +58,7 @@ function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus 
   const none = { done: 0, total: 0, facts: [] };
   if (job?.state === 'queued') return { state: 'queued', kind: 'waiting', reason: 'Waiting for another job.', ...none };
   if (job?.state === 'running') return { state: 'starting', kind: 'active', ...none };
-  if (job?.failure) return { state: 'failed', kind: 'bad', reason: job.failure.message, ...none };
+  if (job?.failure) return { state: 'failed', kind: 'bad', reason: asParagraph(job.failure.message), ...none };
   return { state: 'no run here', kind: 'waiting', reason: 'The folder contains no run. It may have been deleted.', ...none };
 }
 

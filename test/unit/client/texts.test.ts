@@ -170,6 +170,12 @@ describe('errors', () => {
       'mine.rowtune.yaml: no data. Fix the problems that are marked in the recipe.',
       ['showProblems'],
     ],
+    [
+      'a list keeps the advice after it in sight',
+      { code: 'model-file', message: `a.safetensors:${'\n  - a tensor is cut off'.repeat(20)}\nDownload it again.` },
+      'a.safetensors: a tensor is cut off, and 19 more. Download it again.',
+      [],
+    ],
     ['a plain error', new TypeError('x is undefined\n  somewhere'), 'X is undefined somewhere', ['showLog']],
     ['what is no error', 'a text', 'A text', ['showLog']],
   ])('%s', (_, error, message, remedies) => {

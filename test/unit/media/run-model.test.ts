@@ -88,6 +88,12 @@ describe('state', () => {
     [{ type: 'missing', runDir: '/runs/spam' }, 'no run here', 'waiting'],
   ] as const)('%#: %o is %s', (patch, state, kind) => expect(statusOf(modelOf(patch))).toMatchObject({ state, kind }));
 
+  test('a reason with a list is one paragraph', () => {
+    const reason = 'a.safetensors:\n  - w0 is cut off\n  - w1 is cut off\n  - w2 is cut off\nDownload it again.';
+    const shown = 'a.safetensors: w0 is cut off, and 2 more. Download it again.';
+    expect(statusOf(modelOf(overview({ state: 'failed', reason }))).reason).toBe(shown);
+  });
+
   test('a run that was deleted and begun anew is drawn from its new patches', () => {
     const model = modelOf(overview({}), { type: 'missing', runDir: '/runs/spam' });
     expect([model.overview, model.name]).toEqual([undefined, 'spam']);
