@@ -1,5 +1,7 @@
 /** Tests that the columns of a recipe are written where they belong, and nothing else of its text changes. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { objectiveCatalog, objectiveNames } from '../../../trainer/catalog/objectives.ts';
+import { rolesOf } from '../../../trainer/protocol/recipe/column-roles.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { setColumns } from '../../../trainer/protocol/recipe/set-columns.ts';
 import { applyChange } from '../../support/apply-change.ts';
@@ -32,4 +34,13 @@ test('names that YAML would read as something else are quoted; no mapping clears
   expect(written(text, {})).toContain('columns: {}');
   expect(setColumns('model: m\ndata:\n  train: a.csv\n', {})).toBeUndefined();
   expect(setColumns('model: m\n', { text: 'x' })).toBeUndefined();
+});
+
+describe('a recipe takes every column that the page offers to map', () => {
+  test.each(objectiveNames)('%s', task => {
+    for (const role of rolesOf(objectiveCatalog[task])) {
+      const { problems } = parseRecipe(`model: m\ntask: ${task}\ndata: {train: a.csv, columns: {${role}: theirs}}\n`);
+      expect(problems.filter(({ path }) => path.includes('columns'))).toEqual([]);
+    }
+  });
 });
