@@ -56,8 +56,10 @@ export function detectFormat(record: DataRecord): DetectedFormat {
 }
 
 function shownColumns(keys: readonly string[]): string {
-  const { instruction, output } = chatColumns(keys) ?? {};
-  return instruction === undefined ? `{text: ${keys[0] ?? 'body'}}` : `{instruction: ${instruction}, output: ${output}}`;
+  const columns = chatColumns(keys) ?? { text: keys[0] ?? 'body' };
+  return `{${Object.entries(columns)
+    .map(([ours, theirs]) => `${ours}: ${theirs}`)
+    .join(', ')}}`;
 }
 
 /** @throws DataError for a record of a different format from `first` */

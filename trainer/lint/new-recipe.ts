@@ -70,28 +70,53 @@ interface ChooseParams {
   readonly tasks: readonly ObjectiveName[];
 }
 
-/** The first task whose samples the data has, with columns for questions and answers; otherwise the first task. */
+/** The first task whose samples the data has, with columns for questions and answers; otherwise the one that can use most samples. */
 async function chooseTask({ files, data, model, baseDir, tasks }: ChooseParams): Promise<Fitting> {
   const [suggested] = tasks;
   if (suggested === undefined) throw new Error('a model has at least one task');
   if (data === undefined) return { task: suggested };
-  const look = async (task: ObjectiveName, columns: Readonly<Record<string, string>>): Promise<DataFact> => {
+  const look: Look = async (task, columns) => {
     const asked = parseRecipe(JSON.stringify({ model: 'm', task, data: { train: data, columns } })).resolved;
     const known = model.kind === 'ready' ? { path: model.path, id: model.id } : undefined;
     return files.look(data, asked, baseDir, { part: 'train', model: known });
   };
-  let first: Fitting | undefined;
+  let best: Fitting | undefined;
   for (const task of tasks) {
-    const plain = { task, data: await look(task, {}) };
-    first ??= plain;
-    const { state, isPlainForChat, columns: found } = plain.data;
-    const columns = objectiveCatalog[task].target === 'tokens' ? chatColumns(found) : undefined;
-    const isChat = state === 'bad-sample' || isPlainForChat === true;
-    const named = columns !== undefined && isChat ? { task, columns, data: await look(task, columns) } : plain;
-    if (named.data.state !== 'ok') continue;
+    const found = await readings(task, look);
+    const named = mostUsable(found);
     const judging = named.data.hasJudgments ? tasks.find(name => objectiveCatalog[name].target === 'judgment') : undefined;
     const judged = judging && { task: judging, data: await look(judging, {}) };
-    return judged?.data.state === 'ok' ? judged : named;
+    const reading = judged === undefined ? named : mostUsable([judged, named]);
+    if (reading.data.state === 'ok') return reading;
+    best = best === undefined ? reading : mostUsable([best, reading]);
   }
-  return first ?? { task: suggested };
+  return best ?? { task: suggested };
 }
+
+type Look = (task: ObjectiveName, columns: Readonly<Record<string, string>>) => Promise<DataFact>;
+type Reading = Fitting & { readonly data: DataFact };
+
+/** The ways in which a task can read the data, preferred ones first: with columns for questions and answers, and as it is. */
+async function readings(task: ObjectiveName, look: Look): Promise<readonly [Reading, ...Reading[]]> {
+  const plain = { task, data: await look(task, {}) };
+  const { state, format, isPlainForChat, columns: found } = plain.data;
+  const columns = objectiveCatalog[task].target === 'tokens' ? chatColumns(found) : undefined;
+  const isChat = isPlainForChat === true || (state === 'bad-sample' && format === undefined);
+  if (columns === undefined || !isChat) return [plain];
+  const { instruction, output } = columns;
+  const named = async (chosen: Readonly<Record<string, string>>): Promise<Reading> => ({
+    task,
+    columns: chosen,
+    data: await look(task, chosen),
+  });
+  const whole = await named({ ...columns });
+  // A column next to them may hold something else than text.
+  return Object.keys(columns).length === 2 ? [whole, plain] : [whole, await named({ instruction, output }), plain];
+}
+
+/** The first of the readings that can use most samples. */
+const mostUsable = <T extends Fitting>([first, ...others]: readonly [T, ...T[]]): T =>
+  others.reduce((best, other) => (usableOf(other) > usableOf(best) ? other : best), first);
+
+/** Number of samples that a reading can use, as far as they were checked. */
+const usableOf = ({ data }: Fitting): number => (data?.state === 'ok' ? Number.POSITIVE_INFINITY : (data?.usable ?? 0));

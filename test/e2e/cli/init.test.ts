@@ -15,6 +15,12 @@ const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
         await cp(path.join(golden, part), path.join(folder, 'models', name), { recursive: true });
     await writeFile(path.join(folder, 'models/llama/chat_template.jinja'), TEMPLATE);
     await writeFile(path.join(folder, 'faq.csv'), `question,answer\n${'Why?,So.\n'.repeat(20)}`);
+    await writeFile(
+      path.join(folder, 'dolly.csv'),
+      `category,context,instruction,response\n${'qa,There.,Why?,So.\nqa,,Who?,Me.\n'.repeat(9)}`,
+    );
+    await writeFile(path.join(folder, 'orca.csv'), `system_prompt,question,response\n${'Be kind.,Why?,So.\n'.repeat(9)}`);
+    await writeFile(path.join(folder, 'hotpot.jsonl'), '{"context":["a","b"],"question":"Why?","answer":"So."}\n'.repeat(9));
     await writeFile(path.join(folder, 'pairs.jsonl'), '{"prompt":"Q","chosen":"yes","rejected":"no"}\n'.repeat(20));
     await writeFile(path.join(folder, 'mails.csv'), `text,label\n${'lunch?,ham\nWIN,spam\n'.repeat(10)}`);
     await writeFile(path.join(folder, 'texts.jsonl'), '{"anchor":"a","positive":"b"}\n'.repeat(20));
@@ -28,6 +34,9 @@ const withData = <T>(use: (folder: string) => Promise<T>): Promise<T> =>
 describe('the recipe fits the data and the model', () => {
   test.each([
     ['faq.csv', 'models/llama', 'causal_lm', { instruction: 'question', output: 'answer' }],
+    ['dolly.csv', 'models/llama', 'causal_lm', { instruction: 'instruction', input: 'context', output: 'response' }],
+    ['orca.csv', 'models/llama', 'causal_lm', { instruction: 'question', output: 'response', system: 'system_prompt' }],
+    ['hotpot.jsonl', 'models/llama', 'causal_lm', { instruction: 'question', output: 'answer' }],
     ['pairs.jsonl', 'models/llama', 'dpo', {}],
     ['mails.csv', 'models/bert', 'sequence_classification', {}],
     // Layers with four rows, fewer than the default trains.
@@ -57,6 +66,34 @@ describe('the recipe fits the data and the model', () => {
       expect(third.stdout).toContain('wrote new/mine.rowtune.yaml');
       expect(await readFile(path.join(cwd, 'llama-lora.rowtune.yaml'), 'utf8')).toMatch(/^ {2}train: \[faq\.csv\]$/m);
     }));
+});
+
+describe('a flaw in one sample does not change the task or the columns', () => {
+  const answer = '{"prompt":"Why?","completion":"So."}\n';
+  test.each([
+    ['a row of another length', 'faq.csv', 'question,answer\nWhy?,So.\nWhy,not?,So.\n', 'causal_lm', 'question'],
+    ['the first answer is missing', 'qa.jsonl', `{"prompt":"Why?","completion":null}\n${answer.repeat(9)}`, 'causal_lm', 'prompt'],
+    ['the file was cut off', 'qa.jsonl', `${answer.repeat(9)}{"prompt":"W`, 'causal_lm', 'prompt'],
+    [
+      'a pair without its worse answer',
+      'dpo.jsonl',
+      `${'{"prompt":"Q","chosen":"yes","rejected":"no"}\n'.repeat(9)}{"prompt":"Q","chosen":"yes","rejected":""}\n`,
+      'dpo',
+    ],
+    [
+      'a judgment without its answer',
+      'kto.jsonl',
+      `${'{"prompt":"Q","completion":"yes","label":true}\n'.repeat(9)}{"prompt":"Q","completion":"","label":false}\n`,
+      'kto',
+    ],
+  ])('%s', (_, file, text, task, instruction?: string) =>
+    withData(async cwd => {
+      await writeFile(path.join(cwd, file), text);
+      const { status, value, stderr } = await cliJson(['init', file, '--model', 'models/llama'], { cwd });
+      const columns = instruction === undefined ? {} : { instruction };
+      expect([status, value], stderr).toMatchObject([0, { task, columns }]);
+    }),
+  );
 });
 
 describe('init explains what it cannot write', () => {

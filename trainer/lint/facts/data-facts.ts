@@ -48,6 +48,8 @@ export interface DataFact {
   readonly badSamples?: readonly BadSample[];
   /** Whether there may be more of them. */
   readonly isTruncated?: boolean;
+  /** Number of checked samples that can be used, if others cannot. */
+  readonly usable?: number;
   readonly suggestion?: string;
   /** Number of samples in the file, if counting them is quick. */
   readonly rows?: RowCount;

@@ -78,12 +78,27 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
   const template = model && (await templateFact(model.path, data.image_max_pixels));
   const check = checkSamples(task, { data, embedding, maxLength, template });
   const bad: BadSample[] = [];
-  const seen: { first?: DataRecord; count: number } = { count: 0 };
-  const known = (): Pick<DataFact, 'bringsImages' | 'lacksImageLibrary'> & { columns: string[]; format: DataFormat | undefined } => ({
-    columns: Object.keys(seen.first?.value ?? {}).slice(0, MAX_COLUMNS),
-    format: check.facts().format,
-    ...(check.facts().bringsImages === true && { bringsImages: true }),
-    ...(check.facts().lacksImageLibrary === true && { lacksImageLibrary: true }),
+  const seen: SeenSamples = { count: 0, usable: 0 };
+  const known = (): Pick<DataFact, 'columns' | 'bringsImages' | 'lacksImageLibrary' | 'isPlainForChat' | 'hasJudgments'> & {
+    readonly format: DataFormat | undefined;
+  } => {
+    const { format, bringsImages, lacksImageLibrary } = check.facts();
+    return {
+      columns: Object.keys(seen.first?.value ?? {}).slice(0, MAX_COLUMNS),
+      format,
+      ...(bringsImages === true && { bringsImages }),
+      ...(lacksImageLibrary === true && { lacksImageLibrary }),
+      isPlainForChat: format === 'prompt_completion' && template?.renderer() !== undefined,
+      hasJudgments: objectiveCatalog[task].target === 'tokens' && answersAreJudged(format, seen.first),
+    };
+  };
+  const withBad = (badSamples: readonly BadSample[]): DataFact => ({
+    ...base,
+    state: 'bad-sample',
+    badSamples: badSamples.slice(0, MAX_BAD),
+    isTruncated: bad.length >= MAX_BAD,
+    ...known(),
+    usable: seen.usable,
   });
   try {
     const files = await listDataFiles([base.full]);
@@ -91,8 +106,7 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     await checkRecords(files, { check, data, limit, bad, seen });
-    if (bad.length > 0)
-      return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isTruncated: bad.length >= MAX_BAD, ...known() };
+    if (bad.length > 0) return withBad(bad);
     if (seen.first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples', columns: [] };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked: seen.count, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
@@ -106,8 +120,6 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
       rows,
       bytes,
       labels,
-      isPlainForChat: known().format === 'prompt_completion' && template?.renderer() !== undefined,
-      hasJudgments: objectiveCatalog[task].target === 'tokens' && answersAreJudged(known().format, seen.first),
       sameTexts: odd(sameTexts),
       repeatedPrompts: odd(repeatedPrompts),
       queries: documents && seen.count < limit ? queriesOf(documents) : undefined,
@@ -118,15 +130,23 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
     const reason = `${error.problem}. ${error.advice}`;
     const { line, key } = error.place;
     if (line === undefined) return { ...base, state: 'unreadable', reason, ...known() };
-    const badSamples = [...bad, { line, key, reason }].slice(0, MAX_BAD);
-    return { ...base, state: 'bad-sample', badSamples, isTruncated: bad.length >= MAX_BAD, ...known() };
+    return withBad([...bad, { line, key, reason }]);
   }
 }
 
 /** The formats with an answer after a prompt; in `text_label`, the label is the answer. */
 const ANSWERED: ReadonlySet<DataFormat | undefined> = new Set<DataFormat>(['messages', 'sharegpt', 'alpaca', 'prompt_completion']);
 
-const answersAreJudged = (format: DataFormat | undefined, first: DataRecord): boolean => ANSWERED.has(format) && isJudged(first);
+const answersAreJudged = (format: DataFormat | undefined, first: DataRecord | undefined): boolean =>
+  first !== undefined && ANSWERED.has(format) && isJudged(first);
+
+interface SeenSamples {
+  first?: DataRecord;
+  /** Number of samples that were read. */
+  count: number;
+  /** Number of samples among them that can be used. */
+  usable: number;
+}
 
 interface CheckedRecords {
   readonly check: SampleCheck;
@@ -134,8 +154,8 @@ interface CheckedRecords {
   readonly limit: number;
   /** Receives the unusable samples. */
   readonly bad: BadSample[];
-  /** Receives the first sample, and the number of samples read. */
-  readonly seen: { first?: DataRecord; count: number };
+  /** Receives the first sample, and the numbers of samples. */
+  readonly seen: SeenSamples;
 }
 
 /** Checks samples until too many are unusable. @throws DataError for a problem of the whole file */
@@ -159,6 +179,7 @@ async function checkRecords(files: readonly DataFile[], { check, data, limit, ba
     try {
       const renamed = renameColumns(record, data.columns);
       check.read(check.open ? await check.open(renamed) : renamed);
+      seen.usable++;
     } catch (error) {
       onProblem(error);
       // If the first sample has no known format or columns, the others are unlikely to have them.
