@@ -9,6 +9,7 @@ import { parseStrictJson } from '../files/strict-json.ts';
 import { isRecord } from '../narrow.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { type ByteFile, openByteFile, readModelFile } from './byte-file.ts';
+import { currentName } from './current-name.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
 import { partOf, readAsBfloat16, readAsFloat32, readBytes, verifyBytes, type WeightEntry } from './weight-entry.ts';
@@ -58,17 +59,6 @@ interface Located {
 export async function openWeightFiles(path: string, format: WeightFormat): Promise<WeightFiles> {
   return path.endsWith('.json') ? openSharded(path, format) : openShards([path], format);
 }
-
-/**
- * Renames tensors of older files, as Transformers does: gamma and beta of BERT's norms, and the decoder inside a model that also takes
- * images.
- */
-export const currentName = (name: string): string =>
-  name
-    .replace(/LayerNorm\.gamma$/, 'LayerNorm.weight')
-    .replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
-    .replace(/^language_model\.model\./, 'model.language_model.')
-    .replace(/^language_model\.lm_head\./, 'lm_head.');
 
 const current = (entry: WeightEntry): WeightEntry => ({ ...entry, name: currentName(entry.name) });
 

@@ -2,6 +2,7 @@
 import { describePlain, plainTensors, quantizedIn } from '../format/bnb-weights.ts';
 import type { ByteFile } from '../format/byte-file.ts';
 import { plainHeaders } from '../format/coded/coded-weights.ts';
+import { currentName } from '../format/current-name.ts';
 import type { PlainInfo } from '../format/decoded-weights.ts';
 import { PROCESSOR_FILES, processorSettings } from '../format/image/processor-config.ts';
 import { type ModelConfig, parseConfig } from '../format/model-config.ts';
@@ -10,7 +11,7 @@ import type { TensorInfo } from '../format/tensor-source.ts';
 import { readTorchHeader } from '../format/torch/torch-header.ts';
 import { torchTensorInfo } from '../format/torch/torch-source.ts';
 import type { WeightEntry } from '../format/weight-entry.ts';
-import { currentName } from '../format/weight-files.ts';
+
 import { findComplete, repoFolder } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';

@@ -8,7 +8,7 @@ import { readGgufHeader } from '../format/gguf/gguf-header.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/tokenizer/gguf-tokenizer.ts';
 import { readProcessorConfig } from '../format/image/processor-config.ts';
-import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
+import { fileSize, type ModelConfig, quantizationOf, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import { openPlainWeights } from '../format/plain-weights.ts';
 import { type FolderVectors, readVectors } from '../format/sentence-modules.ts';
@@ -32,6 +32,8 @@ export interface ModelFolder extends FolderVectors {
   readonly dir: string;
   /** The file of a GGUF model. */
   readonly ggufPath?: string;
+  /** Set if MLX wrote the weights, whose experts have names that Transformers does not know. */
+  readonly isOfMlx?: true;
   /**
    * Hugging Face's config.json (with `tie_word_embeddings` and the class corrected to match the weights), or its equivalent derived from
    * GGUF metadata.
@@ -166,6 +168,7 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
     source,
     kind: form.kind,
     dir,
+    ...((weights.metadata.format === 'mlx' || quantizationOf(written)?.quant_method === 'mlx') && { isOfMlx: true }),
     config,
     weights,
     ...pooling,

@@ -255,7 +255,7 @@ export function heldTensors(spec: ParameterSpec, tensors: Tensors): { readonly n
 
 /**
  * The tensors that an export writes for parameters in another form, by name. They have the form of the base; if that form is four-bit or
- * not one that Transformers writes (`isForeign`: GGUF), they have the first form of plain numbers.
+ * not one that Transformers writes (`isForeign`: GGUF, MLX), they have the first form of plain numbers.
  */
 export function storedTensors(parameters: readonly ParameterSpec[], tensors: Tensors, isForeign: boolean): Map<string, StoredTensor> {
   const found = new Map<string, { shape: readonly number[]; parts: { spec: Stacked; form: StoredForm; expert: number }[] }>();

@@ -43,3 +43,23 @@ test.each([
   }
   await Promise.all([before.close(), after.close()]);
 });
+
+test.each([
+  ['qwen3_moe_mlx', 'qwen3_moe'],
+  ['mixtral_mlx', 'mixtral'],
+  ['gpt_oss_mlx', 'gpt_oss'],
+  ['deepseek_v3_mlx', 'deepseek_v3'],
+])('%s: experts have the names of Transformers, as in %s', async (folder, saved) => {
+  const engine = await openFast();
+  const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 2 }, base: goldenPath(folder) });
+  const outputDir = join(await temporaryFolder(), 'out');
+  await exportModel({ adapterPath, outputDir, overwrite: false, engine, openBase: ({ source }) => openModel(source), format: 'merged' });
+  const [after, theirs] = await Promise.all([outputDir, goldenPath(saved)].map(at => openSafetensors(join(at, 'model.safetensors'))));
+  const kinds = (files: typeof after) => new Set([...(files?.tensors.keys() ?? [])].map(name => name.replace(/\d+/g, '0')));
+  // The saved folders also have other layers and biases.
+  const known = kinds(theirs);
+  expect([...kinds(after)].filter(name => !known.has(name))).toEqual([]);
+  const wide = ['model.layers.1.mlp.gate.e_score_correction_bias'];
+  for (const { name, dtype } of after?.tensors.values() ?? []) if (!wide.includes(name)) expect([name, dtype]).toEqual([name, 'BF16']);
+  await Promise.all([after?.close(), theirs?.close()]);
+});

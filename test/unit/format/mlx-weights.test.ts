@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { withCodedWeights } from '../../../trainer/format/coded/coded-weights.ts';
 import type { WeightFiles } from '../../../trainer/format/weight-files.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { required } from '../../../trainer/narrow.ts';
 import { goldenPath } from '../hub/model-bytes.ts';
 import { filesOf, type StoredTensor } from './files-of.ts';
 
@@ -25,6 +26,9 @@ function packed(bits: number): Uint8Array {
   return bytes;
 }
 
+const twice = (data: Float32Array | Uint8Array): Float32Array | Uint8Array =>
+  data instanceof Float32Array ? new Float32Array([...data, ...data]) : new Uint8Array([...data, ...data]);
+
 const affine = (bits: number): Stored => ({
   'a.weight': ['U32', [2, (WIDTH * bits) / 32], packed(bits)],
   'a.scales': ['F32', [2, 2], Float32Array.of(1, 2, 3, 4)],
@@ -44,6 +48,27 @@ test.each([2, 3, 4, 5, 6, 8])('codes of %i bits', async bits => {
   expect(files.tensors.get('a.weight')).toMatchObject({ dtype: 'F32', shape: [2, WIDTH], quantization: `mlx${bits}` });
   expect(await files.readFloat32('a.weight')).toEqual(valuesOf(bits));
   for (const begin of [0, 5, 63, 70]) expect(await files.readPart('a.weight', begin, 40)).toEqual(valuesOf(bits).slice(begin, begin + 40));
+});
+
+test('experts are stacks with other names in MLX, as are their settings', async () => {
+  const one = affine(8);
+  const parts = { weight: 'U32', scales: 'F32', biases: 'F32' } as const;
+  const stacked = Object.entries(parts).map(([part, dtype]): [string, StoredTensor] => {
+    const [, shape, data] = required(one[`a.${part}`], part);
+    return [`layers.0.mlp.experts.up_proj.${part}`, [dtype, [2, ...shape], twice(data)]];
+  });
+  const settings = { group_size: 32, bits: 8 };
+  const files = open(Object.fromEntries(stacked), { group_size: 64, bits: 4, 'layers.0.mlp.switch_mlp.up_proj': settings });
+  const name = 'layers.0.mlp.experts.up_proj.weight';
+  expect([...files.tensors.values()]).toEqual([expect.objectContaining({ name, shape: [2, 2, WIDTH], quantization: 'mlx8' })]);
+  const expected = new Float32Array([...valuesOf(8), ...valuesOf(8)]);
+  expect(await files.readFloat32(name)).toEqual(expected);
+  expect(await files.readPart(name, 100, 90)).toEqual(expected.slice(100, 190));
+});
+
+test('settings of a layer that name no mode are affine', async () => {
+  const files = open(affine(8), { group_size: 32, bits: 4, mode: 'mxfp4', a: { group_size: 32, bits: 8 } });
+  expect(await files.readFloat32('a.weight')).toEqual(valuesOf(8));
 });
 
 test('a layer with a name in the config has settings of its own', async () => {
@@ -76,8 +101,14 @@ test.each<readonly [string, Stored, object, RegExp]>([
     /"a\.weight": is \[2, 8\], which does not fit 2 groups/,
   ],
   ['other groups', affine(4), { group_size: 128, bits: 4 }, /"a\.weight": is \[2, 8\], which does not fit 2 groups of 128/],
-  ['another mode', affine(4), { group_size: 32, bits: 4, a: { mode: 'int4' } }, /"a\.weight": has the mode int4/],
+  ['another mode', affine(4), { group_size: 32, bits: 4, a: { group_size: 32, bits: 4, mode: 'int4' } }, /"a\.weight": has the mode int4/],
   ['no biases', { ...affine(4), 'a.biases': ['I8', [0], new Uint8Array()] }, { group_size: 32, bits: 4 }, /"a\.biases": is I8/],
+  [
+    'experts with the scales of one',
+    { ...affine(4), 'a.weight': ['U32', [2, 1, 8], packed(4)] },
+    { group_size: 32, bits: 4 },
+    /"a\.scales": is \[2, 2\], not \[2, 1, 2\]/,
+  ],
   ['no scales of bytes', affine(4), { group_size: 32, bits: 4, mode: 'mxfp4' }, /"a\.scales": is F32, not U8/],
 ])('%s: an error names the tensor', (_, stored, how, message) => {
   expect(() => open(stored, how)).toThrow(message);

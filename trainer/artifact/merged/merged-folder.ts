@@ -24,7 +24,7 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import { HEADS } from '../../hub/tied-head.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
-import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
+import { heldTensors, replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
@@ -154,12 +154,20 @@ function withPrefixOf(tensor: string, own: string, named: string): string {
 
 /** The tensors that are made from parameters: experts and transposed matrices, as the base stores them. */
 const madeTensors = ({ model, folder }: MergedParams): ReadonlyMap<string, StoredTensor> =>
-  storedTensors(model.parameters, folder.weights.tensors, folder.kind === 'gguf');
+  storedTensors(model.parameters, folder.weights.tensors, folder.kind === 'gguf' || folder.isOfMlx === true);
 
 function placeMade(name: string, tensor: StoredTensor, params: MergedParams): Placed {
-  const found = params.folder.weights.tensors.get(tensor.name) ?? { dtype: 'BF16', byteLength: 0 };
+  const { tensors } = params.folder.weights;
+  const found = tensors.get(tensor.name) ?? { dtype: floatTypeOf(tensor, params) ?? 'BF16', byteLength: 0 };
   const info = { ...found, name, shape: [...tensor.shape] };
   return { info, dtype: storedType(info, params), source: tensor.name, made: tensor };
+}
+
+/** The type of the numbers that a tensor is made from; undefined if the base has them as codes of four bits. */
+function floatTypeOf({ parameters }: StoredTensor, { model, folder }: MergedParams): TensorInfo['dtype'] | undefined {
+  const { tensors } = folder.weights;
+  const own = model.parameters.filter(({ name }) => parameters.includes(name)).flatMap(spec => heldTensors(spec, tensors).names);
+  return own.map(name => tensors.get(name)?.dtype).find(dtype => dtype !== undefined && FLOATS.has(dtype));
 }
 
 /** The tensors of the base; if the task has no vectors, without the layers that compute them. */

@@ -1,9 +1,10 @@
 /**
- * Weights of MLX: `weight`, words [rows, columns × bits / 32] whose bits are one sequence, and `scales` [rows, groups]. The mode `affine`
- * also has `biases`: value = code × scale + bias. The others have floats as codes, and bytes as scales.
+ * Weights of MLX: `weight`, words [rows, columns × bits / 32] whose bits are one sequence, and `scales` [rows, groups]; experts are stacks of
+ * such matrices. The mode `affine` also has `biases`: value = code × scale + bias. The others have floats as codes, and bytes as scales.
  */
 import { entryOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
+import { currentName } from '../current-name.ts';
 import { E2M1, E4M3, E8M0 } from '../small-floats.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import { type CodedForm, foundWeight } from './coded-form.ts';
@@ -26,44 +27,52 @@ interface Settings {
   readonly bits: number | undefined;
 }
 
-/** The settings of a layer: its own by its name, or those of all. */
-function settingsOf(how: Readonly<Record<string, unknown>>, layer: string): Settings {
-  const own = isRecord(how[layer]) ? how[layer] : undefined;
-  const { group_size: groupSize, mode = 'affine' } = { ...how, ...own };
-  return { groupSize: Number(groupSize), mode: String(mode), bits: own?.bits === undefined ? undefined : Number(own.bits) };
+/** Returns the settings of a layer: its own by its name, or those of all. Those of a layer are whole: its mode is affine if it names none. */
+function settingsIn(how: Readonly<Record<string, unknown>>): (layer: string) => Settings {
+  const layers = new Map(Object.entries(how).map(([name, own]) => [currentName(name), own]));
+  return layer => {
+    const found = layers.get(layer);
+    const own = isRecord(found) ? found : undefined;
+    const { group_size: groupSize, mode = 'affine' } = own ?? how;
+    return { groupSize: Number(groupSize), mode: String(mode), bits: own?.bits === undefined ? undefined : Number(own.bits) };
+  };
 }
 
-export const mlx: CodedForm = (tensors, how) => ({
-  layers: [...tensors.values()]
-    .filter(({ name, dtype }) => dtype === 'U32' && name.endsWith('.weight'))
-    .map(info => foundWeight(tensors, parts => describe(parts, info, settingsOf(how, info.name.replace(/\.weight$/, ''))))),
-  others: [],
-});
+export const mlx: CodedForm = (tensors, how) => {
+  const settingsOf = settingsIn(how);
+  return {
+    layers: [...tensors.values()]
+      .filter(({ name, dtype }) => dtype === 'U32' && name.endsWith('.weight'))
+      .map(info => foundWeight(tensors, parts => describe(parts, info, settingsOf(info.name.replace(/\.weight$/, ''))))),
+    others: [],
+  };
+};
 
 function describe(parts: Parts, info: TensorInfo, { groupSize, mode, bits: named }: Settings): CodedWeight | undefined {
   const base = info.name.replace(/\.weight$/, '');
   const floats = entryOf(FLOATS, mode);
   if (!floats && mode !== 'affine') return parts.wrong(info.name, `has the mode ${mode}, which is not read`);
-  const size = parts.matrix(info);
+  const size = parts.matrices(info);
   const scale = parts.needed(`${base}.scales`, floats ? ['U8'] : SCALE_TYPES);
   const bias = floats ? undefined : parts.needed(`${base}.biases`, SCALE_TYPES);
   if (!size || !scale || (!floats && !bias)) return undefined;
   if (parts.optional(`${base}.global_scale`, ['F32']))
     return parts.wrong(`${base}.global_scale`, 'is a scale of a whole tensor, which is not read');
-  const [rows, words] = size;
-  const [, groups = 0] = scale.shape;
+  const { stack, rows, columns: words } = size;
+  const groups = scale.shape.at(-1) ?? 0;
   const width = groups * groupSize;
   const bits = (32 * words) / width;
   if (!BITS.includes(bits) || (named ?? bits) !== bits || (floats && 2 ** bits !== floats.levels.length))
     return parts.wrong(
       info.name,
-      `is [${rows}, ${words}], which does not fit ${groups} groups of ${groupSize} columns in the bits of the config`,
+      `is [${info.shape.join(', ')}], which does not fit ${groups} groups of ${groupSize} columns in the bits of the config`,
     );
-  if (!parts.fits(scale, rows, groups) || (bias && !parts.fits(bias, rows, groups))) return undefined;
+  const grid = [...stack, rows, groups];
+  if (!parts.fits(scale, ...grid) || (bias && !parts.fits(bias, ...grid))) return undefined;
   return {
     ...{ codes: info, parts: parts.names, bits, rowsPerScale: 1, groups, levels: floats?.levels ?? unsignedLevels(bits) },
     info: {
-      ...{ name: info.name, shape: [rows, width], dtype: floats ? 'BF16' : plainType(scale) },
+      ...{ name: info.name, shape: [...stack, rows, width], dtype: floats ? 'BF16' : plainType(scale) },
       ...{ byteLength: info.byteLength, quantization: floats ? mode : `mlx${bits}` },
     },
     layout: { kind: 'rows', rowBytes: 4 * words },

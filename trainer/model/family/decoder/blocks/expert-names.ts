@@ -11,15 +11,20 @@ const gateOf = fusedIn('gate_up_proj', 2, 0);
 const upOf = fusedIn('gate_up_proj', 2, 1);
 const downOf = fusedIn('down_proj', 1, 0);
 
-/** One layer per expert, `<folder>.experts.<expert>.<name>`; GGUF, and Transformers 5 in memory, have one tensor with three axes. */
-const named = (folder: string, name: string, fused: Fused): ExpertName => ({
+/**
+ * One layer per expert, `<folder>.experts.<expert>.<name>`; GGUF, MLX, and Transformers 5 in memory, have one tensor with three axes.
+ * @param inMlx the name in MLX
+ */
+const named = (folder: string, name: string, fused: Fused, inMlx = name): ExpertName => ({
   name: `${folder}.experts.${name}`,
   fused,
   forms: (at, { experts, rows }) => {
     const { module, parameter, every, begin } = fused(at, rows);
     return [
       { kind: 'separate', names: Array.from({ length: experts }, (_, expert) => `${at}.${folder}.experts.${expert}.${name}.weight`) },
-      { kind: 'rows', name: `${at}.${folder}.experts.${name}.weight`, every: rows, begin: 0 },
+      ...[...new Set([name, inMlx])].map(
+        (own): StoredForm => ({ kind: 'rows', name: `${at}.${folder}.experts.${own}.weight`, every: rows, begin: 0 }),
+      ),
       { kind: 'rows', name: `${module}.${parameter}`, every, begin },
     ];
   },
@@ -28,8 +33,8 @@ const named = (folder: string, name: string, fused: Fused): ExpertName => ({
 export const mixtralExperts: ExpertNames = {
   router: 'block_sparse_moe.gate',
   routerInMemory: 'mlp.gate',
-  inner: [named('block_sparse_moe', 'w1', gateOf), named('block_sparse_moe', 'w3', upOf)],
-  down: named('block_sparse_moe', 'w2', downOf),
+  inner: [named('block_sparse_moe', 'w1', gateOf, 'gate_proj'), named('block_sparse_moe', 'w3', upOf, 'up_proj')],
+  down: named('block_sparse_moe', 'w2', downOf, 'down_proj'),
 };
 
 export const qwenExperts: ExpertNames = {
@@ -67,10 +72,10 @@ export const afmoeExperts: ExpertNames = { ...qwenExperts, router: 'mlp.router.g
 export const lfm2Experts: ExpertNames = {
   router: 'feed_forward.gate',
   inner: [
-    named('feed_forward', 'w1', fusedIn('gate_up_proj', 2, 0, 'feed_forward')),
-    named('feed_forward', 'w3', fusedIn('gate_up_proj', 2, 1, 'feed_forward')),
+    named('feed_forward', 'w1', fusedIn('gate_up_proj', 2, 0, 'feed_forward'), 'gate_proj'),
+    named('feed_forward', 'w3', fusedIn('gate_up_proj', 2, 1, 'feed_forward'), 'up_proj'),
   ],
-  down: named('feed_forward', 'w2', fusedIn('down_proj', 1, 0, 'feed_forward')),
+  down: named('feed_forward', 'w2', fusedIn('down_proj', 1, 0, 'feed_forward'), 'down_proj'),
 };
 
 /** Nemotron-H's, which have no gates. */

@@ -10,7 +10,7 @@ import type { DecoderExperts, Gated } from '../blocks/experts.ts';
 import { headCount, listedTypes, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, expertCount, expertCounts, expertKeys } from '../keys/expert-keys.ts';
 import { layerTypes, windowsOf } from '../keys/layers.ts';
-import { storedAs } from '../keys/quantization-keys.ts';
+import { storedBlocks } from '../keys/quantization-keys.ts';
 import { ropeUnlessGiven } from '../keys/rope-config.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -34,7 +34,7 @@ const gptOssKeys = {
   num_experts_per_tok: computed(chosenCount.default(4)),
   swiglu_alpha: computed(z.number().positive().default(1.702)),
   swiglu_limit: computed(z.number().positive().default(7)),
-  quantization_config: storedAs({ quant_method: 'mxfp4' }),
+  quantization_config: storedBlocks,
   ...withoutEffect('is not read: the gate has its own activation', 'hidden_act'),
   ...withoutEffect('says what num_experts_per_tok says', 'experts_per_token'),
   ...withoutEffect('says what the positions say', 'initial_context_length'),

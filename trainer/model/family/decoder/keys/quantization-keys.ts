@@ -24,9 +24,11 @@ export const storedAs = (...forms: StoredForm[]): RefusedKey => ({
 const hasForm = (found: ConfigJson, form: StoredForm): boolean =>
   found.quant_method === form.quant_method && Object.entries(form).every(([key, value]) => (found[key] ?? value) === value);
 
-/** True if the weights are in a known form; MLX also writes its settings under this key, without a method. */
-const isRead = ({ quantization, quantization_config: how }: ConfigJson): boolean =>
-  codedFormOf(how) !== undefined || (isRecord(quantization) && isRecord(how) && how.quant_method === undefined);
+/** True if MLX wrote its settings under this key, too, without a method. */
+const isOfMlx = ({ quantization, quantization_config: how }: ConfigJson): boolean =>
+  isRecord(quantization) && isRecord(how) && how.quant_method === undefined;
+
+const isRead = (config: ConfigJson): boolean => codedFormOf(config.quantization_config) !== undefined || isOfMlx(config);
 
 /** Allows every form of weights that `format/plain-weights.ts` reads. */
 export const storedWeights: RefusedKey = {
@@ -37,6 +39,14 @@ export const storedWeights: RefusedKey = {
     const unread = unreadKeyOf(how);
     return unread && { ...unread, supported: `${unread.supported}; ${INSTEAD}` };
   },
+};
+
+const blocks = storedAs({ quant_method: 'mxfp4' });
+
+/** Allows the blocks in which gpt-oss stores its experts, and what MLX makes of them. */
+export const storedBlocks: RefusedKey = {
+  ...blocks,
+  unless: config => (isOfMlx(config) ? [config.quantization_config] : blocks.unless(config)),
 };
 
 /** The key `quantization`, which MLX writes. */

@@ -1,0 +1,146 @@
+"""The golden folders qwen3_moe_mlx, mixtral_mlx, gpt_oss_mlx (experts in MXFP4, other layers affine) and deepseek_v3_mlx: mixtures of experts as mlx-lm converts them from
+the folders that Transformers writes. mlx-lm 0.32.2 stacks the experts, quantizes and saves (MLX 0.32.4 on a processor); Transformers computes with the
+values that MLX dequantizes, in float32, and MLX's own logits agree. Deterministic (fixed seeds, 1 thread). Needs mlx[cpu] and mlx-lm.
+run: OMP_NUM_THREADS=1 python make_mlx_experts.py [folder [name of a golden folder…]]"""
+import copy, json, os, re, sys, tempfile
+os.environ['HF_HUB_OFFLINE'] = '1'
+from pathlib import Path
+import mlx.core as mx, numpy as np, torch, transformers
+from importlib.metadata import version
+from as_json import numbers, seeded, tensor
+from mlx_lm.utils import load_model, quantize_model, save_config, save_model
+from make_expert_families import pack, parts_of
+from mlx.utils import tree_flatten
+from safetensors.torch import load_file, save_file
+from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig,
+                          Qwen3MoeForCausalLM)
+
+torch.set_num_threads(1)
+mx.set_default_device(mx.cpu)
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+ONLY = sys.argv[2:]
+TOKENS = 12
+as_torch = lambda a: torch.from_numpy(np.array(a.astype(mx.float32)))
+
+
+def plain_values(model):
+    """The values of all parameters of a quantized model of MLX, by name."""
+    values = {}
+    for name, module in model.named_modules():
+        if not hasattr(module, 'scales'):
+            continue
+        kinds = [getattr(module, kind) for kind in ('weight', 'scales', 'biases') if getattr(module, kind, None) is not None]
+        values[f'{name}.weight'] = mx.dequantize(*kinds, group_size=module.group_size, bits=module.bits, mode=getattr(module, 'mode', 'affine'))
+    own = {n: v for n, v in tree_flatten(model.parameters()) if not n.endswith(('.scales', '.biases'))}
+    return {n: as_torch(values.get(n, v)) for n, v in own.items()}
+
+
+def in_memory(name, p, values):
+    """The value of a parameter of Transformers 5, which has gate and up of all experts in one, and DeepSeek's keys and values."""
+    if name in values:
+        return values[name]
+    if name.endswith('.kv_b_proj.weight'):
+        at = name.removesuffix('.kv_b_proj.weight')
+        keys, own = values[f'{at}.embed_q.weight'].transpose(1, 2), values[f'{at}.unembed_out.weight']
+        return torch.cat([keys, own], 1).flatten(0, 1)
+    at, _, last = name.partition('.mlp.experts.')
+    if not last:
+        return values[name.replace('.mlp.gate.', '.block_sparse_moe.gate.')]
+    places = [f'{at}.{place}' for place in ('mlp.switch_mlp', 'block_sparse_moe.switch_mlp', 'mlp.experts')]
+    place = next(place for place in places if f'{place}.down_proj.weight' in values)
+    kind = 'bias' if last.endswith('_bias') else 'weight'
+    own = {part: values[f'{place}.{part}.{kind}'] for part in ('gate_proj', 'up_proj', 'down_proj')}
+    oss = 'gpt' in type(model_of).__name__.lower()
+    if last.startswith('down'):
+        whole = own['down_proj']
+    elif oss:
+        whole = torch.stack([own['gate_proj'], own['up_proj']], 2).flatten(1, 2)
+    else:
+        whole = torch.cat([own['gate_proj'], own['up_proj']], 1)
+    return whole.transpose(1, 2) if oss and kind == 'weight' else whole
+
+
+def as_published(folder):
+    """Rewrites a folder as those that mlx-lm converts: older keys of the config, and gpt-oss's experts as blocks."""
+    written = json.load(open(folder / 'config.json'))
+    rope = written.pop('rope_parameters')
+    published = {**written, 'rope_theta': rope['rope_theta'], 'rope_scaling': None if rope['rope_type'] == 'default' else rope}
+    if written['model_type'] == 'qwen3_moe':
+        published['num_experts'] = published.pop('num_local_experts', written.get('num_experts'))
+    if written['model_type'] == 'gpt_oss':
+        at = folder / 'model.safetensors'
+        tensors = {}
+        for n, v in load_file(at).items():
+            if re.search(r'experts\.(gate_up|down)_proj$', n):
+                tensors[f'{n}_blocks'], tensors[f'{n}_scales'], _ = pack(v.float().transpose(1, 2))
+            else:
+                tensors[n] = v
+        save_file({n: v.contiguous() for n, v in tensors.items()}, at, metadata=dict(format='pt'))
+        published['quantization_config'] = dict(quant_method='mxfp4', modules_to_not_convert=[])
+    json.dump(published, open(folder / 'config.json', 'w'))
+
+
+def make(name, model_class, config, seed, predicate=None, **how):
+    global model_of
+    if ONLY and name not in ONLY:
+        return
+    torch.manual_seed(seed)
+    model = model_of = model_class(config).eval()
+    generator = seeded(seed + 1)
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            p.add_((0.5 if re.search(r'mlp\.(gate|router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            p.copy_(p.to(torch.bfloat16))
+        for n, p in model.named_buffers():
+            if n.endswith('e_score_correction_bias'):
+                p.add_(0.3 * torch.randn(p.shape, generator=generator))
+    folder = Path(OUT) / name
+    with tempfile.TemporaryDirectory() as temporary:
+        # A copy, since the frequencies of positions would be rounded, too.
+        copy.deepcopy(model).to(torch.bfloat16).save_pretrained(temporary)
+        as_published(Path(temporary))
+        converted, settings = load_model(Path(temporary), lazy=False)
+    converted, settings = quantize_model(converted, settings, **how, quant_predicate=predicate or getattr(converted, 'quant_predicate', None))
+    folder.mkdir(exist_ok=True)
+    save_model(folder, converted)
+    save_config(settings, folder / 'config.json')
+    (folder / 'model.safetensors.index.json').unlink(missing_ok=True)
+    values = plain_values(converted)
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            found = in_memory(n, p, values)
+            assert found.shape == p.shape and (found - p).abs().max() < 0.4, (n, found.shape, p.shape)
+            p.copy_(found)
+        for n, p in model.named_buffers():
+            if n in values:
+                p.copy_(values[n])
+    ids = torch.randint(3, config.vocab_size, (2, TOKENS), generator=seeded(seed + 2))
+    seen = torch.ones_like(ids)
+    seen[1, TOKENS - 3:] = 0
+    labels = ids.masked_fill(seen == 0, -100)
+    out = model(input_ids=ids, attention_mask=seen, labels=labels)
+    # In float32, MLX does not round the values that it dequantizes.
+    converted.set_dtype(mx.float32)
+    theirs = as_torch(converted(mx.array(ids.numpy())))
+    print(name, 'largest difference from MLX:', float((theirs[0] - out.logits[0]).abs().max().detach()), 'of', float(out.logits.abs().max().detach()))
+    out.loss.backward()
+    grads = {ours: dict(shape=list(g.shape), l2=float(f'{g.double().norm().item():.8g}'), first4=numbers(g.flatten()[:4]))
+             for n, p in model.named_parameters() if p.grad is not None for ours, g in parts_of(model, n, p.grad)}
+    golden = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, mlx=version('mlx'), mlx_lm=version('mlx-lm')),
+                  model=model_class.__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels),
+                  loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads)
+    with open(folder / 'golden.json', 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    print(name, golden['loss'])
+
+
+small = dict(vocab_size=64, hidden_size=64, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+             rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=False)
+make('qwen3_moe_mlx', Qwen3MoeForCausalLM, Qwen3MoeConfig(**small, head_dim=16, intermediate_size=64, moe_intermediate_size=32, num_experts=4,
+     num_experts_per_tok=2, decoder_sparse_step=1), 881, group_size=32, bits=4)
+make('mixtral_mlx', MixtralForCausalLM, MixtralConfig(**small, intermediate_size=64, num_local_experts=4, num_experts_per_tok=2), 885, group_size=64, bits=3)
+make('gpt_oss_mlx', GptOssForCausalLM, GptOssConfig(**{**small, 'num_hidden_layers': 2}, head_dim=16, intermediate_size=64, num_local_experts=4, num_experts_per_tok=2, sliding_window=8),
+     889, group_size=32, bits=8)
+make('deepseek_v3_mlx', DeepseekV3ForCausalLM, DeepseekV3Config(**{**small, 'num_hidden_layers': 2, 'num_key_value_heads': 4}, intermediate_size=64, moe_intermediate_size=32,
+     n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, n_group=2, topk_group=1, first_k_dense_replace=1, q_lora_rank=32, kv_lora_rank=32,
+     qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=32, routed_scaling_factor=1.5, norm_topk_prob=True), 893, group_size=32, bits=4)
