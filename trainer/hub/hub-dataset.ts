@@ -141,7 +141,7 @@ function rangedFile(split: Split, file: HubFile, options: DownloadOptions): Rang
 const notInCache = ({ repo }: DataSetPart, { cacheDir }: DownloadOptions): HubError =>
   new HubError(
     'offline',
-    `the data set ${repo} is not in the cache ${cacheDir} and the network is switched off: go online once, or name local files`,
+    `the data set ${repo} is not in the cache ${cacheDir}, and the network is switched off by HF_HUB_OFFLINE. Unset it to download the data once, or name local files`,
   );
 
 async function lookUp(part: DataSetPart, options: DownloadOptions): Promise<FoundSplit> {

@@ -55,7 +55,7 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
   if (options.offline) {
     throw new HubError(
       'offline',
-      `${repo} (${revision}) is not in the cache ${options.cacheDir} and the network is switched off: go online once, or use a local folder`,
+      `the model ${repo} (${revision}) is not in the cache ${options.cacheDir}, and the network is switched off by HF_HUB_OFFLINE. Unset it to download the model once, or name a local folder`,
     );
   }
   const client = clientOf(options);

@@ -57,8 +57,8 @@ export type ModelFacts =
       /** The reason why a model of texts has no tokenizer, with the remedy. */
       readonly noTokenizer?: string;
     }
-  /** A hub name that was not downloaded yet, so nothing is known to be wrong. */
-  | { readonly kind: 'not-downloaded' }
+  /** A hub name that was not downloaded yet, so nothing is known to be wrong; a local model may have a similar name. */
+  | { readonly kind: 'not-downloaded'; readonly suggestion?: string }
   | { readonly kind: 'missing'; readonly suggestion?: string }
   | UnusableModel;
 
@@ -99,7 +99,7 @@ export class ModelCache {
       const downloadedId = downloaded === undefined ? undefined : await fingerprint(downloaded);
       // A run takes the downloaded model, too, whatever folder is next to the recipe.
       if (downloaded !== undefined && downloadedId !== undefined) return this.cached(downloaded, downloadedId);
-      if (!(await hasParentFolder(name, local))) return { kind: 'not-downloaded' };
+      if (!(await hasParentFolder(name, local))) return { kind: 'not-downloaded', suggestion: await nearbyModel(name, local) };
     }
     return { kind: 'missing', suggestion: await nearbyName(name, local) };
   }
@@ -137,6 +137,14 @@ export async function fingerprint(file: string): Promise<string | undefined> {
 /** True if the name's parent is a folder: `models/smol` is then more likely a misspelled folder than a hub name. */
 async function hasParentFolder(name: string, local: string): Promise<boolean> {
   return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
+}
+
+/** The sibling with the most similar name, if that is a model. A name with a slash has no siblings here, so it is meant for the hub. */
+async function nearbyModel(name: string, local: string): Promise<string | undefined> {
+  const near = name.includes('/') ? undefined : await nearbyName(name, local);
+  if (near === undefined || near.endsWith('.gguf')) return near;
+  const config = await stat(path.join(path.dirname(local), near, 'config.json')).catch(() => undefined);
+  return config === undefined ? undefined : near;
 }
 
 /** The sibling with the most similar name, in the user's notation; or the expansion of `~`. */
