@@ -35,6 +35,7 @@ const none: KeyCheck = {
 
 const compressed = oneOf(
   ...['dense', 'float-quantized', 'int-quantized', 'naive-quantized', 'pack-quantized', 'nvfp4-pack-quantized', 'mixed-precision'],
+  ...['mxfp4-pack-quantized', 'mxfp6-pack-quantized', 'mxfp8-quantized'],
 );
 
 /** Codes of FP8. Scales are floats, or exponents; types in the file say which. */
@@ -42,7 +43,7 @@ const fp8Keys = { fmt: oneOf('e4m3', 'float8_e4m3fn'), expert_dtype: oneOf('fp8'
 
 const entries = {
   'compressed-tensors': {
-    summary: 'compressed-tensors (float, int and naive quantized, NVFP4, or packed in 2, 4 or 8 bits)',
+    summary: 'compressed-tensors (float, int and naive quantized, NVFP4, MXFP4 to MXFP8, or packed in 2, 4 or 8 bits)',
     keys: {
       format: compressed,
       config_groups: {

@@ -1,4 +1,4 @@
-"""The golden folders qwen3_compressed (each linear layer in another form of compressed-tensors), qwen3_gptq and qwen3_awq. The libraries themselves pack and
+"""The golden folders qwen3_compressed and qwen3_compressed_mx (each linear layer in another form of compressed-tensors), qwen3_gptq and qwen3_awq. The libraries themselves pack and
 dequantize (compressed-tensors 0.20.1; GPTQModel 7.7.0 for GPTQ and AWQ, with scales by the largest value of a group instead of its calibration); Transformers
 computes with the dequantized values, in float32. Deterministic (fixed seeds, 1 thread).
 Needs compressed-tensors and gptqmodel. run: OMP_NUM_THREADS=1 python make_stored_forms.py [folder]"""
@@ -33,13 +33,22 @@ FORMS = {
     'down_proj': ('naive-quantized', dict(num_bits=8, type='float', strategy='tensor')),
 }
 
-def compressed(name, weight):
+MX = dict(type='float', strategy='group', group_size=32, scale_dtype='torch.uint8', zp_dtype='torch.uint8')
+# The forms of qwen3_compressed_mx.
+MX_FORMS = {
+    **dict.fromkeys(('q_proj', 'gate_proj'), ('mxfp4-pack-quantized', dict(num_bits=4, **MX))),
+    **dict.fromkeys(('k_proj', 'up_proj'), ('mxfp6-pack-quantized', dict(num_bits=6, **MX))),
+    **dict.fromkeys(('v_proj', 'down_proj'), ('mxfp8-quantized', dict(num_bits=8, **MX))),
+    'o_proj': ('float-quantized', dict(num_bits=8, type='float', strategy='group', group_size=16)),
+}
+
+def compressed(forms, name, weight):
     """The tensors of a layer, and the values that they stand for."""
-    form, how = FORMS[name]
+    form, how = forms[name]
     args = QuantizationArgs(**how)
     rows, width = weight.shape
     w = weight.to(torch.bfloat16)
-    blocks = {'channel': (1, width), 'tensor': (rows, width), 'group': (1, GROUP), 'tensor_group': (1, 16), 'block': (16, 32)}[how['strategy']]
+    blocks = {'channel': (1, width), 'tensor': (rows, width), 'group': (1, how.get('group_size')), 'tensor_group': (1, 16), 'block': (16, 32)}[how['strategy']]
     parts = w.reshape(rows // blocks[0], blocks[0], width // blocks[1], blocks[1])
     low, high = parts.amin(dim=(1, 3)), parts.amax(dim=(1, 3))
     state = dict(weight=w)
@@ -50,6 +59,8 @@ def compressed(name, weight):
     if how['strategy'] == 'tensor':
         scale, zero = scale.reshape(1), zero.reshape(1)
     state['weight_scale'] = scale if how['strategy'] == 'tensor_group' else scale.to(torch.bfloat16)
+    if form.startswith('mxfp'):
+        assert torch.equal(state['weight_scale'], torch.exp2(torch.log2(scale.float()).round())), 'scales are powers of two'
     if not args.symmetric:
         state['weight_zero_point'] = zero.to(torch.int8)
     scheme = QuantizationScheme(targets=['Linear'], weights=args, format=form)
@@ -129,13 +140,14 @@ def write(name, seed, convert, quantization):
         json.dump(golden, file, separators=(',', ':'))
     print(name, golden['loss'])
 
-groups = {}
-for i, (layer, (form, how)) in enumerate(FORMS.items()):
-    weights = QuantizationArgs(**how).model_dump(mode='json')
-    groups[f'group_{i}'] = dict(targets=[f're:.*{layer}$'], weights=weights, input_activations=None, output_activations=None, format=form)
-write('qwen3_compressed', 821, lambda layer, weight: compressed(layer, weight)[:2],
-      dict(quant_method='compressed-tensors', format='mixed-precision', quantization_status='compressed', config_groups=groups, ignore=['lm_head'],
-           kv_cache_scheme=None, sparsity_config={}, transform_config={}, global_compression_ratio=None))
+for name, seed, forms in [('qwen3_compressed', 821, FORMS), ('qwen3_compressed_mx', 825, MX_FORMS)]:
+    groups = {}
+    for i, (layer, (form, how)) in enumerate(forms.items()):
+        weights = QuantizationArgs(**how).model_dump(mode='json')
+        groups[f'group_{i}'] = dict(targets=[f're:.*{layer}$'], weights=weights, input_activations=None, output_activations=None, format=form)
+    write(name, seed, lambda layer, weight: compressed(forms, layer, weight)[:2],
+          dict(quant_method='compressed-tensors', format='mixed-precision', quantization_status='compressed', config_groups=groups, ignore=['lm_head'],
+               kv_cache_scheme=None, sparsity_config={}, transform_config={}, global_compression_ratio=None))
 shuffle = seeded(831)
 write('qwen3_gptq', 832, lambda layer, weight: gptq(weight, torch.randperm(weight.shape[1], generator=shuffle)),
       dict(quant_method='gptq', bits=4, group_size=GROUP, desc_act=True, sym=False, checkpoint_format='gptq', lm_head=False, pack_dtype='int32'))

@@ -14,6 +14,7 @@ import { goldenPath } from '../hub/model-bytes.ts';
 
 test.each([
   ['qwen3_compressed', 'BF16'],
+  ['qwen3_compressed_mx', 'BF16'],
   ['qwen3_gptq', 'F16'],
   ['qwen3_awq', 'F16'],
   ['qwen3_fp8_exponents', 'F32'],

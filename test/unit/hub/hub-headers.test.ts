@@ -84,6 +84,7 @@ test.each([
   'qwen3_mlx',
   'qwen3_mlx_floats',
   'qwen3_compressed',
+  'qwen3_compressed_mx',
   'qwen3_gptq',
   'qwen3_awq',
 ])('coded weights have the shapes that they stand for: %s', async folder => {

@@ -5,8 +5,8 @@
  */
 import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
-import { E2M1, E4M3 } from '../small-floats.ts';
-import type { TensorInfo } from '../tensor-source.ts';
+import { E2M1, E2M3, E4M3, E8M0 } from '../small-floats.ts';
+import type { TensorDType, TensorInfo } from '../tensor-source.ts';
 import type { WeightFiles } from '../weight-files.ts';
 import { type CodedForm, type Found, foundWeight } from './coded-form.ts';
 import { type CodedWeight, evenGroups, type Grids, plainType, SIGNED, unpackGrid, unsignedLevels } from './coded-weight.ts';
@@ -16,6 +16,13 @@ import { groupSizeOf, type Parts, SCALE_TYPES, type Tensors } from './part-check
 /** Scales of activations and of caches, which belong to programs that quantize those. */
 const OF_ACTIVATIONS = /\.(?:(?:input|output)_(?:scale|zero_point|global_scale)|[qkv]_(?:scale|zero_point)|[kv]_cache_scale)$/;
 const NVFP4_GROUP = 16;
+/** Microscaling formats (OCP MX v1.0): floats whose scale is an exponent for 32 columns. */
+const MX_GROUP = 32;
+const EXPONENTS: readonly TensorDType[] = ['U8', 'F8_E8M0'];
+const MX_LEVELS: ReadonlyMap<number, Float32Array> = new Map([
+  [4, E2M1],
+  [6, E2M3],
+]);
 
 /** The weights of one group of a config. */
 interface Scheme {
@@ -55,7 +62,8 @@ function findWeight(tensors: Tensors, info: TensorInfo, schemes: readonly Scheme
     return isUnfinished ? [{ weight: undefined, problems: [{ tensor: name, message: `is ${dtype}, but has a scale of codes` }] }] : [];
   }
   const base = isPacked ? name.replace(/_packed$/, '') : name;
-  const make = isPlainCodes ? eightBits : dtype === 'U8' ? nvfp4 : packed;
+  const isMx = EXPONENTS.includes(tensors.get(`${base}_scale`)?.dtype ?? 'F32');
+  const make = isPlainCodes ? eightBits : dtype !== 'U8' ? packed : isMx ? microscaling : nvfp4;
   return [foundWeight(tensors, parts => make({ parts, base, info, schemes }))];
 }
 
@@ -70,7 +78,7 @@ interface Input {
 
 function eightBits({ parts, base, info, schemes }: Input): CodedWeight | undefined {
   const size = parts.matrix(info);
-  const scale = parts.needed(`${base}_scale`, SCALE_TYPES);
+  const scale = parts.needed(`${base}_scale`, info.dtype === 'I8' ? SCALE_TYPES : [...SCALE_TYPES, ...EXPONENTS]);
   const zero = parts.optional(`${base}_zero_point`, ['I8', 'F8_E4M3']);
   const order = parts.optional(`${base}_g_idx`, ['I32', 'I64']);
   if (!size || !scale) return undefined;
@@ -88,16 +96,24 @@ function eightBits({ parts, base, info, schemes }: Input): CodedWeight | undefin
   if (order) parts.fits(order, width);
   return {
     ...{ codes: info, parts: parts.names, bits: 8, rowsPerScale, groups: across },
-    info: { name: base, shape: [rows, width], dtype: plainType(scale), byteLength: info.byteLength, quantization: info.dtype },
+    info: { name: base, shape: [rows, width], dtype: typeOf(scale), byteLength: info.byteLength, quantization: info.dtype },
     layout: { kind: 'rows', rowBytes: width },
     levels: info.dtype === 'I8' ? SIGNED : E4M3,
     readGrids: async (files, path) => ({
-      scales: await files.readFloat32(scale.name),
+      scales: await readScales(files, scale),
       // Floats are symmetric: their zeros are zero.
       ...(zero?.dtype === 'I8' ? { zeros: Float32Array.from(await files.readRaw(zero.name), code => SIGNED[code] as number) } : {}),
       groupOf: (order && (await readGroups(files, order, across, path))) ?? evenGroups(width, groupSize),
     }),
   };
+}
+
+/** The type of values: exponents have none of their own. */
+const typeOf = (scale: TensorInfo): CodedWeight['info']['dtype'] => (EXPONENTS.includes(scale.dtype) ? 'BF16' : plainType(scale));
+
+async function readScales(files: WeightFiles, { name, dtype }: TensorInfo): Promise<Float32Array> {
+  if (!EXPONENTS.includes(dtype)) return files.readFloat32(name);
+  return Float32Array.from(await files.readRaw(name), code => E8M0[code] as number);
 }
 
 const sizesOf = (schemes: readonly Scheme[]): number[] => schemes.map(({ groupSize }) => groupSize);
@@ -174,6 +190,27 @@ function nvfp4({ parts, base, info }: Input): CodedWeight | undefined {
       const scales = Float32Array.from(await files.readRaw(scale.name), code => (E4M3[code] as number) / by);
       return { scales, groupOf: evenGroups(width, NVFP4_GROUP) };
     },
+  };
+}
+
+/** Floats in 4 or 6 bits, whose bits are one sequence in a row, with an exponent for 32 columns: MXFP4 and MXFP6. */
+function microscaling({ parts, base, info }: Input): CodedWeight | undefined {
+  const size = parts.matrix(info);
+  const scale = parts.needed(`${base}_scale`, EXPONENTS);
+  if (!size || !scale) return undefined;
+  if (parts.optional(`${base}_zero_point`, EXPONENTS)) return parts.wrong(`${base}_zero_point`, 'is a zero of floats, which is not read');
+  const [rows, bytes] = size;
+  const [, groups = 0] = scale.shape;
+  const width = groups * MX_GROUP;
+  const bits = (8 * bytes) / width;
+  const levels = MX_LEVELS.get(bits);
+  if (!levels) return parts.wrong(info.name, `is [${rows}, ${bytes}], which is not ${groups} groups of ${MX_GROUP} columns in 4 or 6 bits`);
+  if (!parts.fits(scale, rows, groups)) return undefined;
+  return {
+    ...{ codes: info, parts: parts.names, bits, rowsPerScale: 1, groups, levels },
+    info: { name: base, shape: [rows, width], dtype: 'BF16', byteLength: info.byteLength, quantization: `mxfp${bits}` },
+    layout: { kind: 'rows', rowBytes: bytes },
+    readGrids: async files => ({ scales: await readScales(files, scale), groupOf: evenGroups(width, MX_GROUP) }),
   };
 }
 

@@ -13,6 +13,7 @@ test.each([
   'qwen3_mlx',
   'qwen3_mlx_floats',
   'qwen3_compressed',
+  'qwen3_compressed_mx',
   'qwen3_gptq',
   'qwen3_awq',
 ])('%s', async golden => {
