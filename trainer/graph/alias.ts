@@ -1,6 +1,6 @@
 /** Finds the values that share the buffer of a variable, and checks that none of them is read after the variable has changed. */
 import type { Node } from './graph.ts';
-import { isOp } from './node-store.ts';
+import { inputsOf, isOp } from './node-store.ts';
 import { ruleOf } from './op-table.ts';
 import { GraphError } from './types.ts';
 
@@ -13,10 +13,18 @@ export function writtenVariables(node: Node): readonly string[] {
   return [variable, m, v];
 }
 
+/** Returns true for the first rows of a variable: they are contiguous, so engines need no copy of them. */
+export function isStartOfVariable(node: Node): boolean {
+  if (!isOp(node, 'slice')) return false;
+  const { begin, size } = node.attrs;
+  const [input] = inputsOf(node, 1);
+  return input.op === 'read' && begin.every(at => at === 0) && input.shape.every((whole, axis) => axis === 0 || whole === size[axis]);
+}
+
 /** Returns the node whose buffer this value occupies: the node itself, unless it is a view. */
 export function bufferOf(node: Node): Node {
   const [input] = node.inputs;
-  return input && ruleOf(node.op).buffer === 'view' ? bufferOf(input) : node;
+  return input && (ruleOf(node.op).buffer === 'view' || isStartOfVariable(node)) ? bufferOf(input) : node;
 }
 
 /** Returns the read whose buffer this value occupies; undefined if the value has a buffer of its own. */

@@ -57,6 +57,21 @@ describe('what runs together', () => {
     expect(shown(steps)).toEqual(['matmul', 'fused concat']);
   });
 
+  test('the first rows of a variable are a view: no step copies them, as it copies other rows', () => {
+    const rows = (begin: number) =>
+      shown(
+        fusedSteps(
+          built(graph => {
+            const cache = graph.read({ name: 'cache', shape: [4, 16, 8], dtype: 'float32' });
+            const used = graph.sliceAxis(cache, 0, begin, 2);
+            return { scores: graph.matmul(graph.feed('q', [2, 1, 8]), used, { transposeB: true }) };
+          }),
+        ),
+      );
+    expect(rows(0)).toEqual(['slice', 'matmul']);
+    expect(rows(1)).toEqual(['fused slice', 'matmul']);
+  });
+
   test('a product stands between two steps, and what both need is not computed twice where that would keep more alive', () => {
     const steps = fusedSteps(
       built(graph => {

@@ -48,6 +48,7 @@ describe('a value of a variable behind an update of it', () => {
   test.each<[string, (graph: Graph, old: ReturnType<Graph['neg']>) => ReturnType<Graph['neg']>]>([
     ['as it was read', (graph, old) => graph.neg(old)],
     ['under another shape', (graph, old) => graph.exp(graph.reshape(old, [6]))],
+    ['as its first rows', (graph, old) => graph.neg(graph.sliceAxis(old, 0, 0, 1))],
     ['by another effect', (graph, old) => graph.assign('copy', old)],
   ])('%s is refused', (_, use) => {
     const run = build(graph => {

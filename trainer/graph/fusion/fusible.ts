@@ -1,4 +1,5 @@
 /** Decides which operations a fused step can contain. */
+import { isStartOfVariable } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { inputsOf, isOp } from '../node-store.ts';
 import { type DType, elementCount } from '../types.ts';
@@ -41,6 +42,8 @@ function judge(node: Node): boolean {
   if (node.shape.includes(0)) return false;
   // A separate step looks the codes up.
   if (unpackingOf(node)) return false;
+  // It costs nothing; a fused step would copy it.
+  if (isStartOfVariable(node)) return false;
   if (node.op === 'cast') return CAST_TO.has(node.dtype) && READABLE.has(inputsOf(node, 1)[0].dtype);
   if (!COMPUTED.has(node.dtype)) return false;
   if (node.inputs.some(input => !COMPUTED.has(input.dtype))) return false;
