@@ -59,9 +59,9 @@ const entries = {
     needed: ['format'],
   },
   gptq: {
-    summary: 'GPTQ in 2, 4 or 8 bits',
+    summary: 'GPTQ in 2, 3, 4 or 8 bits',
     keys: {
-      ...{ bits: oneOf(2, 4, 8), pack_dtype: oneOf('int32'), is_marlin_format: none, rotation: none, adapter: none },
+      ...{ bits: oneOf(2, 3, 4, 8), pack_dtype: oneOf('int32'), is_marlin_format: none, rotation: none, adapter: none },
       ...{ checkpoint_format: oneOf('', 'gptq', 'gptq_v2'), format: oneOf('', 'gptq', 'gptq_v2') },
     },
     needed: ['bits'],

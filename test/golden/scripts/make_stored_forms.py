@@ -1,4 +1,4 @@
-"""The golden folders qwen3_compressed and qwen3_compressed_mx (each linear layer in another form of compressed-tensors), qwen3_gptq and qwen3_awq. The libraries themselves pack and
+"""The golden folders qwen3_compressed and qwen3_compressed_mx (each linear layer in another form of compressed-tensors), qwen3_gptq, qwen3_gptq3 (in 3 bits) and qwen3_awq. The libraries themselves pack and
 dequantize (compressed-tensors 0.20.1; GPTQModel 7.7.0 for GPTQ and AWQ, with scales by the largest value of a group instead of its calibration); Transformers
 computes with the dequantized values, in float32. Deterministic (fixed seeds, 1 thread).
 Needs compressed-tensors and gptqmodel. run: OMP_NUM_THREADS=1 python make_stored_forms.py [folder]"""
@@ -12,6 +12,7 @@ from compressed_tensors.quantization.utils import calculate_qparams, generate_gp
 from gptqmodel.nn_modules.qlinear.torch import TorchLinear
 from gptqmodel.quantization import FORMAT
 from gptqmodel.nn_modules.qlinear.torch_awq import AwqTorchLinear
+from gptqmodel.utils.model_dequant import _revert_gptq_v1_qzeros_correction
 from gptqmodel.quantization.awq.utils.packing_utils import dequantize_gemm
 from safetensors.torch import save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -91,7 +92,8 @@ def gptq(weight, order, bits=4):
     module.pack_original(linear, scales, zeros, groups)
     module.post_init()
     value = module.dequantize_weight().T
-    stored = dict(qweight=module.qweight, qzeros=module.qzeros - 0x11111111, scales=module.scales, g_idx=module.g_idx)
+    zeros = module.qzeros - 0x11111111 if bits == 4 else _revert_gptq_v1_qzeros_correction(module.qzeros, bits)
+    stored = dict(qweight=module.qweight, qzeros=zeros, scales=module.scales, g_idx=module.g_idx)
     return stored, value
 
 def awq(weight):
@@ -119,7 +121,7 @@ def write(name, seed, convert, quantization):
                 continue
             base = key.removesuffix('.weight')
             stored, value = convert(base.split('.')[-1], p.detach().clone())
-            assert (value.float() - p).abs().max() < 0.15, (key, (value.float() - p).abs().max())
+            assert (value.float() - p).abs().max() < (0.3 if '3' in name.removeprefix('qwen3') else 0.15), (key, (value.float() - p).abs().max())
             tensors.update({f'{base}.{part}': content.detach().contiguous() for part, content in stored.items()})
             p.copy_(value.float())
     folder = os.path.join(OUT, name)
@@ -151,5 +153,8 @@ for name, seed, forms in [('qwen3_compressed', 821, FORMS), ('qwen3_compressed_m
 shuffle = seeded(831)
 write('qwen3_gptq', 832, lambda layer, weight: gptq(weight, torch.randperm(weight.shape[1], generator=shuffle)),
       dict(quant_method='gptq', bits=4, group_size=GROUP, desc_act=True, sym=False, checkpoint_format='gptq', lm_head=False, pack_dtype='int32'))
+shuffle3 = seeded(835)
+write('qwen3_gptq3', 836, lambda layer, weight: gptq(weight, torch.randperm(weight.shape[1], generator=shuffle3), 3),
+      dict(quant_method='gptq', bits=3, group_size=GROUP, desc_act=True, sym=False, checkpoint_format='gptq', lm_head=False, pack_dtype='int32'))
 write('qwen3_awq', 841, lambda layer, weight: awq(weight),
       dict(quant_method='awq', bits=4, group_size=GROUP, zero_point=True, version='gemm', modules_to_not_convert=None))

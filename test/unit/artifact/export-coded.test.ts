@@ -16,6 +16,7 @@ test.each([
   ['qwen3_compressed', 'BF16'],
   ['qwen3_compressed_mx', 'BF16'],
   ['qwen3_gptq', 'F16'],
+  ['qwen3_gptq3', 'F16'],
   ['qwen3_awq', 'F16'],
   ['qwen3_fp8_exponents', 'F32'],
   ['qwen3_bnb8', 'F32'],

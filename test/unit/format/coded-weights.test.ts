@@ -158,6 +158,41 @@ test('GPTQ in 8 bits has four codes in a word', async () => {
   expect(await files.readFloat32('a.weight')).toEqual(valuesBy(column => mixed[column] as number));
 });
 
+/** Packs codes of 3 bits as one sequence, in words. */
+function threes(codes: readonly number[]): number[] {
+  const bits = codes.flatMap(each => [each & 1, (each >> 1) & 1, each >> 2]);
+  return Array.from({ length: bits.length / 32 }, (_, i) =>
+    bits.slice(32 * i, 32 * i + 32).reduce((word, bit, j) => word + bit * 2 ** j, 0),
+  );
+}
+
+test.each([
+  ['gptq', 1],
+  ['gptq_v2', 0],
+] as const)('codes of 3 bits cross words: %s', async (format, less) => {
+  const three = (row: number, column: number): number => (row * 5 + column * 3 + row * column) % 8;
+  const zero = (row: number, group: number): number => (row + 3 * group) % 8;
+  const columns = Array.from({ length: 64 }, (_, i) => i);
+  const rows = columns.slice(0, 32);
+  // Each row has six words, which alternate with those of other rows.
+  const words6 = rows.map(row => threes(columns.map(column => three(row, column))));
+  const stored = {
+    'a.qweight': ['I32', [6, 32], words(each(6).flatMap(word => rows.map(row => words6[row]?.[word] ?? 0)))],
+    'a.qzeros': ['I32', [2, 3], words(each(2).flatMap(group => threes(rows.map(row => (zero(row, group) + 8 - less) % 8))))],
+    'a.scales': f32(
+      [2, 32],
+      each(2).flatMap(group => rows.map(row => scaleOf(row, group))),
+    ),
+  } as const satisfies Stored;
+  const files = open(stored, { quant_method: 'gptq', bits: 3, group_size: 32, checkpoint_format: format });
+  const expected = Float32Array.from({ length: 2048 }, (_, i) => {
+    const [row, column] = [i >> 6, i & 63];
+    return (three(row, column) - zero(row, column >> 5)) * scaleOf(row, column >> 5);
+  });
+  expect(await files.readFloat32('a.weight')).toEqual(expected);
+  expect(await files.readPart('a.weight', 1000, 100)).toEqual(expected.slice(1000, 1100));
+});
+
 test('integers in 8 bits have signs, and a scale for a row or for all', async () => {
   const bytes = Uint8Array.of(127, 128, 255, 0, 1, 2);
   const how = { quant_method: 'compressed-tensors', format: 'int-quantized', config_groups: { group_0: groupOfBits(8, null) } };
@@ -230,6 +265,12 @@ test.each<readonly [string, Stored, object, RegExp]>([
   ['no groups', { ...gptq, 'a.scales': f32([0, 8], []) }, gptqConfig, /"a\.qzeros": is \[2, 1\], not \[0, 1\]/],
   ['other zeros', { ...gptq, 'a.qzeros': ['I32', [2, 2], words(each(4))] }, gptqConfig, /"a\.qzeros": is \[2, 2\], not \[2, 1\]/],
   ['no columns', { ...gptq, 'a.g_idx': ['I32', [0], words([])] }, gptqConfig, /"a\.qweight": is \[1, 8\], which is not 0 columns/],
+  [
+    'words that are not filled with codes of 3 bits',
+    { ...gptq, 'a.g_idx': undefined, 'a.qweight': ['I32', [4, 8], words(each(32))] },
+    { ...gptqConfig, bits: 3 },
+    /"a\.qweight": is \[4, 8\], which is not 42\.6+\d* columns/,
+  ],
   ['codes of another type', { ...gptq, 'a.qweight': f32([1, 8], each(8)) }, gptqConfig, /"a\.qweight": is F32, not I32/],
   ['codes of three dimensions', { ...awq, 'a.qweight': ['I32', [2, 4, 1], words(each(8))] }, awqConfig, /is \[2, 4, 1\], not a matrix/],
   ['a weight that is there twice', { ...awq, 'a.weight': f32([1], [1]) }, awqConfig, /"a\.weight": is stored twice: a\.qweight/],
@@ -293,7 +334,7 @@ test.each([
   ['another packing of AWQ by its newer key', { ...awqConfig, version: null, format: 'gemv_fast' }, 'format'],
   ['AWQ in 8 bits', { ...awqConfig, bits: 8 }, 'bits'],
   ['GPTQ without bits', { quant_method: 'gptq' }, 'bits'],
-  ['GPTQ in 3 bits', { ...gptqConfig, bits: 3 }, 'bits'],
+  ['GPTQ in 5 bits', { ...gptqConfig, bits: 5 }, 'bits'],
   ['another packing of GPTQ', { ...gptqConfig, checkpoint_format: 'marlin' }, 'checkpoint_format'],
   ['another packing of GPTQ by its newer key', { ...gptqConfig, format: 'bitblas' }, 'format'],
   ['rotated weights of GPTQ', { ...gptqConfig, rotation: 'hadamard' }, 'rotation'],
@@ -311,7 +352,7 @@ test.each([[['gptq']], [{ quant_method: 'constructor' }], [{ bits: 4 }], [null]]
   expect(unreadKeyOf(how)).toBeUndefined();
 });
 
-test.each(['qwen3_compressed', 'qwen3_compressed_mx', 'qwen3_gptq', 'qwen3_awq', 'qwen3_bnb8', 'qwen3_fp8_exponents'])(
+test.each(['qwen3_compressed', 'qwen3_compressed_mx', 'qwen3_gptq', 'qwen3_gptq3', 'qwen3_awq', 'qwen3_bnb8', 'qwen3_fp8_exponents'])(
   '%s is listed as its plain tensors',
   async folder => {
     const model = await openModel(goldenPath(folder));

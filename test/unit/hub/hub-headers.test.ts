@@ -86,6 +86,7 @@ test.each([
   'qwen3_compressed',
   'qwen3_compressed_mx',
   'qwen3_gptq',
+  'qwen3_gptq3',
   'qwen3_awq',
 ])('coded weights have the shapes that they stand for: %s', async folder => {
   const file = readFileSync(goldenPath(`${folder}/model.safetensors`));

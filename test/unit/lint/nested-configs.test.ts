@@ -45,7 +45,7 @@ test('stored forms of weights are read in models with images, too', () => {
   const quantized = (how: object) => problemsOf({ ...config, quantization_config: how });
   expect(quantized({ quant_method: 'fp8', activation_scheme: 'static', weight_block_size: null })).toEqual([]);
   expect(quantized({ quant_method: 'awq', bits: 4 })).toEqual([]);
-  expect(quantized({ quant_method: 'gptq', bits: 3 })).toEqual(['error unsupported-config quantization_config.bits']);
+  expect(quantized({ quant_method: 'gptq', bits: 5 })).toEqual(['error unsupported-config quantization_config.bits']);
 });
 
 const stored = readRecord(path.join(GOLDEN, 'quantization_keys.json'));

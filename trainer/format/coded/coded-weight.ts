@@ -10,7 +10,7 @@ import type { WeightFiles } from '../weight-files.ts';
 export type Layout =
   /** Each row by itself, in whole bytes. */
   | { readonly kind: 'rows'; readonly rowBytes: number }
-  /** A tensor of words [⌈columns / codes in a word⌉, rows]: GPTQ. */
+  /** A tensor of words [⌈columns × bits / 32⌉, rows]; the bits of a row are one sequence: GPTQ. */
   | { readonly kind: 'columns' }
   /** A tensor of words [columns, rows / 8]; a word has the codes of eight rows in this order: AWQ. */
   | { readonly kind: 'interleaved' };
@@ -154,8 +154,10 @@ function readCodes(bytes: Uint8Array, { layout, bits, info }: CodedWeight, row: 
     case 'columns':
       for (let column = 0; column < width; column++) {
         const bit = column * bits;
-        const word = (bit >> 5) * rows + row;
-        codes[column] = ((bytes[4 * word + ((bit & 31) >> 3)] as number) >> (bit & 7)) & mask;
+        const at = byteOfColumn(bit >> 3, row, rows);
+        // Codes of 3 bits also begin in one byte or word, and end in the next.
+        const next = (bit & 7) + bits > 8 ? (bytes[byteOfColumn((bit >> 3) + 1, row, rows)] as number) << 8 : 0;
+        codes[column] = (((bytes[at] as number) | next) >> (bit & 7)) & mask;
       }
       return;
     case 'interleaved': {
@@ -168,6 +170,9 @@ function readCodes(bytes: Uint8Array, { layout, bits, info }: CodedWeight, row: 
   }
 }
 
+/** The position of a byte of the codes of a row, if words of rows alternate. */
+const byteOfColumn = (byte: number, row: number, rows: number): number => 4 * ((byte >> 2) * rows + row) + (byte & 3);
+
 /**
  * Reads small codes of zeros or scales as a matrix [rows, columns] of numbers.
  * @param place the position of a code in bits
@@ -179,11 +184,14 @@ export function unpackGrid(
   place: (row: number, column: number) => number,
 ): Float32Array {
   const mask = levels.length - 1;
+  const bits = Math.log2(levels.length);
   const out = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const bit = place(row, column);
-      out[row * columns + column] = levels[((bytes[Math.floor(bit / 8)] as number) >> (bit % 8)) & mask] as number;
+      const at = Math.floor(bit / 8);
+      const next = (bit % 8) + bits > 8 ? (bytes[at + 1] as number) << 8 : 0;
+      out[row * columns + column] = levels[(((bytes[at] as number) | next) >> (bit % 8)) & mask] as number;
     }
   }
   return out;

@@ -1,6 +1,6 @@
 /**
  * Weights of GPTQ: `qweight`, words [⌈columns × bits / 32⌉, rows]; `qzeros`, words [groups, ⌈rows × bits / 32⌉]; `scales` [groups, rows]
- * and `g_idx`, the group of each column. The first version of the format stores each zero minus one.
+ * and `g_idx`, the group of each column. Codes of 3 bits cross words. The first version of the format stores each zero minus one.
  */
 import type { WeightFiles } from '../weight-files.ts';
 import type { CodedForm } from './coded-form.ts';
@@ -9,7 +9,7 @@ import { readGroups } from './column-groups.ts';
 import { type GroupedWords, sizeOfGroups, transposed, wordForm } from './grouped-words.ts';
 import type { Parts } from './part-checks.ts';
 
-const BITS: readonly unknown[] = [2, 4, 8];
+const BITS: readonly unknown[] = [2, 3, 4, 8];
 
 interface Settings {
   readonly bits: number;
@@ -33,7 +33,8 @@ function describe(parts: Parts, found: GroupedWords, settings: Settings): CodedW
   // A config may have other bits for some layers: the number of columns gives them.
   const width = order?.shape[0] ?? (words * 32) / settings.bits;
   const bits = (words * 32) / width;
-  if (!BITS.includes(bits)) return parts.wrong(codes.name, `is [${words}, ${rows}], which is not ${width} columns in 2, 4 or 8 bits`);
+  if (!BITS.includes(bits) || !Number.isInteger(width))
+    return parts.wrong(codes.name, `is [${words}, ${rows}], which is not ${width} columns in 2, 3, 4 or 8 bits`);
   if ((rows * bits) % 32 !== 0) return parts.wrong(codes.name, `has ${rows} rows, whose zeros do not fill words`);
   const fits = [parts.fits(scale, groups, rows), parts.fits(zero, groups, (rows * bits) / 32), !order || parts.fits(order, width)];
   if (fits.includes(false)) return undefined;
@@ -44,9 +45,14 @@ function describe(parts: Parts, found: GroupedWords, settings: Settings): CodedW
     const across = (rows * bits) / 32;
     const place = (group: number, row: number): number => 32 * group * across + row * bits;
     const stored = await files.readRaw(zero.name);
+    const zeros = settings.isSecond
+      ? unpackGrid(stored, [groups, rows], levels, place)
+      : bits === 3
+        ? unpackGrid(stored, [groups, rows], nextLevels(levels), place)
+        : unpackGrid(plusOne(stored, bits), [groups, rows], levels, place);
     return {
       scales: transposed(await files.readFloat32(scale.name), groups, rows),
-      zeros: transposed(unpackGrid(settings.isSecond ? stored : plusOne(stored, bits), [groups, rows], levels, place), groups, rows),
+      zeros: transposed(zeros, groups, rows),
       groupOf: (order && (await readGroups(files, order, groups, path))) ?? evenGroups(width, groupSize),
     };
   };
@@ -60,6 +66,9 @@ function describe(parts: Parts, found: GroupedWords, settings: Settings): CodedW
     levels,
   };
 }
+
+/** The numbers of codes plus one, without a carry, as GPTQModel computes it for codes that cross words. */
+const nextLevels = (levels: Float32Array): Float32Array => levels.map((_, code) => levels[(code + 1) % levels.length] as number);
 
 /** Adds one to every code of words. A sum that is too large carries, as GPTQModel computes it: it takes the ones away from words, too. */
 function plusOne(bytes: Uint8Array, bits: number): Uint8Array {

@@ -15,6 +15,7 @@ test.each([
   'qwen3_compressed',
   'qwen3_compressed_mx',
   'qwen3_gptq',
+  'qwen3_gptq3',
   'qwen3_awq',
 ])('%s', async golden => {
   const folder = await shardedCopy(goldenPath(golden));
