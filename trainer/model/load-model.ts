@@ -41,18 +41,27 @@ export const isTimmFile = ({ architecture, architectures: named }: ConfigJson): 
 /** Returns the keys of this config that its family does not list, so their meaning is unknown; empty for an unknown family. */
 export function unknownConfigKeys(config: ConfigJson): string[][] {
   const architecture = architectureOf(config);
-  const entry: Pick<ArchitectureEntry, 'keys'> | undefined = isTimmFile(config)
-    ? { keys: timmKeys }
-    : architecture && architectures[architecture];
-  if (entry === undefined) return [];
+  const keys = keyTableOf(config);
+  if (keys === undefined) return [];
   return [
-    ...unknownKeys(entry.keys, config).map(key => [key]),
+    ...unknownKeys(keys, config).map(key => [key]),
     ...unknownQuantizationKeys(config),
-    ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : []),
-    ...(entry.keys === siglipKeys ? unknownTowerKeys(config) : []),
+    ...('rope_scaling' in keys ? unknownRopeKeys(config) : []),
+    ...(keys === siglipKeys ? unknownTowerKeys(config) : []),
     ...(isTextPart(architecture) ? unknownTextKeys(architecture, config) : []),
     ...(architecture ? unknownVisionKeys(architecture, config) : []),
   ];
+}
+
+/** Returns the keys that the family of a config lists and the config does not have; empty for an unknown family. */
+export const absentConfigKeys = (config: ConfigJson): string[] =>
+  Object.keys(keyTableOf(config) ?? {}).filter(key => !Object.hasOwn(config, key));
+
+function keyTableOf(config: ConfigJson): ArchitectureEntry['keys'] | undefined {
+  if (isTimmFile(config)) return timmKeys;
+  const architecture = architectureOf(config);
+  const entry: Pick<ArchitectureEntry, 'keys'> | undefined = architecture && architectures[architecture];
+  return entry?.keys;
 }
 
 /** Returns the first supported architecture that a config names; if it names none, the one of its `model_type`. */

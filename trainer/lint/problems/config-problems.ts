@@ -2,10 +2,11 @@
  * Problems of a config in a model folder: unsupported, contradictory, or inconsistent with the files next to it; each is reported at its
  * key. Pure.
  */
+import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { asFilesHaveIt } from '../../hub/bare-model.ts';
-import { architectureOf, loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
+import { absentConfigKeys, architectureOf, loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
 import { type AnyModel, type ConfigProblem, ModelConfigError } from '../../model/model-spec.ts';
 import { supportedByName } from '../../model/unsupported-architecture.ts';
 import { towerProblems, unknownProcessorKeys } from '../../model/vision/vision-encoders.ts';
@@ -64,7 +65,7 @@ function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: L
 function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
   const model = yield* readModel(asFilesHaveIt(config, facts.tensors), root);
   yield* encoderProblems(config, root);
-  yield* unknownKeyProblems(unknownConfigKeys(config));
+  yield* unknownKeyProblems(unknownConfigKeys(config), absentConfigKeys(config));
   yield* folderProblems(facts);
   if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors, facts.unreadTensors);
   if (facts.hasOwnHead && config.tie_word_embeddings === true)
@@ -132,15 +133,21 @@ function processorProblems(settings: ModelConfig, config: ModelConfig | undefine
   return architecture ? unknownKeyProblems(unknownProcessorKeys(architecture, settings)) : [];
 }
 
-/** Problems of keys that no family's table lists, so that their effect is unknown. */
-function* unknownKeyProblems(paths: readonly string[][]): Generator<ConfigReport> {
-  for (const path of paths)
+/** Problems of keys that no family's table lists, so that their effect is unknown. @param absent known keys that may be meant */
+function* unknownKeyProblems(paths: readonly string[][], absent: readonly string[] = []): Generator<ConfigReport> {
+  for (const path of paths) {
+    const [key = ''] = path;
+    const meant = path.length === 1 ? didYouMean(key, absent) : undefined;
+    const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
     yield {
       code: 'unknown-config-key',
       severity: 'warning',
       path,
-      message: `Rowtune does not know the key '${path.join('.')}' for this kind of model and ignores it`,
+      message: `Rowtune does not know the key '${path.join('.')}' for this kind of model and ignores it${hint}`,
+      isKey: true,
+      renameTo: meant,
     };
+  }
 }
 
 function* folderProblems({ missingShards, damage }: FolderFacts): Generator<ConfigReport> {
