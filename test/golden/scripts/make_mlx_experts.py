@@ -1,4 +1,5 @@
-"""The golden folders qwen3_moe_mlx, mixtral_mlx, gpt_oss_mlx (experts in MXFP4, other layers affine) and deepseek_v3_mlx: mixtures of experts as mlx-lm converts them from
+"""The golden folders qwen3_moe_mlx, mixtral_mlx, gpt_oss_mlx (experts in MXFP4, other layers affine), qwen3_next_mlx, qwen3_5_mlx, lfm2_mlx (with
+convolutions and norms that mlx-lm changes) and deepseek_v3_mlx: mixtures of experts as mlx-lm converts them from
 the folders that Transformers writes. mlx-lm 0.32.2 stacks the experts, quantizes and saves (MLX 0.32.4 on a processor); Transformers computes with the
 values that MLX dequantizes, in float32, and MLX's own logits agree. Deterministic (fixed seeds, 1 thread). Needs mlx[cpu] and mlx-lm.
 run: OMP_NUM_THREADS=1 python make_mlx_experts.py [folder [name of a golden folder…]]"""
@@ -12,8 +13,8 @@ from mlx_lm.utils import load_model, quantize_model, save_config, save_model
 from make_expert_families import pack, parts_of
 from mlx.utils import tree_flatten
 from safetensors.torch import load_file, save_file
-from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig,
-                          Qwen3MoeForCausalLM)
+from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Lfm2Config, Lfm2ForCausalLM, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig,
+                          Qwen3MoeForCausalLM, Qwen3NextConfig, Qwen3NextForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig)
 
 torch.set_num_threads(1)
 mx.set_default_device(mx.cpu)
@@ -32,7 +33,7 @@ def plain_values(model):
         kinds = [getattr(module, kind) for kind in ('weight', 'scales', 'biases') if getattr(module, kind, None) is not None]
         values[f'{name}.weight'] = mx.dequantize(*kinds, group_size=module.group_size, bits=module.bits, mode=getattr(module, 'mode', 'affine'))
     own = {n: v for n, v in tree_flatten(model.parameters()) if not n.endswith(('.scales', '.biases'))}
-    return {n: as_torch(values.get(n, v)) for n, v in own.items()}
+    return {n.removeprefix('language_model.'): as_torch(values.get(n, v)) for n, v in own.items()}
 
 
 def in_memory(name, p, values):
@@ -64,8 +65,9 @@ def as_published(folder):
     """Rewrites a folder as those that mlx-lm converts: older keys of the config, and gpt-oss's experts as blocks."""
     written = json.load(open(folder / 'config.json'))
     rope = written.pop('rope_parameters')
-    published = {**written, 'rope_theta': rope['rope_theta'], 'rope_scaling': None if rope['rope_type'] == 'default' else rope}
-    if written['model_type'] == 'qwen3_moe':
+    published = {**written, 'rope_theta': rope['rope_theta'], 'rope_scaling': None if rope['rope_type'] == 'default' else rope,
+                 **{key: rope[key] for key in rope if key == 'partial_rotary_factor'}}
+    if written['model_type'] in ('qwen3_moe', 'qwen3_next'):
         published['num_experts'] = published.pop('num_local_experts', written.get('num_experts'))
     if written['model_type'] == 'gpt_oss':
         at = folder / 'model.safetensors'
@@ -77,6 +79,11 @@ def as_published(folder):
                 tensors[n] = v
         save_file({n: v.contiguous() for n, v in tensors.items()}, at, metadata=dict(format='pt'))
         published['quantization_config'] = dict(quant_method='mxfp4', modules_to_not_convert=[])
+    if written['model_type'] == 'lfm2':
+        published.update(block_dim=written['hidden_size'], conv_dim=written['hidden_size'])
+    if written['model_type'] == 'qwen3_5_text':
+        text = {**published, 'rope_parameters': rope}
+        published = dict(model_type='qwen3_5', architectures=['Qwen3_5ForConditionalGeneration'], tie_word_embeddings=False, text_config=text)
     json.dump(published, open(folder / 'config.json', 'w'))
 
 
@@ -109,6 +116,10 @@ def make(name, model_class, config, seed, predicate=None, **how):
     with torch.no_grad():
         for n, p in model.named_parameters():
             found = in_memory(n, p, values)
+            if n.endswith(('conv1d.weight', '.conv.weight')):
+                found = found.transpose(1, 2)
+            if model.config.model_type in ('qwen3_next', 'qwen3_5_text') and re.search(r'(layernorm|[qk]_norm|^model\.norm)\.weight$', n):
+                found = found - 1
             assert found.shape == p.shape and (found - p).abs().max() < 0.4, (n, found.shape, p.shape)
             p.copy_(found)
         for n, p in model.named_buffers():
@@ -126,6 +137,8 @@ def make(name, model_class, config, seed, predicate=None, **how):
     out.loss.backward()
     grads = {ours: dict(shape=list(g.shape), l2=float(f'{g.double().norm().item():.8g}'), first4=numbers(g.flatten()[:4]))
              for n, p in model.named_parameters() if p.grad is not None for ours, g in parts_of(model, n, p.grad)}
+    if model.config.model_type == 'qwen3_5_text':
+        grads = {ours.replace('model.', 'model.language_model.', 1): found for ours, found in grads.items()}
     golden = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, mlx=version('mlx'), mlx_lm=version('mlx-lm')),
                   model=model_class.__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels),
                   loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads)
@@ -141,6 +154,14 @@ make('qwen3_moe_mlx', Qwen3MoeForCausalLM, Qwen3MoeConfig(**small, head_dim=16, 
 make('mixtral_mlx', MixtralForCausalLM, MixtralConfig(**small, intermediate_size=64, num_local_experts=4, num_experts_per_tok=2), 885, group_size=64, bits=3)
 make('gpt_oss_mlx', GptOssForCausalLM, GptOssConfig(**{**small, 'num_hidden_layers': 2}, head_dim=16, intermediate_size=64, num_local_experts=4, num_experts_per_tok=2, sliding_window=8),
      889, group_size=32, bits=8)
+make('qwen3_next_mlx', Qwen3NextForCausalLM, Qwen3NextConfig(**{**small, 'num_hidden_layers': 2}, head_dim=16, intermediate_size=64, moe_intermediate_size=32,
+     shared_expert_intermediate_size=32, num_experts=4, num_experts_per_tok=2, decoder_sparse_step=1, linear_num_key_heads=2, linear_num_value_heads=4,
+     linear_key_head_dim=16, linear_value_head_dim=16, linear_conv_kernel_dim=4, layer_types=['linear_attention', 'full_attention'], full_attention_interval=2), 897, group_size=32, bits=4)
+make('qwen3_5_mlx', Qwen3_5ForCausalLM, Qwen3_5TextConfig(**{**small, 'num_hidden_layers': 2}, head_dim=16, intermediate_size=64, linear_num_key_heads=2,
+     linear_num_value_heads=4, linear_key_head_dim=16, linear_value_head_dim=16, linear_conv_kernel_dim=4, layer_types=['linear_attention', 'full_attention'],
+     full_attention_interval=2), 905, group_size=32, bits=4)
+make('lfm2_mlx', Lfm2ForCausalLM, Lfm2Config(**{**small, 'num_hidden_layers': 2, 'tie_word_embeddings': True}, intermediate_size=64, block_auto_adjust_ff_dim=False,
+     conv_L_cache=3, norm_eps=1e-5, layer_types=['conv', 'full_attention']), 899, group_size=32, bits=4)
 make('deepseek_v3_mlx', DeepseekV3ForCausalLM, DeepseekV3Config(**{**small, 'num_hidden_layers': 2, 'num_key_value_heads': 4}, intermediate_size=64, moe_intermediate_size=32,
      n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, n_group=2, topk_group=1, first_k_dense_replace=1, q_lora_rank=32, kv_lora_rank=32,
      qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=32, routed_scaling_factor=1.5, norm_topk_prob=True), 893, group_size=32, bits=4)

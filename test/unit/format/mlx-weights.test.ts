@@ -26,6 +26,7 @@ function packed(bits: number): Uint8Array {
   return bytes;
 }
 
+const bytes = (count: number, value: number): Uint8Array => new Uint8Array(count).fill(value);
 const twice = (data: Float32Array | Uint8Array): Float32Array | Uint8Array =>
   data instanceof Float32Array ? new Float32Array([...data, ...data]) : new Uint8Array([...data, ...data]);
 
@@ -66,6 +67,37 @@ test('experts are stacks with other names in MLX, as are their settings', async 
   expect(await files.readPart(name, 100, 90)).toEqual(expected.slice(100, 190));
 });
 
+const changed = {
+  'a.weight': ['U32', [1, 4], bytes(16, 0)],
+  'a.scales': ['F32', [1, 1], Float32Array.of(1)],
+  'a.biases': ['F32', [1, 1], Float32Array.of(0)],
+  'model.layers.0.linear_attn.conv1d.weight': ['F32', [2, 3, 1], Float32Array.of(1, 2, 3, 4, 5, 6)],
+  'model.layers.0.linear_attn.norm.weight': ['F32', [2], Float32Array.of(1, 2)],
+  'model.layers.0.input_layernorm.weight': ['F32', [2], Float32Array.of(1, 1.5)],
+  'model.norm.weight': ['F32', [2], Float32Array.of(0.25, 0)],
+} as const satisfies Stored;
+const FILTER = 'model.layers.0.linear_attn.conv1d.weight';
+
+test.each([
+  ['qwen3_next', [2, 1, 3], [0, 0.5], [-0.75, -1]],
+  ['lfm2', [2, 1, 3], [1, 1.5], [0.25, 0]],
+  ['falcon_h1', [2, 3, 1], [1, 1.5], [0.25, 0]],
+])('filters and norms that mlx-lm changes for %s', async (type, shape, norm, last) => {
+  const files = withCodedWeights(filesOf(changed), { model_type: type, quantization: { group_size: 32, bits: 4 } }, 'x');
+  expect(files.tensors.get(FILTER)?.shape).toEqual(shape);
+  expect([...(await files.readFloat32(FILTER))]).toEqual([1, 2, 3, 4, 5, 6]);
+  expect([...(await files.readPart(FILTER, 2, 3))]).toEqual([3, 4, 5]);
+  expect([...(await files.readFloat32('model.layers.0.input_layernorm.weight'))]).toEqual(norm);
+  expect([...(await files.readFloat32('model.norm.weight'))]).toEqual(last);
+  expect([...(await files.readFloat32('model.layers.0.linear_attn.norm.weight'))]).toEqual([1, 2]);
+});
+
+test('norms next to filters as Hugging Face stores them have no one added', async () => {
+  const stored: Stored = { ...changed, [FILTER]: ['F32', [2, 1, 3], Float32Array.of(1, 2, 3, 4, 5, 6)] };
+  const files = withCodedWeights(filesOf(stored), { model_type: 'qwen3_next', quantization: { group_size: 32, bits: 4 } }, 'x');
+  expect([...(await files.readFloat32('model.norm.weight'))]).toEqual([0.25, 0]);
+});
+
 test('settings of a layer that name no mode are affine', async () => {
   const files = open(affine(8), { group_size: 32, bits: 4, mode: 'mxfp4', a: { group_size: 32, bits: 8 } });
   expect(await files.readFloat32('a.weight')).toEqual(valuesOf(8));
@@ -75,8 +107,6 @@ test('a layer with a name in the config has settings of its own', async () => {
   const files = open(affine(8), { group_size: 64, bits: 4, a: { group_size: 32, bits: 8 } });
   expect(await files.readFloat32('a.weight')).toEqual(valuesOf(8));
 });
-
-const bytes = (count: number, value: number): Uint8Array => new Uint8Array(count).fill(value);
 
 test.each([
   ['mxfp4', 32, 4, 0x21, 128, [1, 2]],

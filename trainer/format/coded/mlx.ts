@@ -9,6 +9,7 @@ import { E2M1, E4M3, E8M0 } from '../small-floats.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import { type CodedForm, foundWeight } from './coded-form.ts';
 import { type CodedWeight, evenGroups, plainType, unsignedLevels } from './coded-weight.ts';
+import { mlxChanges } from './mlx-families.ts';
 import { type Parts, SCALE_TYPES } from './part-checks.ts';
 
 const BITS: readonly number[] = [2, 3, 4, 5, 6, 8];
@@ -38,13 +39,14 @@ function settingsIn(how: Readonly<Record<string, unknown>>): (layer: string) => 
   };
 }
 
-export const mlx: CodedForm = (tensors, how) => {
+export const mlx: CodedForm = (tensors, how, config) => {
   const settingsOf = settingsIn(how);
   return {
     layers: [...tensors.values()]
       .filter(({ name, dtype }) => dtype === 'U32' && name.endsWith('.weight'))
       .map(info => foundWeight(tensors, parts => describe(parts, info, settingsOf(info.name.replace(/\.weight$/, ''))))),
     others: [],
+    changed: mlxChanges(tensors, config),
   };
 };
 

@@ -12,6 +12,8 @@ test.each([
   'qwen3_bnb8',
   'qwen3_mlx',
   'qwen3_mlx_floats',
+  'qwen3_moe_mlx',
+  'gpt_oss_mlx',
   'qwen3_compressed',
   'qwen3_compressed_mx',
   'qwen3_gptq',

@@ -1,0 +1,35 @@
+/**
+ * Plain tensors that mlx-lm stores otherwise than Hugging Face: filters of convolutions, whose last two axes are swapped, and norms of
+ * families that scale by 1 + weight, which it stores as that sum. It does so only for some families, so others are left as they are.
+ */
+import { isRecord } from '../../narrow.ts';
+import type { PlainInfo } from '../decoded-weights.ts';
+import type { ModelConfig } from '../model-config.ts';
+import type { TensorInfo } from '../tensor-source.ts';
+import type { ChangedTensor } from './coded-form.ts';
+import { plainType } from './coded-weight.ts';
+import { SCALE_TYPES, type Tensors } from './part-checks.ts';
+
+/** Families whose only other tensors are these, by `model_type`, and whether their norms have a one added. */
+const FAMILIES: ReadonlyMap<unknown, boolean> = new Map([
+  ...['qwen3_next', 'qwen3_5', 'qwen3_5_text', 'qwen3_5_moe', 'qwen3_5_moe_text'].map(type => [type, true] as const),
+  ['lfm2', false],
+]);
+const FILTERS = /\.(?:\w*_)?conv(?:1d)?\.weight$/;
+const NORMS = /(?:\.(?:input_layernorm|post_attention_layernorm|q_norm|k_norm)|(?:^model|\.language_model)\.norm)\.weight$/;
+
+export function mlxChanges(tensors: Tensors, config: ModelConfig): ChangedTensor[] {
+  const text = isRecord(config.text_config) ? config.text_config : config;
+  const isShifted = FAMILIES.get(text.model_type) ?? FAMILIES.get(config.model_type);
+  if (isShifted === undefined) return [];
+  const plain = [...tensors.values()].filter(({ dtype }) => SCALE_TYPES.includes(dtype));
+  const filters = plain.flatMap((info): ChangedTensor[] => {
+    const [rows = 0, taps = 0, last] = info.shape;
+    return FILTERS.test(info.name) && info.shape.length === 3 && last === 1 ? [{ info: plainInfo(info, [rows, 1, taps]) }] : [];
+  });
+  // mlx-lm changes both or nothing. The difference may have more digits than the type of the sum.
+  const norms = isShifted && filters.length > 0 ? plain.filter(({ name, shape }) => shape.length === 1 && NORMS.test(name)) : [];
+  return [...filters, ...norms.map((info): ChangedTensor => ({ info: { ...info, dtype: 'F32' }, minus: 1 }))];
+}
+
+const plainInfo = (info: TensorInfo, shape: readonly number[]): PlainInfo => ({ ...info, dtype: plainType(info), shape });
