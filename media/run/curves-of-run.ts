@@ -7,6 +7,7 @@ import type { ChartContent, Curve } from '../shared/series/chart-content.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
 import { smooth } from '../shared/series/smooth.ts';
 import { memoryLevels, memoryRows } from './memory-rows.ts';
+import { noResultsText } from './results.ts';
 
 const BLUE = curveLook(0);
 const ORANGE = curveLook(1);
@@ -22,10 +23,10 @@ export interface RunCurveSettings {
   readonly isLogarithmic: boolean;
 }
 
-type Data = Pick<RunModel, 'history' | 'memory' | 'throughputUnit'>;
+type Data = Pick<RunModel, 'history' | 'memory' | 'throughputUnit' | 'hasHeldOutData' | 'isActive'>;
 
 export function curvesOfRun(
-  { history, memory, throughputUnit }: Data,
+  { history, memory, throughputUnit, hasHeldOutData, isActive }: Data,
   { evaluation, weight, isLogarithmic }: RunCurveSettings,
 ): Readonly<Record<RunChart, ChartContent>> {
   const plain = (name: string, label: string, look = BLUE, kind: Curve['kind'] = 'line'): Curve => ({
@@ -44,10 +45,11 @@ export function curvesOfRun(
   };
   return {
     loss: {
-      curves: [...smoothed('loss', 'training'), plain('eval_loss', 'held-out', ORANGE, 'dots')],
+      curves: [...smoothed('loss', 'training'), ...(hasHeldOutData ? [plain('eval_loss', 'held-out', ORANGE, 'dots')] : [])],
       logarithmic: isLogarithmic,
     },
     evaluation: {
+      empty: noResultsText({ hasHeldOutData, isActive }),
       curves:
         evaluation === ''
           ? []

@@ -97,7 +97,7 @@ function createCharts(group: ChartGroup, choice: ReturnType<typeof createChoice>
   );
   const charts: Readonly<Record<RunChart, TimeChart>> = {
     loss: chart('Loss', compact),
-    evaluation: chart('Held-out data', value => formatOf(choice.value)(value), { control: choice.element, empty: 'no evaluation yet' }),
+    evaluation: chart('Held-out data', value => formatOf(choice.value)(value), { control: choice.element }),
     learningRate: chart('Learning rate', compact, { floor: 0 }),
     gradNorm: chart('Gradient norm', compact, { floor: 0 }),
     tokens: chart('Throughput', formatOf('tokens_per_second'), { floor: 0 }),

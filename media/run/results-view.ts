@@ -3,7 +3,16 @@ import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts
 import type { ForgettingView } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
 import { createAnswersView } from './answers-view.ts';
-import { forgettingRows, type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
+import {
+  forgettingRows,
+  type LabelRow,
+  labelRows,
+  labelSentence,
+  noResultsText,
+  type ResultRow,
+  type Results,
+  resultsOf,
+} from './results.ts';
 import type { View } from './view.ts';
 
 /** Maximum number of labels that have a column in the confusion matrix. */
@@ -19,13 +28,14 @@ export function createResultsView(): View {
       answers.update(model);
       const results = resultsOf(model);
       const forgetting = model.summary?.forgetting;
-      const now = JSON.stringify([results, forgetting]);
+      const without = noResultsText(model);
+      const now = JSON.stringify([results, forgetting, without]);
       if (now === shown) return;
       shown = now;
       const general = forgetting ? [generalText(forgetting)] : [];
       if (results) fill(root, measures(results), ...labels(results), ...general);
       else if (forgetting) fill(root, ...general);
-      else fill(root, element('p', { class: 'hint' }, 'No evaluation yet. Set data.eval or val_size in the recipe to evaluate.'));
+      else fill(root, element('p', { class: 'hint' }, without));
     },
   };
 }

@@ -27,6 +27,12 @@ export interface Results {
   readonly labels?: { readonly after: Labels; readonly before: Labels | undefined };
 }
 
+/** Explains why there are no results. */
+export function noResultsText({ hasHeldOutData, isActive }: Pick<RunModel, 'hasHeldOutData' | 'isActive'>): string {
+  if (!hasHeldOutData) return 'No held-out data. Set data.eval or val_size in the recipe to evaluate.';
+  return isActive ? 'No evaluation yet.' : 'The held-out data was not evaluated.';
+}
+
 /** Returns undefined before the first evaluation. During a run, uses the newest evaluation. */
 export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'history' | 'summary' | 'evaluation'>): Results | undefined {
   const names = ['eval_loss', ...evaluationNames(history.names)].filter(name => history.names.includes(name));

@@ -87,6 +87,11 @@ export class RunModel {
     return this.recipe?.entries.find(entry => entry.key === key)?.value;
   }
 
+  /** True unless the recipe is known to hold no data out. */
+  get hasHeldOutData(): boolean {
+    return this.setting('data.eval') !== '[]' || this.setting('val_size') !== '0';
+  }
+
   /** The unit of its throughput. */
   get throughputUnit(): 'tokens' | 'images' {
     const task = this.setting('task');

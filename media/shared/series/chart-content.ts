@@ -23,6 +23,8 @@ export interface ChartContent {
   readonly curves: readonly Curve[];
   readonly levels?: readonly Level[];
   readonly logarithmic?: boolean;
+  /** The text in place of curves without points, if it depends on the content. */
+  readonly empty?: string;
 }
 
 /** Names the smoothed curves for the legend, whose values are not smoothed. */

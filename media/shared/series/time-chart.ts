@@ -327,6 +327,7 @@ export class TimeChart implements GroupMember {
     const { format, formatX, group } = this.options;
     const x = group.cursor;
     this.empty.hidden = this.longest.x.length > 0;
+    if (this.content.empty !== undefined) setText(this.empty, this.content.empty);
     const texts = this.named.map(({ points, measured }, i) => {
       const value = valueNear(measured ?? points, x);
       const text = value === undefined ? '–' : format(value);

@@ -78,6 +78,19 @@ describe('the curves of a run', () => {
     expect(evaluationNames(alone.history.names)).toEqual(['eval_margin']);
   });
 
+  test('a run without held-out data has no curve of it, and says so in place of a promise', () => {
+    const run = new RunModel();
+    run.apply(metrics({ step: [1], loss: [4] }));
+    const textOf = () => curvesOfRun(run, settings).evaluation.empty;
+    expect(textOf()).toBe('The held-out data was not evaluated.');
+    const entry = (key: string, value: string) => ({ key, value, isDefault: false, doc: '' });
+    run.apply({ type: 'recipe', text: '', entries: [entry('data.eval', '[]'), entry('val_size', '0.1')] });
+    expect(textOf()).toBe('The held-out data was not evaluated.');
+    run.apply({ type: 'recipe', text: '', entries: [entry('data.eval', '[]'), entry('val_size', '0')] });
+    expect(textOf()).toMatch(/^No held-out data\. Set data\.eval/);
+    expect(curvesOfRun(run, settings).loss.curves.map(({ label }) => label)).toEqual(['training']);
+  });
+
   test('memory has the prediction and its bands once there are measurements', () => {
     const bytes = { weightsBytes: 5, trainedBytes: 1, gradientBytes: 1, optimizerBytes: 1, activationBytes: 2, engineOverheadBytes: 3 };
     const memory: MemoryPlan = {
@@ -88,11 +101,12 @@ describe('the curves of a run', () => {
       availableBytes: 100,
       fits: true,
     };
-    const { curves, levels } = curvesOfRun({ history: model.history, throughputUnit: 'tokens', memory }, settings).memory;
+    const given = { throughputUnit: 'tokens', hasHeldOutData: true, isActive: true, memory } as const;
+    const { curves, levels } = curvesOfRun({ ...given, history: model.history }, settings).memory;
     expect(curves.map(({ label }) => label)).toEqual(['predicted', 'peak', 'resident']);
     expect([...(curves[0]?.points.x ?? [])]).toEqual([1, 2]);
     expect(levels?.at(-1)?.to).toBe(13);
-    const before = curvesOfRun({ history: new RunModel().history, throughputUnit: 'tokens', memory }, settings).memory;
+    const before = curvesOfRun({ ...given, history: new RunModel().history }, settings).memory;
     expect(before.levels ?? []).toEqual([]);
   });
 
