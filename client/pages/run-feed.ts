@@ -7,6 +7,7 @@ import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { JobEvent, JobRecord, RunInfo, TailedFile } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { type ClusterPlace, isOnCluster } from '../../trainer/protocol/run/cluster.ts';
 import { isActive } from '../../trainer/protocol/run/run-activity.ts';
+import { asParagraph, withStop } from '../../trainer/protocol/text/paragraph.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { isTraining } from '../daemon/job-store.ts';
 import { answersPatch } from './answer-lines.ts';
@@ -281,5 +282,12 @@ function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
   const resumable = isOver && !isOnCluster(info.cluster) && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
   // The run was resumed in a terminal, so a job that ended before says nothing about it.
   const isElsewhere = !isOver && info.state !== 'finished' && job?.endedAt !== undefined && info.updatedAt > job.endedAt;
-  return { ...info, job: isElsewhere ? undefined : shownJob(job), resumable };
+  return { ...info, reason: unwrittenFailure(info, job) ?? info.reason, job: isElsewhere ? undefined : shownJob(job), resumable };
+}
+
+/** The failure of a resume that the run's folder does not mention, because it ended before it wrote there. */
+function unwrittenFailure({ updatedAt }: RunInfo, job: JobRecord | undefined): string | undefined {
+  if (job?.kind !== 'resume' || job.failure === undefined || job.createdAt <= updatedAt) return undefined;
+  const { message, hint } = job.failure;
+  return `The run could not be resumed: ${withStop(asParagraph(message))}${hint === undefined ? '' : ` ${withStop(hint)}`}`;
 }

@@ -1,6 +1,7 @@
 /** Tests a page that reloads while its run is being read: an older look must not remove any of the history. */
 import { expect, test } from 'vitest';
 import { RunFeed } from '../../../client/pages/run-feed.ts';
+import type { RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import type { RunPatch } from '../../../trainer/protocol/view/run.ts';
 import { fakeDaemon } from '../../support/daemon/fake-daemon.ts';
 import { jobRecord } from '../../support/daemon/job-record.ts';
@@ -24,9 +25,9 @@ const RUNNING = {
 } as const;
 
 /** Services with a remote daemon, whose answers about files `onTail` may hold back. */
-function remoteServices(onTail: (file: string) => void = () => undefined) {
+function remoteServices(onTail: (file: string) => void = () => undefined, run: RunInfo = RUNNING) {
   const daemon = fakeDaemon({
-    listRuns: () => ({ truncated: false, runs: [RUNNING] }),
+    listRuns: () => ({ truncated: false, runs: [run] }),
     tailRun: async ({ file, from }) => {
       onTail(file);
       const lines = (file === 'metrics' ? LINES : file === 'answers' ? ANSWERS : []).slice(from);
@@ -71,4 +72,27 @@ test.each([
   await until(() => overviews().length > 0, 'the first look');
   feed.dispose();
   expect(overviews().at(-1)?.job?.id).toBe(id);
+});
+
+test.each([
+  ['2026-01-01T00:00:00Z', 'stopped at your request'],
+  [
+    '2026-01-03T00:00:00Z',
+    'The run could not be resumed: no checkpoint can be read: one is short; two is short. Restore a copy of a checkpoint.',
+  ],
+])('a resume that failed at %s, of a run written on the 2nd: %s', async (createdAt, reason) => {
+  const patches: RunPatch[] = [];
+  const services = remoteServices(undefined, { ...RUNNING, state: 'stopped', reason: 'stopped at your request' });
+  const failure = {
+    code: 'checkpoint-damaged',
+    message: 'no checkpoint can be read:\n  one is short\n  two is short',
+    hint: 'Restore a copy of a checkpoint',
+  };
+  services.store.put(jobRecord({ kind: 'resume', state: 'failed', runDir: RUN, createdAt, failure }));
+  const feed = new RunFeed({ runDir: RUN, services, withLog: false, onPatch: patch => void patches.push(patch) });
+  feed.begin();
+  const overviews = () => patches.flatMap(patch => (patch.type === 'overview' ? [patch.overview] : []));
+  await until(() => overviews().length > 0, 'the first look');
+  feed.dispose();
+  expect(overviews().at(-1)?.reason).toBe(reason);
 });
