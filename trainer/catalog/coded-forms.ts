@@ -38,6 +38,10 @@ const compressed = oneOf(
   ...['mxfp4-pack-quantized', 'mxfp6-pack-quantized', 'mxfp8-quantized'],
 );
 
+/** Model Optimizer's names of the forms that are read. */
+const MODELOPT = ['fp8', 'fp8_per_channel_per_token', 'mxfp8', 'nvfp4', 'w4a16_nvfp4'] as const;
+const isModelopt = (value: unknown): boolean => oneOf(...MODELOPT).isRead(value, {});
+
 /** Codes of FP8. Scales are floats, or exponents; types in the file say which. */
 const fp8Keys = { fmt: oneOf('e4m3', 'float8_e4m3fn'), expert_dtype: oneOf('fp8'), scale_fmt: oneOf('float', 'ue8m0') };
 
@@ -97,6 +101,17 @@ const entries = {
   },
   fp8: { summary: 'FP8 (E4M3, a scale for a block)', keys: fp8Keys, needed: [] },
   mxfp8: { summary: 'MXFP8', keys: fp8Keys, needed: [] },
+  modelopt: {
+    summary: 'Model Optimizer (FP8, MXFP8 or NVFP4)',
+    keys: {
+      quant_algo: oneOf(...MODELOPT, 'mixed_precision'),
+      quantized_layers: {
+        isRead: layers => isRecord(layers) && Object.values(layers).every(layer => isRecord(layer) && isModelopt(layer.quant_algo)),
+        supported: `layers in ${MODELOPT.join(', ')}`,
+      },
+    },
+    needed: ['quant_algo'],
+  },
   mlx: {
     summary: 'MLX in 2 to 8 bits',
     keys: {

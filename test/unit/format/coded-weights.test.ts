@@ -202,45 +202,6 @@ test('integers in 8 bits have signs, and a scale for a row or for all', async ()
   expect([...(await whole.readFloat32('a.weight'))]).toEqual([254, -256, -2, 0, 2, 4]);
 });
 
-/** Two rows of 64 codes whose bits are one sequence, with an exponent for 32 of them. */
-const microscaled = (bits: 4 | 6 | 8, codes: (i: number) => number): Stored => {
-  const bytes = new Uint8Array(2 * 8 * bits);
-  for (let i = 0; i < 2 * 64 * bits; i++)
-    if ((codes(Math.floor(i / bits)) >> (i % bits)) & 1) bytes[i >> 3] = (bytes[i >> 3] ?? 0) | (1 << (i & 7));
-  const scales: StoredTensor = ['U8', [2, 2], Uint8Array.of(127, 128, 126, 120)];
-  return bits === 8
-    ? { 'a.weight': ['F8_E4M3', [2, 64], bytes], 'a.weight_scale': scales }
-    : { 'a.weight_packed': ['U8', [2, 8 * bits], bytes], 'a.weight_scale': scales };
-};
-const mxConfig = (bits: number, format: string) => {
-  const weights = { num_bits: bits, type: 'float', strategy: 'group', group_size: 32, scale_dtype: 'torch.uint8' };
-  return { quant_method: 'compressed-tensors', format, config_groups: { group_0: { weights } } };
-};
-
-/** The number of a code by the definition of floats with so many bits for the exponent and the fraction. */
-function floatOf(code: number, exponentBits: number, fractionBits: number, bias: number): number {
-  const exponent = (code >> fractionBits) & (2 ** exponentBits - 1);
-  const fraction = (code & (2 ** fractionBits - 1)) / 2 ** fractionBits;
-  const size = exponent === 0 ? fraction * 2 ** (1 - bias) : (1 + fraction) * 2 ** (exponent - bias);
-  return code >> (exponentBits + fractionBits) ? -size : size;
-}
-
-test.each([
-  ['mxfp4-pack-quantized', 4, [2, 1, 1]],
-  ['mxfp6-pack-quantized', 6, [2, 3, 1]],
-  ['mxfp8-quantized', 8, [4, 3, 7]],
-] as const)('%s', async (format, bits, [exponentBits, fractionBits, bias]) => {
-  // E4M3 has no number for the code 127.
-  const codes = (i: number): number => (i * 37 + 5) % Math.min(2 ** bits, 127);
-  const files = open(microscaled(bits, codes), mxConfig(bits, format));
-  const expected = Float32Array.from({ length: 128 }, (_, i) => {
-    return floatOf(codes(i), exponentBits, fractionBits, bias) * ([1, 2, 0.5, 2 ** -7][i >> 5] as number);
-  });
-  expect([...files.tensors.values()]).toEqual([expect.objectContaining({ name: 'a.weight', shape: [2, 64], dtype: 'BF16' })]);
-  expect(await files.readFloat32('a.weight')).toEqual(expected);
-  expect(await files.readPart('a.weight', 50, 40)).toEqual(expected.slice(50, 90));
-});
-
 const bnb8 = {
   'a.weight': ['I8', [2, 3], Uint8Array.of(127, 129, 0, 1, 128, 127)],
   'a.SCB': f32([2], [1, 254]),
@@ -274,24 +235,6 @@ test.each<readonly [string, Stored, object, RegExp]>([
   ['codes of another type', { ...gptq, 'a.qweight': f32([1, 8], each(8)) }, gptqConfig, /"a\.qweight": is F32, not I32/],
   ['codes of three dimensions', { ...awq, 'a.qweight': ['I32', [2, 4, 1], words(each(8))] }, awqConfig, /is \[2, 4, 1\], not a matrix/],
   ['a weight that is there twice', { ...awq, 'a.weight': f32([1], [1]) }, awqConfig, /"a\.weight": is stored twice: a\.qweight/],
-  [
-    'exponents of other columns',
-    { ...microscaled(4, () => 0), 'a.weight_scale': ['U8', [2, 3], new Uint8Array(6)] },
-    mxConfig(4, 'mxfp4-pack-quantized'),
-    /"a\.weight_packed": is \[2, 32\], which is not 3 groups of 32 columns/,
-  ],
-  [
-    'exponents of other rows',
-    { ...microscaled(6, () => 0), 'a.weight_scale': ['U8', [1, 2], new Uint8Array(2)] },
-    mxConfig(6, 'mxfp6-pack-quantized'),
-    /"a\.weight_scale": is \[1, 2\], not \[2, 2\]/,
-  ],
-  [
-    'zeros of floats',
-    { ...microscaled(4, () => 0), 'a.weight_zero_point': ['U8', [2, 2], new Uint8Array(4)] },
-    mxConfig(4, 'mxfp4-pack-quantized'),
-    /"a\.weight_zero_point": is a zero of floats/,
-  ],
   ['no shape', { ...packed, 'a.weight_shape': undefined }, packedConfig, /"a\.weight_shape": is missing/],
   [
     'a scale of plain numbers',
@@ -329,6 +272,17 @@ test.each<readonly [string, Stored, object, RegExp]>([
 });
 
 test.each([
+  ['AWQ of Model Optimizer', { quant_method: 'modelopt', quant_algo: 'W4A16_AWQ' }, 'quant_algo'],
+  [
+    'AWQ in a layer of Model Optimizer',
+    {
+      quant_method: 'modelopt',
+      quant_algo: 'MIXED_PRECISION',
+      quantized_layers: { a: { quant_algo: 'NVFP4' }, b: { quant_algo: 'NVFP4_AWQ' } },
+    },
+    'quantized_layers',
+  ],
+  ['Model Optimizer without a form', { quant_method: 'modelopt' }, 'quant_algo'],
   ['bitsandbytes in no bits', { quant_method: 'bitsandbytes', load_in_4bit: false }, 'load_in_4bit'],
   ['another packing of AWQ', { ...awqConfig, version: 'gemv' }, 'version'],
   ['another packing of AWQ by its newer key', { ...awqConfig, version: null, format: 'gemv_fast' }, 'format'],
@@ -352,13 +306,19 @@ test.each([[['gptq']], [{ quant_method: 'constructor' }], [{ bits: 4 }], [null]]
   expect(unreadKeyOf(how)).toBeUndefined();
 });
 
-test.each(['qwen3_compressed', 'qwen3_compressed_mx', 'qwen3_gptq', 'qwen3_gptq3', 'qwen3_awq', 'qwen3_bnb8', 'qwen3_fp8_exponents'])(
-  '%s is listed as its plain tensors',
-  async folder => {
-    const model = await openModel(goldenPath(folder));
-    const names = [...model.weights.tensors.keys()];
-    expect(names.every(name => name.endsWith('.weight'))).toBe(true);
-    expect(names.length).toBe(14);
-    await model.weights.close();
-  },
-);
+test.each([
+  'qwen3_compressed',
+  'qwen3_compressed_mx',
+  'qwen3_gptq',
+  'qwen3_gptq3',
+  'qwen3_awq',
+  'qwen3_bnb8',
+  'qwen3_fp8_exponents',
+  'qwen3_modelopt',
+])('%s is listed as its plain tensors', async folder => {
+  const model = await openModel(goldenPath(folder));
+  const names = [...model.weights.tensors.keys()];
+  expect(names.every(name => name.endsWith('.weight'))).toBe(true);
+  expect(names.length).toBe(14);
+  await model.weights.close();
+});

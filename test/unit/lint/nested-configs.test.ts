@@ -69,6 +69,7 @@ test.each([
   [{ quant_method: 'gptq', bits: 4, odd: 1 }, 'odd'],
   [{ quant_method: 'awq', bits: 4, damping: 1 }, 'damping'],
   [{ quant_method: 'fp8', odd: 1 }, 'odd'],
+  [{ quant_method: 'modelopt', quant_algo: 'NVFP4', odd: 1 }, 'odd'],
   [{ quant_method: 'bitsandbytes', load_in_4bit: true, odd: 1 }, 'odd'],
   [{ quant_method: 'compressed-tensors', format: 'dense', odd: 1 }, 'odd'],
   [{ quant_method: 'compressed-tensors', format: 'dense', config_groups: { a: { odd: 1 } } }, 'config_groups.a.odd'],
@@ -86,6 +87,7 @@ test.each([
   [{ quant_method: 'mxfp8', fmt: 'e5m2' }, '.fmt'],
   [{ quant_method: 'compressed-tensors', format: 'dense', moe_sparsity_config: { method: 'prune' } }, '.moe_sparsity_config'],
   [{ quant_method: 'awq', pack_dtype: 'int16' }, '.pack_dtype'],
+  [{ quant_method: 'modelopt', quant_algo: 'NVFP4_SVD' }, '.quant_algo'],
 ])('%j is refused', (how, key) => expect(withStored(how)).toEqual([`error unsupported-config quantization_config${key}`]));
 
 test('the keys of MLX are known, with those of single layers, and others are not', () => {

@@ -13,11 +13,12 @@ import { compressedTensors } from './compressed-tensors.ts';
 import { fp8 } from './fp8.ts';
 import { gptq } from './gptq.ts';
 import { mlx } from './mlx.ts';
+import { modelopt } from './modelopt.ts';
 import type { Tensors } from './part-checks.ts';
 
 const FORMS: Readonly<Record<CodedFormName, CodedForm>> = {
   'compressed-tensors': compressedTensors,
-  ...{ gptq, awq, fp8, mxfp8: fp8, mlx },
+  ...{ gptq, awq, fp8, mxfp8: fp8, mlx, modelopt },
   bitsandbytes: bnb8,
 };
 

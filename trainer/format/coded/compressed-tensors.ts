@@ -14,7 +14,7 @@ import { readGroups, readIntegers } from './column-groups.ts';
 import { groupSizeOf, type Parts, SCALE_TYPES, type Tensors } from './part-checks.ts';
 
 /** Scales of activations and of caches, which belong to programs that quantize those. */
-const OF_ACTIVATIONS = /\.(?:(?:input|output)_(?:scale|zero_point|global_scale)|[qkv]_(?:scale|zero_point)|[kv]_cache_scale)$/;
+export const OF_ACTIVATIONS = /\.(?:(?:input|output)_(?:scale|zero_point|global_scale)|[qkv]_(?:scale|zero_point)|[kv]_cache_scale)$/;
 const NVFP4_GROUP = 16;
 /** Microscaling formats (OCP MX v1.0): floats whose scale is an exponent for 32 columns. */
 const MX_GROUP = 32;
@@ -63,11 +63,12 @@ function findWeight(tensors: Tensors, info: TensorInfo, schemes: readonly Scheme
   }
   const base = isPacked ? name.replace(/_packed$/, '') : name;
   const isMx = EXPONENTS.includes(tensors.get(`${base}_scale`)?.dtype ?? 'F32');
-  const make = isPlainCodes ? eightBits : dtype !== 'U8' ? packed : isMx ? microscaling : nvfp4;
+  const make = isPlainCodes ? eightBits : dtype !== 'U8' ? packed : isMx ? microscaling : dividedNvfp4;
   return [foundWeight(tensors, parts => make({ parts, base, info, schemes }))];
 }
 
-interface Input {
+/** The parts of a weight, and the groups of a config. */
+export interface CodedInput {
   readonly parts: Parts;
   /** The name of the plain weight. */
   readonly base: string;
@@ -76,7 +77,8 @@ interface Input {
   readonly schemes: readonly Scheme[];
 }
 
-function eightBits({ parts, base, info, schemes }: Input): CodedWeight | undefined {
+/** Describes codes of 8 bits, with a scale for the weight, a row, a group or a block. */
+export function eightBits({ parts, base, info, schemes }: CodedInput): CodedWeight | undefined {
   const size = parts.matrix(info);
   const scale = parts.needed(`${base}_scale`, info.dtype === 'I8' ? SCALE_TYPES : [...SCALE_TYPES, ...EXPONENTS]);
   const zero = parts.optional(`${base}_zero_point`, ['I8', 'F8_E4M3']);
@@ -127,7 +129,7 @@ function fitting(schemes: readonly Scheme[], words: number, groups: number): num
   return [...new Set(fit.map(({ bits }) => bits))];
 }
 
-function packed({ parts, base, info, schemes }: Input): CodedWeight | undefined {
+function packed({ parts, base, info, schemes }: CodedInput): CodedWeight | undefined {
   const size = parts.matrix(info);
   const scale = parts.needed(`${base}_scale`, SCALE_TYPES);
   const shape = parts.needed(`${base}_shape`, ['I64', 'I32']);
@@ -169,32 +171,42 @@ function packed({ parts, base, info, schemes }: Input): CodedWeight | undefined 
   };
 }
 
-/** Four-bit floats, two in a byte, with an E4M3 scale for 16 columns and a float32 divisor for all. */
-function nvfp4({ parts, base, info }: Input): CodedWeight | undefined {
+/** The scale of all is a divisor here. */
+const dividedNvfp4 = (input: CodedInput): CodedWeight | undefined =>
+  nvfp4(input, input.parts.needed(`${input.base}_global_scale`, ['F32']), (scale, whole) => scale / whole);
+
+/**
+ * Describes four-bit floats, two in a byte, with an E4M3 scale for 16 columns and a float32 scale for all.
+ * @param combined the scale of columns, from theirs and that of all
+ */
+export function nvfp4(
+  { parts, base, info }: CodedInput,
+  whole: TensorInfo | undefined,
+  combined: (scale: number, whole: number) => number,
+): CodedWeight | undefined {
   const size = parts.matrix(info);
   const scale = parts.needed(`${base}_scale`, ['F8_E4M3']);
-  const divisor = parts.needed(`${base}_global_scale`, ['F32']);
-  if (!size || !scale || !divisor) return undefined;
+  if (!size || !scale || !whole) return undefined;
   const [rows, bytes] = size;
   const width = 2 * bytes;
   const groups = Math.ceil(width / NVFP4_GROUP);
   parts.fits(scale, rows, groups);
-  if (divisor.shape.length > 0) parts.fits(divisor, 1);
+  if (whole.shape.length > 0) parts.fits(whole, 1);
   return {
     ...{ codes: info, parts: parts.names, bits: 4, rowsPerScale: 1, groups },
     info: { name: base, shape: [rows, width], dtype: 'BF16', byteLength: info.byteLength, quantization: 'nvfp4' },
     layout: { kind: 'rows', rowBytes: bytes },
     levels: E2M1,
     readGrids: async files => {
-      const [by = 1] = await files.readFloat32(divisor.name);
-      const scales = Float32Array.from(await files.readRaw(scale.name), code => (E4M3[code] as number) / by);
+      const [all = 1] = await files.readFloat32(whole.name);
+      const scales = Float32Array.from(await files.readRaw(scale.name), code => combined(E4M3[code] as number, all));
       return { scales, groupOf: evenGroups(width, NVFP4_GROUP) };
     },
   };
 }
 
 /** Floats in 4 or 6 bits, whose bits are one sequence in a row, with an exponent for 32 columns: MXFP4 and MXFP6. */
-function microscaling({ parts, base, info }: Input): CodedWeight | undefined {
+function microscaling({ parts, base, info }: CodedInput): CodedWeight | undefined {
   const size = parts.matrix(info);
   const scale = parts.needed(`${base}_scale`, EXPONENTS);
   if (!size || !scale) return undefined;

@@ -117,6 +117,11 @@ const tables = {
   },
   fp8: fp8Keys,
   mxfp8: fp8Keys,
+  modelopt: {
+    ...withoutEffect(SHOWN, 'config_groups', 'ignore', 'exclude_modules', 'group_size'),
+    ...withoutEffect(ACTIVATIONS, 'kv_cache_scheme', 'kv_cache_quant_algo'),
+    ...withoutEffect(ORIGIN, 'producer'),
+  },
   bitsandbytes: {
     ...read('load_in_8bit', '_load_in_4bit', '_load_in_8bit'),
     ...withoutEffect('is in the record of each weight', 'bnb_4bit_quant_type', 'bnb_4bit_use_double_quant', 'bnb_4bit_quant_storage'),
