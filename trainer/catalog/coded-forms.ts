@@ -38,6 +38,10 @@ const compressed = oneOf(
   ...['mxfp4-pack-quantized', 'mxfp6-pack-quantized', 'mxfp8-quantized'],
 );
 
+/** The packings of AutoRound, in the words of GPTQ and of AWQ. */
+const AUTO_ROUND = oneOf('auto_round', 'auto_round:gptqmodel', 'auto_round:auto_gptq', 'auto_round:gptq');
+const AUTO_ROUND_AWQ = oneOf('auto_round:auto_awq', 'auto_round:awq');
+
 /** Model Optimizer's names of the forms that are read. */
 const MODELOPT = ['fp8', 'fp8_per_channel_per_token', 'mxfp8', 'nvfp4', 'w4a16_nvfp4'] as const;
 const isModelopt = (value: unknown): boolean => oneOf(...MODELOPT).isRead(value, {});
@@ -101,6 +105,21 @@ const entries = {
   },
   fp8: { summary: 'FP8 (E4M3, a scale for a block)', keys: fp8Keys, needed: [] },
   mxfp8: { summary: 'MXFP8', keys: fp8Keys, needed: [] },
+  'auto-round': {
+    summary: 'AutoRound in 2, 3, 4 or 8 bits',
+    keys: {
+      bits: oneOf(2, 3, 4, 8),
+      packing_format: {
+        isRead: (value, { bits }) => AUTO_ROUND.isRead(value, {}) || (bits === 4 && AUTO_ROUND_AWQ.isRead(value, {})),
+        supported: `${AUTO_ROUND.supported}, and in 4 bits ${AUTO_ROUND_AWQ.supported}`,
+      },
+      data_type: oneOf('int'),
+      act_bits: { isRead: value => typeof value === 'number' && value >= 16, supported: '16 or more' },
+      rotation_config: none,
+      rotation_configs: none,
+    },
+    needed: ['bits', 'packing_format'],
+  },
   modelopt: {
     summary: 'Model Optimizer (FP8, MXFP8 or NVFP4)',
     keys: {

@@ -20,6 +20,7 @@ test.each([
   ['qwen3_awq', 'F16'],
   ['qwen3_fp8_exponents', 'F32'],
   ['qwen3_modelopt', undefined],
+  ['qwen3_auto_round', 'F16'],
   ['qwen3_bnb8', 'F32'],
   ['qwen3_mlx', 'BF16'],
   ['qwen3_mlx_floats', 'BF16'],

@@ -101,12 +101,22 @@ const packed = {
 const groupOfBits = (bits: number, size: number | null = 4) => ({ weights: { num_bits: bits, type: 'int', group_size: size } });
 const packedConfig = { quant_method: 'compressed-tensors', format: 'pack-quantized', config_groups: { group_0: groupOfBits(4) } };
 
+const autoRound = (packing: string) => ({ quant_method: 'auto-round', bits: 4, group_size: 4, packing_format: packing });
+
 describe.each([
   ['GPTQ', gptq, gptqConfig, (column: number) => mixed[column] as number],
   ['GPTQ in order', { ...gptq, 'a.g_idx': undefined }, { ...gptqConfig, desc_act: false }, even],
   ['GPTQ without a known order', { ...gptq, 'a.g_idx': ['I32', [8], words(Array(8).fill(0))] }, gptqConfig, even],
   ['GPTQ with an order of this layer alone', gptq, { ...gptqConfig, desc_act: false }, (column: number) => mixed[column] as number],
   ['AWQ', awq, awqConfig, even],
+  ['AutoRound in the words of GPTQ', { ...gptq, 'a.g_idx': undefined }, autoRound('auto_round:gptqmodel'), even],
+  [
+    'AutoRound with settings of a layer',
+    { ...gptq, 'a.g_idx': undefined },
+    { ...autoRound('auto_round'), bits: 8, group_size: 8, extra_config: { a: { bits: 4, group_size: 4 } } },
+    even,
+  ],
+  ['AutoRound in the words of AWQ', awq, autoRound('auto_round:auto_awq'), even],
   ['packed words', packed, packedConfig, even],
   ['packed words with an order', { ...packed, 'a.weight_g_idx': order }, packedConfig, (column: number) => mixed[column] as number],
   ['packed words without a known order', { ...packed, 'a.weight_g_idx': ['I32', [8], words(Array(8).fill(-1))] }, packedConfig, even],
@@ -125,14 +135,17 @@ describe.each([
   });
 });
 
-test('the first version of GPTQ stores zeros minus one', async () => {
+test.each([
+  ['GPTQ', { ...gptqConfig, checkpoint_format: undefined }],
+  ['AutoRound', autoRound('auto_round:auto_gptq')],
+])('the first version of GPTQ stores zeros minus one: %s', async (_, how) => {
   const less = [0, 1].map(group =>
     pack(
       each(8).map(row => zeroOf(row, group) - 1),
       4,
     ),
   );
-  const files = open({ ...gptq, 'a.qzeros': ['I32', [2, 1], words(less)] }, { ...gptqConfig, checkpoint_format: undefined });
+  const files = open({ ...gptq, 'a.qzeros': ['I32', [2, 1], words(less)] }, how);
   expect(await files.readFloat32('a.weight')).toEqual(valuesBy(column => mixed[column] as number));
 });
 
@@ -283,6 +296,10 @@ test.each([
     'quantized_layers',
   ],
   ['Model Optimizer without a form', { quant_method: 'modelopt' }, 'quant_algo'],
+  ['another packing of AutoRound', autoRound('auto_round:fp8_static'), 'packing_format'],
+  ['AWQ of AutoRound in 8 bits', { ...autoRound('auto_round:auto_awq'), bits: 8 }, 'packing_format'],
+  ['floats of AutoRound', { ...autoRound('auto_round'), data_type: 'mx_fp' }, 'data_type'],
+  ['AutoRound with activations in few bits', { ...autoRound('auto_round'), act_bits: 8 }, 'act_bits'],
   ['bitsandbytes in no bits', { quant_method: 'bitsandbytes', load_in_4bit: false }, 'load_in_4bit'],
   ['another packing of AWQ', { ...awqConfig, version: 'gemv' }, 'version'],
   ['another packing of AWQ by its newer key', { ...awqConfig, version: null, format: 'gemv_fast' }, 'format'],
@@ -315,6 +332,7 @@ test.each([
   'qwen3_bnb8',
   'qwen3_fp8_exponents',
   'qwen3_modelopt',
+  'qwen3_auto_round',
 ])('%s is listed as its plain tensors', async folder => {
   const model = await openModel(goldenPath(folder));
   const names = [...model.weights.tensors.keys()];

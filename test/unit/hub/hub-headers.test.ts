@@ -80,6 +80,7 @@ test('equal those of the local files', async () => {
 test.each([
   'qwen3_fp8_exponents',
   'qwen3_modelopt',
+  'qwen3_auto_round',
   'qwen3_bnb4',
   'qwen3_bnb8',
   'qwen3_mlx',

@@ -70,6 +70,7 @@ test.each([
   [{ quant_method: 'awq', bits: 4, damping: 1 }, 'damping'],
   [{ quant_method: 'fp8', odd: 1 }, 'odd'],
   [{ quant_method: 'modelopt', quant_algo: 'NVFP4', odd: 1 }, 'odd'],
+  [{ quant_method: 'auto-round', bits: 4, packing_format: 'auto_round', odd: 1 }, 'odd'],
   [{ quant_method: 'bitsandbytes', load_in_4bit: true, odd: 1 }, 'odd'],
   [{ quant_method: 'compressed-tensors', format: 'dense', odd: 1 }, 'odd'],
   [{ quant_method: 'compressed-tensors', format: 'dense', config_groups: { a: { odd: 1 } } }, 'config_groups.a.odd'],

@@ -5,6 +5,7 @@ import { type ModelConfig, quantizationOf } from '../model-config.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { WeightFiles } from '../weight-files.ts';
+import { autoRound } from './auto-round.ts';
 import { awq } from './awq.ts';
 import { bnb8 } from './bnb8.ts';
 import type { ChangedTensor, CodedForm } from './coded-form.ts';
@@ -20,6 +21,7 @@ const FORMS: Readonly<Record<CodedFormName, CodedForm>> = {
   'compressed-tensors': compressedTensors,
   ...{ gptq, awq, fp8, mxfp8: fp8, mlx, modelopt },
   bitsandbytes: bnb8,
+  'auto-round': autoRound,
 };
 
 interface Coded {

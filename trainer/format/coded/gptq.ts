@@ -7,7 +7,7 @@ import type { CodedForm } from './coded-form.ts';
 import { type CodedWeight, evenGroups, type Grids, plainType, unpackGrid, unsignedLevels } from './coded-weight.ts';
 import { readGroups } from './column-groups.ts';
 import { type GroupedWords, sizeOfGroups, transposed, wordForm } from './grouped-words.ts';
-import type { Parts } from './part-checks.ts';
+import type { Parts, Tensors } from './part-checks.ts';
 
 const BITS: readonly unknown[] = [2, 3, 4, 8];
 
@@ -17,14 +17,22 @@ interface Settings {
   readonly isSecond: boolean;
 }
 
-export const gptq: CodedForm = (tensors, how) => {
-  const settings: Settings = {
-    bits: Number(how.bits),
-    groupSize: Number(how.group_size),
-    isSecond: (how.checkpoint_format ?? how.format) === 'gptq_v2',
-  };
-  return wordForm(tensors, (parts, words) => describe(parts, words, settings));
-};
+export const gptq: CodedForm = (tensors, how) => gptqWords(tensors, () => how, (how.checkpoint_format ?? how.format) === 'gptq_v2');
+
+/**
+ * Finds the weights of files in the words of GPTQ.
+ * @param settingsOf gives `bits` and `group_size` of a layer by its name
+ * @param isSecond whether zeros are stored as they are
+ */
+export const gptqWords = (
+  tensors: Tensors,
+  settingsOf: (layer: string) => Readonly<Record<string, unknown>>,
+  isSecond: boolean,
+): ReturnType<CodedForm> =>
+  wordForm(tensors, (parts, words) => {
+    const { bits, group_size: groupSize } = settingsOf(words.base);
+    return describe(parts, words, { bits: Number(bits), groupSize: Number(groupSize), isSecond });
+  });
 
 function describe(parts: Parts, found: GroupedWords, settings: Settings): CodedWeight | undefined {
   const { base, codes, size, scale, zero, groups } = found;

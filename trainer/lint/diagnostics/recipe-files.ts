@@ -187,7 +187,7 @@ export const machineDiagnostics = {
   },
   'stored-in-fewer-bits': {
     about:
-      'The folder of the model stores its layers in few bits (GPTQ, AWQ, compressed-tensors, FP8, bitsandbytes, MLX, Model Optimizer). They are read as the numbers that the codes stand for, and held in the `dtype` of the run. The message compares the memory of these layers in both forms. The new codes are other than those of the file, so weights are rounded once more; 4 bits of bitsandbytes (NF4) keep their codes. Methods that train every weight or single elements get no hint, nor does a recipe that sets `quantize`.',
+      'The folder of the model stores its layers in few bits (GPTQ, AWQ, compressed-tensors, FP8, bitsandbytes, MLX, Model Optimizer, AutoRound). They are read as the numbers that the codes stand for, and held in the `dtype` of the run. The message compares the memory of these layers in both forms. The new codes are other than those of the file, so weights are rounded once more; 4 bits of bitsandbytes (NF4) keep their codes. Methods that train every weight or single elements get no hint, nor does a recipe that sets `quantize`.',
     fix: 'Adds `quantize: nf4`, or `quantize: int8` for 8 bits.',
   },
   'offload-without-gpu': {

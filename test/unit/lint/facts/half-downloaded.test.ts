@@ -9,6 +9,7 @@ import { goldenPath } from '../../hub/model-bytes.ts';
 test.each([
   'qwen3_fp8_exponents',
   'qwen3_modelopt',
+  'qwen3_auto_round',
   'qwen3_bnb4',
   'qwen3_bnb8',
   'qwen3_mlx',

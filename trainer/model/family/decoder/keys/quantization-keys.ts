@@ -117,6 +117,31 @@ const tables = {
   },
   fp8: fp8Keys,
   mxfp8: fp8Keys,
+  'auto-round': {
+    ...read('group_size', 'extra_config'),
+    ...withoutEffect(
+      SHOWN,
+      'sym',
+      'block_name_to_quantize',
+      'quant_block_list',
+      'to_quant_block_names',
+      'quant_lm_head',
+      'modules_to_not_convert',
+    ),
+    ...withoutEffect(
+      QUANTIZER,
+      ...(['amp', 'batch_size', 'dataset', 'enable_minmax_tuning', 'enable_norm_bias_tuning', 'enable_quanted_input', 'iters'] as const),
+      ...(['gradient_accumulate_steps', 'lr', 'minmax_lr', 'low_gpu_mem_usage', 'nsamples', 'scale_dtype', 'seqlen'] as const),
+      ...(['enable_alg_ext', 'enable_adam', 'seed', 'supported_types', 'super_bits', 'super_group_size', 'regex_config'] as const),
+    ),
+    ...withoutEffect(
+      ACTIVATIONS,
+      ...(['act_data_type', 'act_dynamic', 'act_group_size', 'act_sym'] as const),
+      ...(['static_kv_dtype', 'static_attention_dtype', 'static_kv_granularity', 'static_attention_granularity'] as const),
+    ),
+    ...withoutEffect(OTHERS, 'backend'),
+    ...withoutEffect(ORIGIN, 'autoround_version'),
+  },
   modelopt: {
     ...withoutEffect(SHOWN, 'config_groups', 'ignore', 'exclude_modules', 'group_size'),
     ...withoutEffect(ACTIVATIONS, 'kv_cache_scheme', 'kv_cache_quant_algo'),
