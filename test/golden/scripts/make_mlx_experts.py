@@ -10,7 +10,7 @@ import mlx.core as mx, numpy as np, torch, transformers
 from importlib.metadata import version
 from as_json import numbers, seeded, tensor
 from mlx_lm.utils import load_model, quantize_model, save_config, save_model
-from make_expert_families import pack, parts_of
+from make_expert_families import as_published as stacked, pack, parts_of
 from mlx.utils import tree_flatten
 from safetensors.torch import load_file, save_file
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Lfm2Config, Lfm2ForCausalLM, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig,
@@ -81,9 +81,12 @@ def as_published(folder):
         published['quantization_config'] = dict(quant_method='mxfp4', modules_to_not_convert=[])
     if written['model_type'] == 'lfm2':
         published.update(block_dim=written['hidden_size'], conv_dim=written['hidden_size'])
-    if written['model_type'] == 'qwen3_5_text':
+    if written['model_type'].startswith('qwen3_5_moe'):
+        stacked(folder / 'model.safetensors')
+    if written['model_type'].startswith('qwen3_5'):
         text = {**published, 'rope_parameters': rope}
-        published = dict(model_type='qwen3_5', architectures=['Qwen3_5ForConditionalGeneration'], tie_word_embeddings=False, text_config=text)
+        kind = written['architectures'][0].replace('ForCausalLM', 'ForConditionalGeneration')
+        published = dict(model_type=written['model_type'].removesuffix('_text'), architectures=[kind], tie_word_embeddings=False, text_config=text)
     json.dump(published, open(folder / 'config.json', 'w'))
 
 
@@ -118,7 +121,7 @@ def make(name, model_class, config, seed, predicate=None, **how):
             found = in_memory(n, p, values)
             if n.endswith(('conv1d.weight', '.conv.weight')):
                 found = found.transpose(1, 2)
-            if model.config.model_type in ('qwen3_next', 'qwen3_5_text') and re.search(r'(layernorm|[qk]_norm|^model\.norm)\.weight$', n):
+            if model.config.model_type.startswith(('qwen3_next', 'qwen3_5')) and re.search(r'(layernorm|[qk]_norm|^model\.norm)\.weight$', n):
                 found = found - 1
             assert found.shape == p.shape and (found - p).abs().max() < 0.4, (n, found.shape, p.shape)
             p.copy_(found)
@@ -137,7 +140,7 @@ def make(name, model_class, config, seed, predicate=None, **how):
     out.loss.backward()
     grads = {ours: dict(shape=list(g.shape), l2=float(f'{g.double().norm().item():.8g}'), first4=numbers(g.flatten()[:4]))
              for n, p in model.named_parameters() if p.grad is not None for ours, g in parts_of(model, n, p.grad)}
-    if model.config.model_type == 'qwen3_5_text':
+    if model.config.model_type.startswith('qwen3_5'):
         grads = {ours.replace('model.', 'model.language_model.', 1): found for ours, found in grads.items()}
     golden = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, mlx=version('mlx'), mlx_lm=version('mlx-lm')),
                   model=model_class.__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels),

@@ -92,10 +92,27 @@ test.each([
   expect([...(await files.readFloat32('model.layers.0.linear_attn.norm.weight'))]).toEqual([1, 2]);
 });
 
+test('filters and norms of weights that MLX does not quantize', async () => {
+  const { 'a.weight': _codes, 'a.scales': _scales, 'a.biases': _biases, ...plain } = changed;
+  const files = withCodedWeights(filesOf(plain), { text_config: { model_type: 'qwen3_5_text' } }, 'x');
+  expect(files.tensors.get(FILTER)?.shape).toEqual([2, 1, 3]);
+  expect([...(await files.readFloat32('model.norm.weight'))]).toEqual([-0.75, -1]);
+});
+
 test('norms next to filters as Hugging Face stores them have no one added', async () => {
   const stored: Stored = { ...changed, [FILTER]: ['F32', [2, 1, 3], Float32Array.of(1, 2, 3, 4, 5, 6)] };
   const files = withCodedWeights(filesOf(stored), { model_type: 'qwen3_next', quantization: { group_size: 32, bits: 4 } }, 'x');
   expect([...(await files.readFloat32('model.norm.weight'))]).toEqual([0.25, 0]);
+});
+
+test('settings of a layer without a size of groups have the usual one', async () => {
+  const wide: Stored = {
+    ...affine(4),
+    'a.scales': ['F32', [2, 1], Float32Array.of(1, 2)],
+    'a.biases': ['F32', [2, 1], Float32Array.of(0, 0)],
+  };
+  const files = open(wide, { group_size: 32, bits: 8, a: { bits: 4 } });
+  expect((await files.readFloat32('a.weight'))[WIDTH + 1]).toBe(2 * codeAt(4, 1, 1));
 });
 
 test('settings of a layer that name no mode are affine', async () => {

@@ -8,9 +8,9 @@ import { awq } from './awq.ts';
 import type { CodedForm } from './coded-form.ts';
 import { gptqWords } from './gptq.ts';
 
-export const autoRound: CodedForm = (tensors, how, config) => {
+export const autoRound: CodedForm = (tensors, how) => {
   const packing = String(how.packing_format);
-  if (packing.endsWith('awq')) return awq(tensors, how, config);
+  if (packing.endsWith('awq')) return awq(tensors, how);
   const own = new Map(
     Object.entries(isRecord(how.extra_config) ? how.extra_config : {}).map(([name, found]) => [currentName(name), found]),
   );

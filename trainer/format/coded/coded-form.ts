@@ -1,6 +1,4 @@
 /** A form of weights in codes: which tensors of a file are weights. */
-import type { PlainInfo } from '../decoded-weights.ts';
-import type { ModelConfig } from '../model-config.ts';
 import type { FileProblem } from '../model-file-error.ts';
 import type { CodedWeight } from './coded-weight.ts';
 import { Parts, type Tensors } from './part-checks.ts';
@@ -11,13 +9,6 @@ export interface Found {
   readonly problems: readonly FileProblem[];
 }
 
-/** A tensor of plain numbers that has another shape, or other numbers, in a model. */
-export interface ChangedTensor {
-  readonly info: PlainInfo;
-  /** Subtracted from its numbers. */
-  readonly minus?: number;
-}
-
 /**
  * Finds the weights of files with this quantization_config, by headers alone, and names of other tensors that a program for inference
  * needs.
@@ -25,8 +16,7 @@ export interface ChangedTensor {
 export type CodedForm = (
   tensors: Tensors,
   how: Readonly<Record<string, unknown>>,
-  config: ModelConfig,
-) => { readonly layers: readonly Found[]; readonly others: readonly string[]; readonly changed?: readonly ChangedTensor[] };
+) => { readonly layers: readonly Found[]; readonly others: readonly string[] };
 
 /** Describes one weight, or says what is wrong with it. @param describe gives undefined only after it added a problem to the parts */
 export function foundWeight(tensors: Tensors, describe: (parts: Parts) => CodedWeight | undefined): Found {

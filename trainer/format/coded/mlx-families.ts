@@ -6,9 +6,15 @@ import { isRecord } from '../../narrow.ts';
 import type { PlainInfo } from '../decoded-weights.ts';
 import type { ModelConfig } from '../model-config.ts';
 import type { TensorInfo } from '../tensor-source.ts';
-import type { ChangedTensor } from './coded-form.ts';
 import { plainType } from './coded-weight.ts';
 import { SCALE_TYPES, type Tensors } from './part-checks.ts';
+
+/** A tensor of plain numbers that has another shape, or other numbers, in a model. */
+export interface ChangedTensor {
+  readonly info: PlainInfo;
+  /** Subtracted from its numbers. */
+  readonly minus?: number;
+}
 
 /** Families whose only other tensors are these, by `model_type`, and whether their norms have a one added. */
 const FAMILIES: ReadonlyMap<unknown, boolean> = new Map([
@@ -18,6 +24,7 @@ const FAMILIES: ReadonlyMap<unknown, boolean> = new Map([
 const FILTERS = /\.(?:\w*_)?conv(?:1d)?\.weight$/;
 const NORMS = /(?:\.(?:input_layernorm|post_attention_layernorm|q_norm|k_norm)|(?:^model|\.language_model)\.norm)\.weight$/;
 
+/** Finds such tensors by their shapes, which only mlx-lm writes; its other weights may be in codes or not. */
 export function mlxChanges(tensors: Tensors, config: ModelConfig): ChangedTensor[] {
   const text = isRecord(config.text_config) ? config.text_config : config;
   const isShifted = FAMILIES.get(text.model_type) ?? FAMILIES.get(config.model_type);
@@ -25,7 +32,7 @@ export function mlxChanges(tensors: Tensors, config: ModelConfig): ChangedTensor
   const plain = [...tensors.values()].filter(({ dtype }) => SCALE_TYPES.includes(dtype));
   const filters = plain.flatMap((info): ChangedTensor[] => {
     const [rows = 0, taps = 0, last] = info.shape;
-    return FILTERS.test(info.name) && info.shape.length === 3 && last === 1 ? [{ info: plainInfo(info, [rows, 1, taps]) }] : [];
+    return FILTERS.test(info.name) && info.shape.length === 3 && taps > 1 && last === 1 ? [{ info: plainInfo(info, [rows, 1, taps]) }] : [];
   });
   // mlx-lm changes both or nothing. The difference may have more digits than the type of the sum.
   const norms = isShifted && filters.length > 0 ? plain.filter(({ name, shape }) => shape.length === 1 && NORMS.test(name)) : [];

@@ -9,16 +9,18 @@ import { E2M1, E4M3, E8M0 } from '../small-floats.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import { type CodedForm, foundWeight } from './coded-form.ts';
 import { type CodedWeight, evenGroups, plainType, unsignedLevels } from './coded-weight.ts';
-import { mlxChanges } from './mlx-families.ts';
 import { type Parts, SCALE_TYPES } from './part-checks.ts';
 
 const BITS: readonly number[] = [2, 3, 4, 5, 6, 8];
 
-/** Codes and scales of the modes of floats. */
+/** The columns of a group of the mode affine, unless a layer says others. */
+const AFFINE_COLUMNS = 64;
+
+/** Codes, scales and columns of a group of the modes of floats. */
 const FLOATS = {
-  mxfp4: { levels: E2M1, scales: E8M0 },
-  mxfp8: { levels: E4M3, scales: E8M0 },
-  nvfp4: { levels: E2M1, scales: E4M3 },
+  mxfp4: { levels: E2M1, scales: E8M0, columns: 32 },
+  mxfp8: { levels: E4M3, scales: E8M0, columns: 32 },
+  nvfp4: { levels: E2M1, scales: E4M3, columns: 16 },
 } as const;
 
 interface Settings {
@@ -35,18 +37,18 @@ function settingsIn(how: Readonly<Record<string, unknown>>): (layer: string) => 
     const found = layers.get(layer);
     const own = isRecord(found) ? found : undefined;
     const { group_size: groupSize, mode = 'affine' } = own ?? how;
-    return { groupSize: Number(groupSize), mode: String(mode), bits: own?.bits === undefined ? undefined : Number(own.bits) };
+    const usual = entryOf(FLOATS, mode)?.columns ?? AFFINE_COLUMNS;
+    return { groupSize: Number(groupSize ?? usual), mode: String(mode), bits: own?.bits === undefined ? undefined : Number(own.bits) };
   };
 }
 
-export const mlx: CodedForm = (tensors, how, config) => {
+export const mlx: CodedForm = (tensors, how) => {
   const settingsOf = settingsIn(how);
   return {
     layers: [...tensors.values()]
       .filter(({ name, dtype }) => dtype === 'U32' && name.endsWith('.weight'))
       .map(info => foundWeight(tensors, parts => describe(parts, info, settingsOf(info.name.replace(/\.weight$/, ''))))),
     others: [],
-    changed: mlxChanges(tensors, config),
   };
 };
 
