@@ -8,7 +8,7 @@ export interface MemorySplit {
   readonly mem_FT: number;
   /** Activations stored for the backward pass, and everything else. */
   readonly mem_Aux: number;
-  /** The peak of training; the three values above add up to it. */
+  /** The peak of the process, in training or inference; the three values above add up to it. */
   readonly mem_TTL: number;
   /** mem_TTL − mem_M, which papers report. */
   readonly mem: number;
@@ -65,12 +65,20 @@ export class MemoryMeter {
   }
 
   split(): MemorySplit {
-    const { baselineBytes, tuningBytes, gradientBytes } = this.params;
-    const model = Math.max(0, this.inferencePeak - baselineBytes - tuningBytes);
-    const total = Math.max(model, this.trainingPeak - baselineBytes);
-    const tuning = Math.min(tuningBytes + gradientBytes, total - model);
-    return { mem_M: model, mem_FT: tuning, mem_Aux: total - model - tuning, mem_TTL: total, mem: total - model };
+    return memorySplit(this.params, this.inferencePeak, this.trainingPeak);
   }
+}
+
+/**
+ * Splits the measured peaks. The trained parameters and the state of the optimizer are there during inference as well, so a run whose
+ * evaluations take more than its steps still counts them.
+ */
+export function memorySplit(params: MemoryMeterParams, inferencePeak: number, trainingPeak: number): MemorySplit {
+  const { baselineBytes, tuningBytes, gradientBytes } = params;
+  const model = Math.max(0, inferencePeak - baselineBytes - tuningBytes);
+  const total = Math.max(0, Math.max(inferencePeak, trainingPeak) - baselineBytes);
+  const tuning = Math.min(tuningBytes + gradientBytes, total - model);
+  return { mem_M: model, mem_FT: tuning, mem_Aux: total - model - tuning, mem_TTL: total, mem: total - model };
 }
 
 /** Measures the growth of the process between two calls, without file pages in the system's cache. */
