@@ -1,10 +1,24 @@
 /** The error for everything that is wrong with a user's data. It names the file, line and key, what was expected and how to fix it. */
 
+import { sampleLine } from '../protocol/text/sample-line.ts';
+
 export interface DataPlace {
   readonly file: string;
   /** The line, from 1; the row in a Parquet file. */
   readonly line?: number;
+  /** Number in a JSON list, from 1, if the line holds several samples. */
+  readonly sample?: number | undefined;
   readonly key?: string;
+}
+
+/** The place of a sample, of which `element` is the index in a JSON list. */
+export function samplePlace({ file, line, element }: Readonly<{ file: string; line: number; element?: number | undefined }>): {
+  readonly file: string;
+  readonly line: number;
+  readonly sample?: number;
+} {
+  // Earlier samples of the list share a line if there are more of them than earlier lines.
+  return element !== undefined && element >= line ? { file, line, sample: element + 1 } : { file, line };
 }
 
 export interface DataProblem extends Partial<DataPlace> {
@@ -27,8 +41,8 @@ export class DataError extends Error {
 
   constructor(details: DataProblem, options?: ErrorOptions) {
     super(dataMessage(details), options);
-    const { file, line, key, problem, advice } = details;
-    this.place = { file, line, key };
+    const { file, line, sample, key, problem, advice } = details;
+    this.place = { file, line, sample, key };
     this.problem = problem;
     this.advice = advice;
   }
@@ -67,7 +81,8 @@ export class DataProblems {
     // Malformed lines are found while reading, problems within a sample once all labels are known.
     const files = [...new Set(this.found.map(({ place }) => place.file))];
     const inOrder = [...this.found].sort(
-      ({ place: a }, { place: b }) => files.indexOf(a.file) - files.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0),
+      ({ place: a }, { place: b }) =>
+        files.indexOf(a.file) - files.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0) || (a.sample ?? 0) - (b.sample ?? 0),
     );
     const [first, ...others] = inOrder;
     if (first === undefined) return;
@@ -90,27 +105,28 @@ function dataMessage({ others = [], isTruncated = false, ...first }: DataProblem
     const same = JSON.stringify([found.file, found.key, found.problem, found.advice]);
     alike.set(same, [...(alike.get(same) ?? []), found]);
   }
-  const messages = [...alike.values()].map(([one, ...more]) =>
-    one === undefined ? '' : `${oneMessage(one)}${linesAlike(more.flatMap(({ line }) => line ?? []))}`,
-  );
+  const messages = [...alike.values()].map(([one, ...more]) => (one === undefined ? '' : `${oneMessage(one)}${linesAlike(more)}`));
   return [...messages, ...(isTruncated ? ['There may be more.'] : [])].join('\n');
 }
 
-/** Returns " Lines 3, 7–9 have the same problem.", or an empty text for no lines. */
-export function linesAlike(lines: readonly number[]): string {
+/** Returns " Lines 3, 7–9 have the same problem.", the same with samples, or an empty text for no places. */
+export function linesAlike(places: readonly Pick<DataPlace, 'line' | 'sample'>[]): string {
+  const unit = places.some(({ sample }) => sample !== undefined) ? 'sample' : 'line';
+  const numbers = places.flatMap(({ line, sample }) => (unit === 'sample' ? (sample ?? []) : (line ?? [])));
   const ranges: [first: number, last: number][] = [];
-  for (const line of lines) {
+  for (const number of numbers) {
     const last = ranges.at(-1);
-    if (last !== undefined && line === last[1] + 1) last[1] = line;
-    else ranges.push([line, line]);
+    if (last !== undefined && number === last[1] + 1) last[1] = number;
+    else ranges.push([number, number]);
   }
   if (ranges.length === 0) return '';
   const shown = ranges.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ');
-  return lines.length === 1 ? ` Line ${shown} has the same problem.` : ` Lines ${shown} have the same problem.`;
+  const name = unit === 'sample' ? 'Sample' : 'Line';
+  return numbers.length === 1 ? ` ${name} ${shown} has the same problem.` : ` ${name}s ${shown} have the same problem.`;
 }
 
-function oneMessage({ file, line, key, problem, advice }: DataProblem): string {
-  const where = file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
+function oneMessage({ file, line, sample, key, problem, advice }: DataProblem): string {
+  const where = file === undefined ? '' : `${file}${line === undefined ? '' : `:${sampleLine({ line, sample })}`}: `;
   const what = key === undefined ? problem : `key "${key}": ${problem}`;
   return `${where}${what}. ${advice}.`;
 }

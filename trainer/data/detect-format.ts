@@ -2,7 +2,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { namesOf } from '../catalog/entries.ts';
 import { chatColumns } from '../protocol/recipe/column-roles.ts';
-import { DataError } from './data-error.ts';
+import { DataError, samplePlace } from './data-error.ts';
 import type { DataFormat, DataRecord } from './types.ts';
 
 /** The keys that each format requires, in the order in which formats are tried: more specific formats come first. */
@@ -48,8 +48,7 @@ export function detectFormat(record: DataRecord): DetectedFormat {
   const keys = Object.keys(record.value);
   const known = formatOrder.map(name => `${name} (${formatKeys[name].join(', ')})`).join('; ');
   throw new DataError({
-    file: record.file,
-    line: record.line,
+    ...samplePlace(record),
     problem: `the keys ${keys.length === 0 ? 'are none' : quoted(keys)}, expected those of one of: ${known}`,
     advice: `Rename them in the recipe, for example columns: ${shownColumns(keys)}`,
   });
@@ -69,8 +68,7 @@ export function checkSameFormat(record: DataRecord, expected: DataFormat, first:
   const missing = formatKeys[expected].find(key => !Object.hasOwn(record.value, key));
   const what = found === undefined || missing === undefined ? '' : `${found}, `;
   throw new DataError({
-    file: record.file,
-    line: record.line,
+    ...samplePlace(record),
     key: missing,
     problem: `mixed data: this sample is ${what}unlike the first one (${first.file}:${first.line}), which is ${expected}`,
     advice: 'Keep one format in the data of one run, or set data: format',
@@ -84,13 +82,14 @@ function fittingFormat({ value }: DataRecord): DataFormat | undefined {
 function missingColumn(record: DataRecord, ours: string, theirs: string): DataError {
   const keys = Object.keys(record.value);
   const near = keys.length === 0 ? '' : closest(theirs, keys);
-  const hint = near !== '' && distance(theirs, near) <= Math.max(2, theirs.length / 3) ? `; did you mean "${near}"?` : '';
+  const isNear = near !== '' && distance(theirs, near) <= Math.max(2, theirs.length / 3);
   return new DataError({
-    file: record.file,
-    line: record.line,
+    ...samplePlace(record),
     key: theirs,
-    problem: `no such column${hint} The sample has ${keys.length === 0 ? 'no keys' : quoted(keys)}`,
-    advice: `Set columns: {${ours}: ${theirs}} in the recipe`,
+    problem: `no such column${isNear ? `; did you mean "${near}"?` : ''}; the sample has ${keys.length === 0 ? 'no keys' : quoted(keys)}`,
+    advice: isNear
+      ? `Set columns: {${ours}: ${near}} in the recipe`
+      : `Correct columns: {${ours}: ${theirs}} in the recipe, or take samples with other columns out of the data`,
   });
 }
 

@@ -152,6 +152,9 @@ describe('detection', () => {
     expect(renameColumns(record({ body: 'a', kind: 1 }), { text: 'body', label: 'kind' }).value).toEqual({ text: 'a', label: 1 });
     expect(renameColumns(record({ text: 1, label: 'a' }), { text: 'label', label: 'text' }).value).toEqual({ text: 'a', label: 1 });
     expect(() => renameColumns(record({ body: 'a' }), { text: 'boddy' })).toThrow('key "boddy": no such column; did you mean "body"?');
+    expect(() => renameColumns(record({ question: 'a', answer: 'b' }), { text: 'body' })).toThrow(
+      'key "body": no such column; the sample has "question" and "answer". Correct columns: {text: body} in the recipe, or take',
+    );
   });
 
   it('refuses mixed data at the first sample that differs', () => {

@@ -212,6 +212,25 @@ describe('words with tags', () => {
   });
 });
 
+describe('a JSON list on one line', () => {
+  const list = `[${[1, 0, 1, 0, 0].map(good => `{"text":"${good ? 'b' : ''}","label":"c"}`).join(',')}]`;
+
+  test('has bad samples by number', async () => {
+    const file = write('one-line.json', [list]);
+    expect((await failureOf(loaded(file))).message).toBe(
+      `${file}:1 (sample 2): key "text": empty text. Fill it in, or remove the sample. Samples 4–5 have the same problem.`,
+    );
+    const [problem] = (await lint('model: m\ndata: {train: one-line.json}\n', { folder })).filter(({ code }) => code === 'bad-sample');
+    expect(problem?.message).toMatch(/^line 1 \(sample 2\): key "text": empty text\. .* Samples 4–5 have the same problem\.$/);
+  });
+});
+
+test('a folder without data is reported', async () => {
+  mkdirSync(path.join(folder, 'nothing', 'here'), { recursive: true });
+  const problems = await lint('model: m\ndata: {train: nothing}\n', { folder });
+  expect(problems.find(({ code }) => code === 'unreadable-data')?.message).toContain('the folder holds no data file');
+});
+
 describe('a file that is wrong throughout', () => {
   test('is cut at twenty, and says so', async () => {
     const file = write('all.jsonl', [GOOD, ...Array.from({ length: 50 }, () => '{"text":"","label":"ham"}')]);
@@ -222,7 +241,7 @@ describe('a file that is wrong throughout', () => {
     expect(message).toMatch(/^.*all\.jsonl:2: .* Lines 3–21 have the same problem\.\nThere may be more\.$/);
     const malformed = write(
       'malformed.jsonl',
-      Array.from({ length: 50 }, () => '{'),
+      Array.from({ length: 50 }, () => '{"text"'),
     );
     expect([(await factOf(malformed)).badSamples?.length, linesIn((await failureOf(loaded(malformed))).message).length]).toEqual([20, 20]);
   });

@@ -11,6 +11,7 @@ import type { DataFact } from '../../lint/facts/data-facts.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { freeName, recipeFileName, recipeText } from '../../protocol/recipe/recipe-text.ts';
 import { counted } from '../../protocol/text/format.ts';
+import { sampleLine } from '../../protocol/text/sample-line.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -75,7 +76,7 @@ async function init(context: CommandContext, data: string, { model: name, method
   if (fact?.isOnHub === true) terminal.say('info', `${data} is not downloaded, so its columns and samples are not checked yet`);
   const problem = fact?.badSamples?.[0];
   if (problem !== undefined) {
-    const where = `line ${problem.line}${problem.key === undefined ? '' : `: key "${problem.key}"`}`;
+    const where = `line ${sampleLine(problem)}${problem.key === undefined ? '' : `: key "${problem.key}"`}`;
     terminal.say('warning', `the data does not fit yet: ${where}: ${problem.reason}`);
   }
   terminal.print(`Next:\n  rowtune lint ${shellWord(recipe)}\n  rowtune train ${shellWord(recipe)}`);

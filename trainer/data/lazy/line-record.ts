@@ -1,7 +1,7 @@
 /** Turns a line of data into a record. */
 import { type ColumnNames, checkSameFormat, renameColumns } from '../detect-format.ts';
+import { parseRecord } from '../read/parse-record.ts';
 import { type CsvTable, parseRow } from '../read/read-csv.ts';
-import { parseRecord } from '../read/read-records.ts';
 import type { DataFormat, DataRecord } from '../types.ts';
 
 /** Settings for turning a line into a record. */
@@ -20,7 +20,10 @@ export function recordOf(
   { columns, format, first }: LineSettings,
   table: CsvTable | undefined,
 ): DataRecord {
-  const record = renameColumns({ file, line, value: table ? parseRow(file, line, text, table) : parseRecord(file, line, text) }, columns);
+  const record = renameColumns(
+    { file, line, value: table ? parseRow(file, line, text, table) : parseRecord({ file, line, text }) },
+    columns,
+  );
   if (first) checkSameFormat(record, format, first);
   return record;
 }

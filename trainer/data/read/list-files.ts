@@ -27,13 +27,7 @@ export async function listDataFiles(paths: readonly string[]): Promise<DataFile[
     const before = files.length;
     if (status.isDirectory()) await addFolder(path, files);
     else if (!addFile(path, status.size, files)) throw unknownKind(path);
-    if (files.length === before) {
-      throw new DataError({
-        file: path,
-        problem: 'the folder holds no data file',
-        advice: `Data files end in ${dataExtensions.join(', ')}`,
-      });
-    }
+    if (files.length === before) throw noDataFile(path);
   }
   return files;
 }
@@ -46,8 +40,8 @@ export interface FirstFile {
 }
 
 /**
- * Returns the first data file directly in a folder, or in a chain of folders that hold nothing else; undefined if there is none. It reads
- * little, because an incomplete path may be the root of the disk.
+ * Returns the first data file directly in a folder, or in a chain of folders that hold nothing else; undefined if it is not found there. It
+ * reads little, because an incomplete path may be the root of the disk.
  * @throws DataError as {@link listDataFiles} does
  */
 export async function firstDataFile(folder: string, depth = 0): Promise<FirstFile | undefined> {
@@ -55,6 +49,7 @@ export async function firstDataFile(folder: string, depth = 0): Promise<FirstFil
   const [first, ...others] = entries.filter(({ name, kind }) => kind === 'file' && extensionOf(name) !== undefined);
   const folders = entries.filter(({ kind }) => kind === 'folder');
   if (first) return { path: join(folder, first.name), isOnly: others.length === 0 && folders.length === 0 };
+  if (folders.length === 0) throw noDataFile(folder);
   const [only] = folders;
   return only && folders.length === 1 ? firstDataFile(join(folder, only.name), depth + 1) : undefined;
 }
@@ -131,10 +126,29 @@ function addFile(file: string, bytes: number, files: DataFile[]): boolean {
   return true;
 }
 
+function noDataFile(folder: string): DataError {
+  return new DataError({
+    file: folder,
+    problem: 'the folder holds no data file',
+    advice: `Data files end in ${dataExtensions.join(', ')}`,
+  });
+}
+
+/** How to turn frequent kinds of files into data. */
+const ADVICE_BY_KIND: Readonly<Record<string, string>> = {
+  '.gz': 'Unpack it with gunzip',
+  '.zst': 'Unpack it with unzstd',
+  '.zip': 'Unpack it',
+  '.xls': 'Save the table as CSV (UTF-8)',
+  '.xlsx': 'Save the table as CSV (UTF-8)',
+  '.ods': 'Save the table as CSV (UTF-8)',
+  '.md': 'Rename it so that it ends in .txt',
+};
+
 function unknownKind(file: string): DataError {
   return new DataError({
     file,
-    problem: `a file that ends in "${extname(file)}", expected one of ${dataExtensions.join(', ')}`,
-    advice: 'Rename or convert it',
+    problem: `${extname(file) === '' ? 'a file without an ending' : `a file that ends in "${extname(file)}"`}, expected one of ${dataExtensions.join(', ')}`,
+    advice: ADVICE_BY_KIND[extname(file).toLowerCase()] ?? 'Rename or convert it',
   });
 }

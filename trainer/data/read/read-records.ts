@@ -1,11 +1,11 @@
 /** Streams the samples of data files of every supported kind as records with their file and line. */
 import { isOneOf } from '../../catalog/entries.ts';
-import { isRecord } from '../../narrow.ts';
 import { taggedExtensions } from '../../protocol/data-extensions.ts';
-import { DataError, describeValue } from '../data-error.ts';
-import { type DataRecord, MAX_NESTING } from '../types.ts';
+import { DataError } from '../data-error.ts';
+import type { DataRecord } from '../types.ts';
 import { holdsSeveralValues, JsonLayoutError, jsonElements, MAX_ELEMENT_CHARACTERS } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
+import { parseRecord, severalLines } from './parse-record.ts';
 import type { ArrowReading } from './read-arrow.ts';
 import { readConll } from './read-conll.ts';
 import { readSeparated, readTsv } from './read-csv.ts';
@@ -90,9 +90,13 @@ async function* readArrowRecords(file: string, reading: ArrowReading): AsyncGene
 type OnProblem = ReadSettings['onProblem'];
 
 async function* readJsonLines(file: string, onProblem: OnProblem, onBytes?: (bytes: number) => void): AsyncGenerator<DataRecord> {
+  let isFirst = true;
   for await (const { line, text } of readLines(file, onBytes)) {
     if (text.trim() === '') continue;
-    const value = orReported(() => parseRecord(file, line, text), onProblem);
+    const layout = isFirst ? severalLines(file, line, text) : undefined;
+    if (layout) throw layout;
+    isFirst = false;
+    const value = orReported(() => parseRecord({ file, line, text }), onProblem);
     if (value) yield { file, line, value };
   }
 }
@@ -113,7 +117,7 @@ async function* readJson(file: string, onProblem: OnProblem, onBytes: (bytes: nu
   let place = 0;
   try {
     for await (const element of jsonElements(readUtf8(file, onBytes))) {
-      const value = orReported(() => parseRecord(file, element.line, element.text), onProblem);
+      const value = orReported(() => parseRecord({ file, line: element.line, element: place, text: element.text }), onProblem);
       if (value) yield { file, line: element.line, element: place, value };
       place++;
     }
@@ -136,44 +140,4 @@ function layoutError(file: string, { kind, line }: JsonLayoutError): DataError {
     problem: `a sample of more than ${MAX_ELEMENT_CHARACTERS / 2 ** 20} million characters`,
     advice: 'Check that the brackets and quotes of the sample that starts on this line are closed',
   });
-}
-
-function isDeeper(value: unknown, most: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return most === 0 || Object.values(value).some(inner => isDeeper(inner, most - 1));
-}
-
-/** The sample on a line. @throws DataError for text that is not a JSON object, or one that is nested too deeply */
-export function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new DataError(
-      { file, line, problem: `malformed JSON (${reasonOf(cause)})`, advice: 'Fix the sample that starts on this line' },
-      { cause },
-    );
-  }
-  if (!isRecord(value)) {
-    throw new DataError({
-      file,
-      line,
-      problem: `${describeValue(value)}, expected an object such as {"text": "…"}`,
-      advice: 'Write each sample as an object',
-    });
-  }
-  if (isDeeper(value, MAX_NESTING))
-    throw new DataError({
-      file,
-      line,
-      problem: `lists and objects are nested more than ${MAX_NESTING} deep`,
-      advice: 'Check the brackets of the sample that starts on this line',
-    });
-  return value;
-}
-
-/** The reason without the line number that newer versions of Node add: they count within the sample, not within its file. */
-function reasonOf(cause: unknown): string {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return reason.replace(/ \(line \d+ column \d+\)/, '');
 }

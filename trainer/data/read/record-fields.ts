@@ -1,5 +1,5 @@
 /** Reads the fields of a record with checks: every failure is a DataError with file, line and key. */
-import { DataError, describeValue } from '../data-error.ts';
+import { DataError, describeValue, samplePlace } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 
 /** The text under a key; empty text, or only white space, is an error. */
@@ -107,7 +107,7 @@ export function byNumberOrName(a: string, b: string): number {
 }
 
 export function fieldError(record: DataRecord, key: string, problem: string, advice: string): DataError {
-  return new DataError({ file: record.file, line: record.line, key, problem, advice });
+  return new DataError({ ...samplePlace(record), key, problem, advice });
 }
 
 function checkedName(record: DataRecord, key: string, name: string, names: readonly string[]): string {

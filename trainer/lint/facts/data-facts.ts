@@ -21,6 +21,8 @@ import { type ModelFacts, nearbyName } from './model-facts.ts';
 export interface BadSample {
   /** Line number, from 1. */
   readonly line: number;
+  /** Number in a JSON list, from 1, if the line holds several samples. */
+  readonly sample?: number | undefined;
   readonly key?: string;
   readonly reason: string;
 }

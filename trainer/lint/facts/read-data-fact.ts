@@ -128,9 +128,9 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
   } catch (error) {
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns: known().columns };
     const reason = `${error.problem}. ${error.advice}`;
-    const { line, key } = error.place;
+    const { line, sample, key } = error.place;
     if (line === undefined) return { ...base, state: 'unreadable', reason, ...known() };
-    return withBad([...bad, { line, key, reason }]);
+    return withBad([...bad, { line, sample, key, reason }]);
   }
 }
 
@@ -163,7 +163,7 @@ async function checkRecords(files: readonly DataFile[], { check, data, limit, ba
   const onProblem = (error: unknown): void => {
     if (error instanceof DataError && isGivenUp(error)) return;
     if (!(error instanceof DataError) || error.place.line === undefined || bad.length >= MAX_BAD) throw error;
-    bad.push({ line: error.place.line, key: error.place.key, reason: `${error.problem}. ${error.advice}` });
+    bad.push({ line: error.place.line, sample: error.place.sample, key: error.place.key, reason: `${error.problem}. ${error.advice}` });
   };
   for await (const record of readRecords({
     files,

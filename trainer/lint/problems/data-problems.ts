@@ -11,7 +11,8 @@ import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
 import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
 import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/checks/unseen-labels.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
-import type { DataFact, OddSamples } from '../facts/data-facts.ts';
+import { sampleLine } from '../../protocol/text/sample-line.ts';
+import type { BadSample, DataFact, OddSamples } from '../facts/data-facts.ts';
 import type { MissingFile } from '../facts/named-files.ts';
 import type { RecipeView } from '../recipe-view.ts';
 import type { Report } from './fact-report.ts';
@@ -67,19 +68,20 @@ const place = ({ inFolder }: DataFact): string => (inFolder === undefined ? '' :
 /** One problem for all samples that share it, at the first of their lines. */
 function* badSampleProblems(fact: DataFact, path: Report['path']): Generator<Report> {
   const { badSamples = [], isTruncated = false, full } = fact;
-  const linesOf = new Map<string, number[]>();
-  for (const { line, key, reason } of badSamples) {
-    const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
-    linesOf.set(message, [...(linesOf.get(message) ?? []), line]);
+  const placesOf = new Map<string, BadSample[]>();
+  for (const bad of badSamples) {
+    const message = `${bad.key === undefined ? '' : `key "${bad.key}": `}${bad.reason}`;
+    placesOf.set(message, [...(placesOf.get(message) ?? []), bad]);
   }
-  let left = linesOf.size;
-  for (const [message, [line = 1, ...alike]] of linesOf) {
+  let left = placesOf.size;
+  for (const [message, [first, ...alike]] of placesOf) {
+    if (first === undefined) continue;
     const others = linesAlike(alike) + (isTruncated && --left === 0 ? ' There may be more.' : '');
     yield {
       code: 'bad-sample',
       path,
-      message: `${place(fact)}line ${line}: ${message}${others === '' ? '' : `.${others}`}`,
-      related: { file: full, line: line - 1, message },
+      message: `${place(fact)}line ${sampleLine(first)}: ${message}${others === '' ? '' : `.${others}`}`,
+      related: { file: full, line: first.line - 1, message },
     };
   }
 }
