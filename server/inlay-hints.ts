@@ -4,6 +4,7 @@ import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { trainableCount } from '../trainer/method/method.ts';
 import { TargetError } from '../trainer/method/targets.ts';
+import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
 import { attachFirst } from '../trainer/plan/run-plan.ts';
 import type { Position } from '../trainer/protocol/problem.ts';
 import { follow } from '../trainer/protocol/recipe/located.ts';
@@ -13,6 +14,9 @@ import { methodSettings } from '../trainer/train/recipe-settings.ts';
 import { shareText } from './hover.ts';
 import { ofFree } from './memory-text.ts';
 import { runLength } from './run-length.ts';
+
+/** VS Code cuts longer hints (`editor.inlayHints.maximumLength`). */
+export const MAX_LABEL = 43;
 
 export interface Hint {
   readonly at: Position;
@@ -30,16 +34,30 @@ export function inlayHints(view: RecipeView): Hint[] {
   add(['r', 'ratio', 'method', 'model'], trainedText(view));
   const { estimate, values } = view;
   if (estimate !== undefined) {
-    const condition = view.farDaemon === undefined || view.card !== undefined ? '' : ' if that much is free on the daemon’s machine';
-    const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}${condition}` : '';
-    const label = `${byteSize(estimate.runBytes)}${ofFree(view)}${level}`;
-    add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
+    const label = memoryLabel(view, estimate);
+    const split = memorySplit(estimate);
+    add(
+      ['recompute', 'per_device_train_batch_size', 'max_length', 'model'],
+      label.short,
+      label.short === label.full ? split : `${label.full}: ${split}`,
+    );
   }
   const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;
   if (values.gradient_accumulation_steps > 1) add(['gradient_accumulation_steps'], `${effective} samples per update`);
   const length = runLength(view);
   if (length !== undefined) add(values.max_steps > 0 ? ['max_steps'] : ['num_train_epochs', 'data.train'], length.label, length.tooltip);
   return hints;
+}
+
+/** "1.5 GB of 21.3 GB free, recompute: none", and the part of it that the editor shows; the rest is in the tooltip. */
+function memoryLabel(view: RecipeView, { runBytes, recompute }: RecipeEstimate): { readonly short: string; readonly full: string } {
+  const isElsewhere = view.farDaemon !== undefined && view.card === undefined;
+  const needed = byteSize(runBytes);
+  const run = `${needed}${ofFree(view)}`;
+  const level = view.values.recompute === 'auto' ? `, recompute: ${recompute}` : '';
+  const full = `${run}${level}${level !== '' && isElsewhere ? ' if that much is free on the daemon’s machine' : ''}`;
+  const chosen = `${run}${level}${level !== '' && isElsewhere ? ' if it fits' : ''}`;
+  return { full, short: [full, chosen, run].find(text => text.length <= MAX_LABEL) ?? needed };
 }
 
 function endOf({ root }: RecipeView, key: string): Position | undefined {

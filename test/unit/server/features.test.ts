@@ -5,8 +5,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { readCard } from '../../../server/card-setting.ts';
 import { completionsAt } from '../../../server/completion.ts';
 import { hoverAt } from '../../../server/hover.ts';
-import { inlayHints } from '../../../server/inlay-hints.ts';
+import { inlayHints, MAX_LABEL } from '../../../server/inlay-hints.ts';
 import { foldsOf, linksOf, symbolsOf } from '../../../server/outline.ts';
+import { cardCatalog } from '../../../trainer/catalog/cards.ts';
+import { namesOf } from '../../../trainer/catalog/entries.ts';
 import { applyChange } from '../../support/apply-change.ts';
 import { atCursor, makeWorkspace, viewOf } from '../lint/check-view.ts';
 
@@ -169,7 +171,8 @@ describe('inlay hints', () => {
     const text = 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n';
     const here = await viewOf(text, { folder });
     const view = await viewOf(text, { folder, card: 'rtx-4090' });
-    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on RTX 4090, recompute: none$/);
+    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on RTX 4090$/);
+    expect(inlayHints(view)[1]?.tooltip).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on RTX 4090, recompute: none: /);
     // The worker and its code are not on the card.
     expect(view.estimate?.totalBytes).toBeLessThan((here.estimate?.totalBytes ?? 0) / 10);
     expect(readCard({ rowtune: { card: 'RTX 4090' } })).toBe('rtx-4090');
@@ -182,8 +185,8 @@ describe('inlay hints', () => {
     const one = await viewOf(text, { folder, card: 'rtx-4090' });
     const two = await viewOf(`${text}devices: 2\n`, { folder, card: 'rtx-4090' });
     const hint = inlayHints(two).find(({ label }) => label.includes('RTX 4090'));
-    expect(hint?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on each RTX 4090, recompute: none$/);
-    expect(hint?.tooltip).toMatch(/^each of 2 devices has /);
+    expect(hint?.label).toMatch(/^[\d.]+ [kM]B of 24\.7 GB on each RTX 4090$/);
+    expect(hint?.tooltip).toMatch(/on each RTX 4090, recompute: none: each of 2 devices has /);
     // The device's part of the batch is as large. The sums of gradients are added, minus tables of results: gradients are summed after
     // their kernels.
     const more = (two.estimate?.totalBytes ?? 0) - (one.estimate?.totalBytes ?? 0);
@@ -193,7 +196,15 @@ describe('inlay hints', () => {
   it('say nothing of the free memory of another machine', async () => {
     const farDaemon = { url: 'wss://gpu-box:8421' };
     const view = await viewOf('model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n', { folder, farDaemon });
-    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ MB, recompute: none if that much is free on the daemon’s machine$/);
+    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ MB, recompute: none if it fits$/);
+    expect(inlayHints(view)[1]?.tooltip).toMatch(/^[\d.]+ MB, recompute: none if that much is free on the daemon’s machine: /);
+  });
+
+  it.each(namesOf(cardCatalog))('on %s are short enough for the editor, which cuts longer ones', async card => {
+    const text = 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n';
+    const labels = inlayHints(await viewOf(text, { folder, card })).map(({ label }) => label);
+    expect(labels[1]).toMatch(/^[\d.]+ [kM]B of [\d.]+ GB on /);
+    expect(Math.max(...labels.map(({ length }) => length))).toBeLessThanOrEqual(MAX_LABEL);
   });
 
   it.each([
