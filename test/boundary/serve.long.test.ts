@@ -177,10 +177,12 @@ describe('chats', () => {
     expect(logprobs).toHaveLength(10);
   });
 
-  test('images and forced tools are refused', async () => {
+  test('forced tools, tools that would be dropped and other forms of answers are refused', async () => {
     const ask = (more: Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>): Promise<unknown> =>
       openai.chat.completions.create({ model: 'chatty', messages, ...more });
     await expect(ask({ tools, tool_choice: 'required' })).rejects.toThrow(`'tool_choice' must be "auto" or "none" (now "required")`);
+    // The template of this model drops tools.
+    await expect(ask({ model: 'thinker', tools })).rejects.toThrow('the chat template of thinker passes no tools to the model; leave them');
     await expect(ask({ response_format: { type: 'json_object' } })).rejects.toThrow(`'response_format.type' must be "text"`);
   });
 });

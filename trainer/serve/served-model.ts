@@ -73,11 +73,19 @@ export class ServedModel {
 
   /**
    * The ids of a chat with its images, and how to read its answer.
-   * @throws RequestError for a model without a chat template, and for images that cannot be read; ChatTemplateError if the template refuses
+   * @throws RequestError for a model without a chat template, for tools that the template drops, and for images that cannot be read; ChatTemplateError if the template refuses
    * the messages
    */
   async readChat({ messages: given, tools, variables }: ChatPrompt): Promise<Pick<AnswerParams, 'ids' | 'images' | 'reading'>> {
     if (this.chat === undefined) throw new RequestError(400, `${this.name} has no chat template; use /v1/completions`, { param: 'model' });
+    if (tools !== undefined && tools.length > 0 && this.forms?.passesTools !== true)
+      throw new RequestError(
+        400,
+        `the chat template of ${this.name} passes no tools to the model; leave them out, or serve another model`,
+        {
+          param: 'tools',
+        },
+      );
     const messages = await this.withImages(given);
     const { text } = this.chat.render({ messages, tools, variables }, { addGenerationPrompt: true });
     // The template writes the special tokens itself.
