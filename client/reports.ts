@@ -1,6 +1,5 @@
 /** Formats the results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
 import { labelIn } from '../trainer/catalog/labels.ts';
-import { toolCommand } from '../trainer/catalog/tools.ts';
 import { batchSize, byteSize, compact, countedText, duration, flopCount, grouped, percent } from '../trainer/protocol/text/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
@@ -173,7 +172,7 @@ export function doctorReport(value: unknown): string {
         ['system', `${String(platform)}, Node ${String(node)}`],
         ['Python', typeof python === 'string' ? python : 'missing'],
         ['compiler', typeof compiler === 'string' ? compiler : 'missing'],
-        ['images', typeof images === 'string' ? images : `cannot be decoded; to decode them, run: \`${toolCommand('images')}\``],
+        ['images', typeof images === 'string' ? images : 'cannot be decoded; **Rowtune: Install Engine** installs the library'],
         ...(Array.isArray(clearedVariables) && clearedVariables.length > 0
           ? [['ignored variables', `${clearedVariables.join(', ')} (training does not inherit them)`]]
           : []),

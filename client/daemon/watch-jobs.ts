@@ -10,7 +10,7 @@ import { kindText, metricText } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import type { Views } from '../views/views.ts';
 import { hasEnded, isTraining, writesRuns } from './job-store.ts';
-import { idsToRemember, type MissedJobNotice, missedJobNotices } from './missed-jobs.ts';
+import { failedText, idsToRemember, type MissedJobNotice, missedJobNotices } from './missed-jobs.ts';
 
 /** Key in the workspace state: ids of jobs that were running. */
 const REMEMBERED = 'rowtune.activeJobs';
@@ -83,7 +83,7 @@ function createNotices(app: App, views: Views) {
     if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
     if (job.state === 'failed') {
       const { message } = reportError(job.failure, { hasRecipe: false, isRemote: app.services.isRemote() });
-      void tell(app, views, { job, message: `Training of ${job.title} failed: ${message}`, severity: 'error' });
+      void tell(app, views, { job, message: failedText(job, '', message), severity: 'error' });
     } else if (job.state === 'succeeded' && app.settings().tellsFinished) {
       const metric = metricText(job.metrics?.values);
       const message = `${kindText(job)} of ${job.title} is finished${metric === undefined ? '' : `: ${metric}`}.`;

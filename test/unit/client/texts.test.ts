@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
-import { idsToRemember, missedJobNotices } from '../../../client/daemon/missed-jobs.ts';
+import { failedText, idsToRemember, missedJobNotices } from '../../../client/daemon/missed-jobs.ts';
 import {
   cardReport,
   cardSentence,
@@ -119,9 +119,24 @@ describe('what happened meanwhile', () => {
       'error',
       'Training of spam failed while you were away: the disk is full',
     ],
+    [
+      { state: 'failed', failure: { code: 'model-file', message: 'a.safetensors:\n  - b\n  - c\n  - d\nDownload it again.' } },
+      'error',
+      'Training of spam failed while you were away: a.safetensors: b, and 2 more. Download it again.',
+    ],
+    [
+      { state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended' }, resume: { runDir: '/r' } },
+      'error',
+      'Training of spam was cut off while you were away, because the trainer daemon ended. It can be resumed.',
+    ],
     [{ state: 'stopped' }, 'info', 'Training of spam was stopped while you were away.'],
   ] as const)('%o', (change, severity, message) => {
     expect(missedJobNotices(['one'], [jobRecord(change)])).toEqual([expect.objectContaining({ severity, message })]);
+  });
+
+  test('a training that the end of the daemon cut off, while the window looks on', () => {
+    const job = jobRecord({ state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended' } });
+    expect(failedText(job, '', 'The daemon ended')).toBe('Training of spam was cut off, because the trainer daemon ended.');
   });
 
   test('lists only long jobs that this window knew', () => {
@@ -269,7 +284,7 @@ describe('reports', () => {
     expect(doctorReport({ problems })).toContain('- **error**: no compiler was found  \n  Fix: `sudo apt install g++`');
     expect(doctorReport({ problems: [] })).toContain('No problems were found.');
     expect(doctorReport({ images: 'sharp 0.35' })).toContain('| images | sharp 0.35 |');
-    expect(doctorReport({})).toContain('| images | cannot be decoded; to decode them, run: `rowtune engine install --with images` |');
+    expect(doctorReport({})).toContain('| images | cannot be decoded; **Rowtune: Install Engine** installs the library |');
     expect(doctorReport({ installedEngines: ['tensorflow-2'], installedPlugins: [{ name: 'pjrt-cpu-1' }] })).toContain(
       '| installed | tensorflow-2, pjrt-cpu-1 |',
     );
