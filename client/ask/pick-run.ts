@@ -3,7 +3,7 @@ import path from 'node:path';
 import { CancellationTokenSource, type QuickPickItem, type QuickPickOptions, ThemeIcon, Uri, window } from 'vscode';
 import type { App } from '../app.ts';
 import type { RunFlag, RunItem } from '../views/run-tree.ts';
-import { runTree } from '../views/run-tree.ts';
+import { comparableRuns, runTree } from '../views/run-tree.ts';
 import type { Views } from '../views/views.ts';
 
 export interface RunPick {
@@ -78,7 +78,7 @@ export async function pickOrExplain<T extends QuickPickItem>(
 export async function runsFor(app: App, views: Views, argument: unknown, all: unknown, placeHolder: string): Promise<readonly RunItem[]> {
   const given = (Array.isArray(all) ? all : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('folder'));
   if (given.length > 1) return given;
-  const items = (await runItems(app, views)).filter(({ flags }) => flags.includes('folder'));
+  const items = comparableRuns(await runItems(app, views));
   if (items.length < 2) {
     void window.showInformationMessage('A comparison needs at least two runs.');
     return [];

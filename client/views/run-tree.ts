@@ -44,6 +44,15 @@ export interface RunItem {
   readonly notes?: Pick<RunInfo, 'tags' | 'note' | 'pinned' | 'archived'>;
   /** Start time in ISO 8601. */
   readonly startedAt?: string;
+  /** Number of updates that were made; undefined without a folder. */
+  readonly step?: number;
+}
+
+/** The runs that have files, those with curves before those that ended before their first update, otherwise in the order of the view. */
+export function comparableRuns(items: readonly RunItem[]): readonly RunItem[] {
+  const all = items.filter(({ flags }) => flags.includes('folder'));
+  const hasCurves = ({ step = 0 }: RunItem): boolean => step > 0;
+  return [...all.filter(hasCurves), ...all.filter(item => !hasCurves(item))];
 }
 
 /**
@@ -216,6 +225,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     ...(run !== undefined && { notes: { tags: run.tags, note: run.note, pinned: run.pinned, archived: run.archived } }),
     jobId: isActive ? job.id : undefined,
     startedAt: run?.startedAt ?? job?.createdAt,
+    ...(run !== undefined && { step: run.step }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Tests the Runs view: one item per run and job, in the correct group, with its possible actions. */
 import { expect, test } from 'vitest';
 import { tagsChange } from '../../../client/ask/tags-change.ts';
-import { newestRun, runTree } from '../../../client/views/run-tree.ts';
+import { comparableRuns, newestRun, runTree } from '../../../client/views/run-tree.ts';
 import { methodLabel } from '../../../trainer/catalog/labels.ts';
 import type { JobRecord, RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
 
@@ -55,6 +55,13 @@ test('groups stand in the order of what one looks for, newest run first', () => 
     ['Failed', 'bad'],
     ['Finished', 'new', 'old'],
   ]);
+});
+
+test('a comparison offers runs without an update last, and what has no files not at all', () => {
+  const runs = [run('done', { step: 9 }), run('stopped', { state: 'stopped', step: 5 }), run('bad', { state: 'failed', step: 0 })];
+  const items = tree(runs, [job('waiting', { state: 'queued' })]).flatMap(group => group.items);
+  expect(items.map(({ label }) => label)).toEqual(['waiting', 'stopped', 'bad', 'done']);
+  expect(comparableRuns(items).map(({ label }) => label)).toEqual(['stopped', 'done', 'bad']);
 });
 
 test('pinned runs come first, archived ones last, and tags and the note are shown', () => {
