@@ -12,6 +12,7 @@ import { mlxLm } from './foreign/mlx-lm.ts';
 import { torchtune } from './foreign/torchtune.ts';
 import { trl } from './foreign/trl.ts';
 import { unsloth } from './foreign/unsloth.ts';
+import { watchKeys } from './foreign/watch-keys.ts';
 import { parseForEditing, plainLines, withLineEndsOf } from './text-edits.ts';
 
 const foreignTools: Readonly<Record<RecipeToolName, ForeignTool>> = { torchtune, axolotl, llamaFactory, trl, unsloth, mlxLm };
@@ -36,14 +37,15 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
   if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
   const plain: unknown = document.toJS({ maxAliasCount: -1 });
   if (!isRecord(plain)) return undefined;
-  const recipe = resolveReferences(plain);
-  const name = toolOf(recipe);
+  const resolved = resolveReferences(plain);
+  const name = toolOf(resolved);
   if (name === undefined) return undefined;
+  const { recipe, unread } = watchKeys(resolved);
   const tool = foreignTools[name];
   const { label } = recipeToolCatalog[name];
   const values = new Map<string, unknown>();
   const comments = new Map<string, Comments>();
-  const dropped: { readonly key: string; readonly note: string }[] = [];
+  const dropped: Dropped[] = [];
   const pairs = document.contents.items.filter((pair): pair is Pair<Scalar> => isPair(pair) && isScalar(pair.key));
   for (const pair of pairs) {
     const key = String(pair.key.value);
@@ -52,7 +54,7 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
     let own: Comments | undefined = commentsOf(pair);
     for (const entry of found) {
       if (!('to' in entry)) {
-        dropped.push({ key, note: entry.note });
+        dropped.push({ key, value: resolved[key], note: entry.note });
         continue;
       }
       // A key of ours takes precedence over a foreign key that is converted to it.
@@ -68,9 +70,13 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
     values.set(entry.to, entry.value);
     if (entry.note !== undefined) comments.set(entry.to, { behind: [entry.note] });
   }
+  for (const key of Object.keys(tool.keys)) {
+    const rest = unread(key);
+    if (rest !== undefined && dropped.every(entry => entry.key !== key)) dropped.push({ key, value: rest, note: 'no counterpart' });
+  }
   return {
     tool: label,
-    text: isJson ? asJson(values, text) : asYaml({ values, comments, dropped, recipe, document, tool: label }),
+    text: isJson ? asJson(values, text) : asYaml({ values, comments, dropped, document, tool: label }),
     dropped: dropped.map(({ key }) => key),
   };
 }
@@ -157,17 +163,23 @@ function nested(values: ReadonlyMap<string, unknown>): Map<string, unknown> {
 const asJson = (values: ReadonlyMap<string, unknown>, text: string): string =>
   `${JSON.stringify(Object.fromEntries(nested(values)), undefined, 2)}${text.endsWith('\n') ? '\n' : ''}`;
 
+/** A key without a counterpart, or the part of its value that has none. */
+interface Dropped {
+  readonly key: string;
+  readonly value: unknown;
+  readonly note: string;
+}
+
 interface Written {
   readonly values: ReadonlyMap<string, unknown>;
   readonly comments: ReadonlyMap<string, Comments>;
-  readonly dropped: readonly { readonly key: string; readonly note: string }[];
-  readonly recipe: Readonly<Record<string, unknown>>;
+  readonly dropped: readonly Dropped[];
   readonly document: Document;
   /** The label of the other tool. */
   readonly tool: string;
 }
 
-function asYaml({ values, comments, dropped, recipe, document, tool }: Written): string {
+function asYaml({ values, comments, dropped, document, tool }: Written): string {
   const written = new Document(Object.fromEntries(nested(values)));
   written.commentBefore = document.commentBefore;
   if (isMap(written.contents)) written.contents.commentBefore = document.contents?.commentBefore;
@@ -182,8 +194,8 @@ function asYaml({ values, comments, dropped, recipe, document, tool }: Written):
   }
   const body = written.toString({ lineWidth: 0 });
   if (dropped.length === 0) return body;
-  const notes = dropped.flatMap(({ key, note }) => {
-    const lines = stringify({ [key]: recipe[key] }, { lineWidth: 0 })
+  const notes = dropped.flatMap(({ key, value, note }) => {
+    const lines = stringify({ [key]: value }, { lineWidth: 0 })
       .trimEnd()
       .split('\n');
     return lines.map((line, i) => (i === 0 ? `# ${line}  # ${note}` : `# ${line}`));

@@ -23,3 +23,23 @@ describe.each(['docs/how-to/convert-a-recipe.md', 'CHANGELOG.md'])('%s', page =>
   const text = readFileSync(path.join(import.meta.dirname, '../../..', page), 'utf8');
   test.each(recipeToolLabels)('names %s', label => expect(text).toContain(label));
 });
+
+describe('keys within a section that have no counterpart are listed', () => {
+  test.each([
+    ['model: m\ntraining: {training_type: lora, max_seq_length: 32}\nlora: {r: 16, lora_alpha: 8}\n', ['r: 16'], ['lora_alpha', 'max_seq']],
+    [
+      'base_model: m\nmicro_batch_size: 2\ndatasets:\n  - {path: a.jsonl, type: alpaca, split: "train[:1%]", shards: 7}\n',
+      ['split: train[:1%]', 'shards: 7'],
+      ['path:', 'type:'],
+    ],
+    [
+      'model: {_component_: a.llama3_8b}\ncheckpointer: {checkpoint_dir: m}\noptimizer: {_component_: torch.optim.AdamW, lr: 1e-4, betas: [0.8, 0.9]}\n',
+      ['betas:'],
+      ['_component_', 'lr:'],
+    ],
+  ])('%s', (text, lost, kept) => {
+    const [, notes = ''] = (convertRecipe(text, false)?.text ?? '').split('without a counterpart:');
+    for (const line of lost) expect(notes).toContain(line);
+    for (const line of kept) expect(notes).not.toContain(line);
+  });
+});
