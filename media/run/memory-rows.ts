@@ -12,15 +12,20 @@ export interface MemoryRow {
   readonly note: string;
 }
 
+/** Growth below this share of the weights means that they were loaded into memory that the process had already taken. */
+const LEAST_GROWTH = 0.5;
+const REUSED = 'computed from their shapes: loading them reused memory of an earlier pass';
+
 /**
  * Returns one row per component. Tensors that live for the whole run are measured as the growth of the process while they were loaded. Runs
- * of older versions did not measure this, so it is computed from the shapes. Activations can't be separated from the rest of the peak.
+ * of older versions did not measure this, so it is computed from the shapes, as for weights that reuse the memory of scoring. Activations can't be separated from the rest of the peak.
  * @param peakBytes the highest peak during training
  */
 export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
   const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes = 0 } = predicted;
   const { activationBytes, source, engineOverheadBytes } = predicted;
-  const kept = held ?? predicted;
+  const isReused = held !== undefined && held.weightsBytes < LEAST_GROWTH * weightsBytes;
+  const kept = { ...(held ?? predicted), ...(isReused ? { weightsBytes } : {}) };
   const keptBytes = kept.weightsBytes + kept.trainedBytes + kept.gradientBytes + kept.optimizerBytes;
   const total = device === 'cpu' ? peakBytes : undefined;
   const of = (bytes: number): number | undefined => (total === undefined ? undefined : bytes);
@@ -34,7 +39,7 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
       measured: of(baselineBytes),
       note: 'measured: process before the model was loaded',
     },
-    { cause: 'Weights', color: 'blue', predicted: weightsBytes, measured: of(kept.weightsBytes), note: how },
+    { cause: 'Weights', color: 'blue', predicted: weightsBytes, measured: of(kept.weightsBytes), note: isReused ? REUSED : how },
     {
       cause: 'Trained parameters',
       color: 'green',

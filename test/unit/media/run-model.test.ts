@@ -175,6 +175,17 @@ describe('memory', () => {
     expect(rows.map(({ measured }) => measured)).toEqual([400, 520, 0, 20, 44, 1300 - 400 - 584]);
   });
 
+  test('weights that reuse the memory of scoring are counted by their shapes, not as nothing', () => {
+    const held = { weightsBytes: 0, trainedBytes: 0, gradientBytes: 20, optimizerBytes: 44 };
+    const [, weights, ...others] = memoryRows({ ...plan, held }, 1300);
+    expect(weights).toMatchObject({
+      measured: plan.predicted.weightsBytes,
+      note: expect.stringMatching(/^computed from their shapes: .*reused/),
+    });
+    expect(others.at(-1)?.measured).toBe(1300 - 400 - plan.predicted.weightsBytes - 64);
+    expect(others[1]?.note).toContain('growth of the process');
+  });
+
   test('has no measured values where nothing was measured', () => {
     expect(memoryRows(plan, undefined).every(row => row.measured === undefined)).toBe(true);
     expect(memoryRows({ ...plan, device: 'gpu' }, 1300).every(row => row.measured === undefined)).toBe(true);
