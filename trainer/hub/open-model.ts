@@ -210,11 +210,21 @@ interface FoundWeights {
   readonly form: WeightForm;
 }
 
+/** The weights of an adapter, of ours and of PEFT's. */
+const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+
 async function findWeights(dir: string): Promise<FoundWeights> {
   for (const form of WEIGHT_FORMS)
     for (const name of [form.single, form.index])
       if ((await fileSize(join(dir, name))) !== undefined) return { path: join(dir, name), form };
-  const others = (await readdir(dir)).filter(name => /\.(bin|pt|pth|h5|msgpack)$/.test(name));
+  const names = await readdir(dir);
+  if (names.includes(ADAPTER_WEIGHTS))
+    throw new ModelFileError(
+      dir,
+      'holds an adapter, which is not a whole model',
+      'Name its base as the model, with this folder as --adapter of generate and evaluate; or export the run with --format merged.',
+    );
+  const others = names.filter(name => /\.(bin|pt|pth|h5|msgpack)$/.test(name));
   throw new ModelFileError(
     dir,
     `has none of ${WEIGHT_FILES.join(', ')}`,

@@ -18,6 +18,7 @@ import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 import { MAX_HEADER_BYTES } from '../../../trainer/format/safetensors/safetensors-header.ts';
 import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
 import { damaged, goldenPath, modelFileError, randomNumbers, safetensorsBytes, temporaryFile, temporaryFolder } from './model-bytes.ts';
 
 const f32 = (start: number, end: number, shape = [(end - start) / 4]) => ({ dtype: 'F32', shape, data_offsets: [start, end] });
@@ -230,4 +231,11 @@ describe('refuses', () => {
     expect(refused).toBeGreaterThan(300);
     expect(existsSync(path)).toBe(true);
   });
+});
+
+test('a folder with an adapter alone says how it is used', async () => {
+  const dir = temporaryFolder();
+  writeFileSync(join(dir, 'adapter_model.safetensors'), safetensorsBytes({}, 0));
+  const { message } = await modelFileError(() => openModel(dir));
+  expect(message).toMatch(/holds an adapter, which is not a whole model\. Name its base as the model, with this folder as --adapter/);
 });
