@@ -176,6 +176,13 @@ export function unreadKeyOf(how: unknown): UnreadKey | undefined {
 export const asMlxForm = (quantization: unknown): Config | undefined =>
   isRecord(quantization) ? { ...quantization, quant_method: 'mlx' } : undefined;
 
+/** Returns the content of Model Optimizer's hf_quant_config.json as a `quantization_config`. */
+export const asModeloptForm = ({ quantization, ...file }: Config): Config => ({
+  ...file,
+  ...(isRecord(quantization) && quantization),
+  quant_method: 'modelopt',
+});
+
 /** Returns the form of weights with this quantization_config; undefined if they are not read by one of these forms. */
 export const codedFormOf = (how: unknown): CodedFormName | undefined =>
   isRecord(how) && unreadKeyOf(how) === undefined ? namesOf(codedForms).find(name => name === how.quant_method) : undefined;

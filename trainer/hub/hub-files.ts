@@ -1,5 +1,6 @@
 /** Selects the files of a repository that a model needs. */
 
+import { CONFIG_FILE, QUANT_FILE } from '../format/folder-config.ts';
 import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
 import { LENGTH_FILE, MODULES_FILE, POOLING_FILE, SENTENCE_CONFIG } from '../format/sentence-modules.ts';
@@ -25,7 +26,8 @@ export interface HubListing {
 }
 
 const SMALL_FILES: ReadonlySet<string> = new Set([
-  'config.json',
+  CONFIG_FILE,
+  QUANT_FILE,
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',

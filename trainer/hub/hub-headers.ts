@@ -4,6 +4,7 @@ import type { ByteFile } from '../format/byte-file.ts';
 import { plainHeaders } from '../format/coded/coded-weights.ts';
 import { currentName } from '../format/current-name.ts';
 import type { PlainInfo } from '../format/decoded-weights.ts';
+import { CONFIG_FILE, QUANT_FILE, withQuantFile } from '../format/folder-config.ts';
 import { PROCESSOR_FILES, processorSettings } from '../format/image/processor-config.ts';
 import { type ModelConfig, parseConfig } from '../format/model-config.ts';
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from '../format/safetensors/safetensors-header.ts';
@@ -42,7 +43,7 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
   const listing = await fetchListing(client, { repo, revision });
   const files = neededFiles(listing, repo);
   const urlOf = ({ name }: HubFile): string => `${client.endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
-  const configFile = files.find(({ name }) => name === 'config.json');
+  const configFile = files.find(({ name }) => name === CONFIG_FILE);
   const shards = files.filter(({ name }) => /\.(safetensors|bin)$/.test(name));
   if (!configFile || shards.length === 0)
     throw new HubError('missing', `${repo} has no config.json with safetensors or PyTorch files, whose headers could be read alone`);
@@ -50,7 +51,8 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
     const bytes = await readRange(client, urlOf(file), 0, Math.min(file.size, MAX_CONFIG_BYTES));
     return parseConfig(`${repo}/${file.name}`, new TextDecoder().decode(bytes));
   };
-  const config = await settingsIn(configFile);
+  const quantFile = files.find(({ name }) => name === QUANT_FILE);
+  const config = withQuantFile(await settingsIn(configFile), quantFile && (await settingsIn(quantFile)), `${repo}/${QUANT_FILE}`);
   const processor = await Promise.all(
     PROCESSOR_FILES.map(async name => {
       const file = files.find(each => each.name === name);

@@ -2,13 +2,14 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openByteFile } from '../format/byte-file.ts';
+import { readFolderConfig } from '../format/folder-config.ts';
 import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
 import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { readGgufHeader } from '../format/gguf/gguf-header.ts';
 import { openGguf } from '../format/gguf/gguf-source.ts';
 import { ggufTokenizerFiles, ggufTokenizerSettings } from '../format/gguf/tokenizer/gguf-tokenizer.ts';
 import { readProcessorConfig } from '../format/image/processor-config.ts';
-import { fileSize, type ModelConfig, quantizationOf, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
+import { fileSize, type ModelConfig, quantizationOf, readOptionalConfigFile } from '../format/model-config.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import { openPlainWeights } from '../format/plain-weights.ts';
 import { type FolderVectors, readVectors } from '../format/sentence-modules.ts';
@@ -155,7 +156,7 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
 }
 
 async function openFolder(source: string, dir: string, { path, form }: FoundWeights): Promise<ModelFolder> {
-  const written = await readConfigFile(join(dir, 'config.json'));
+  const written = await readFolderConfig(dir);
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
   const pooling = await readVectors(dir);
   const weights = await opened(openPlainWeights(path, form.format, written), async files =>

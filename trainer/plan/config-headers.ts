@@ -1,6 +1,5 @@
 /** Derives the headers of a model from its config alone, to count parameters when its weights are not available. */
-import path from 'node:path';
-import { readConfigFile } from '../format/model-config.ts';
+import { readFolderConfig } from '../format/folder-config.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { EstimateParams } from './memory/predict.ts';
 
@@ -13,4 +12,4 @@ export const headersOf = (config: Headers['config']): Headers => ({
 });
 
 /** Reads the headers. @throws ModelFileError or ModelConfigError if the folder's config.json is not one of a supported model */
-export const configHeaders = async (folder: string): Promise<Headers> => headersOf(await readConfigFile(path.join(folder, 'config.json')));
+export const configHeaders = async (folder: string): Promise<Headers> => headersOf(await readFolderConfig(folder));

@@ -2,10 +2,12 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readHubHeaders } from '../../../trainer/hub/hub-headers.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { portOf } from '../../support/machine/port-of.ts';
+import { quantFileCopy } from '../../support/models/quant-file-copy.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'd'.repeat(40);
@@ -100,6 +102,16 @@ test.each([
   const found = await readHubHeaders('org/model', options);
   const local = await readModelHeaders(goldenPath(folder));
   expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
+});
+
+test('a file of Model Optimizer says what config.json does not', async () => {
+  const folder = await quantFileCopy();
+  const names = ['config.json', 'hf_quant_config.json', 'model.safetensors'];
+  const { options } = await hub(Object.fromEntries(names.map(name => [name, readFileSync(path.join(folder, name))])));
+  const [found, local] = [await readHubHeaders('org/model', options), await readModelHeaders(folder)];
+  expect(found.config).toEqual(local.config);
+  expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
+  expect(found.tensors.size).toBe(14);
 });
 
 test('of a large file only the header is asked for', async () => {

@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../adapter/adapter.ts';
 import { openPeftWeights } from '../../adapter/read-peft.ts';
-import { type ModelConfig, quantizationOf, readOptionalConfigFile } from '../../format/model-config.ts';
+import { CONFIG_FILE, readOptionalFolderConfig } from '../../format/folder-config.ts';
+import { type ModelConfig, quantizationOf } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { openPlainWeights } from '../../format/plain-weights.ts';
 import type { TensorInfo, TensorSource } from '../../format/tensor-source.ts';
@@ -58,9 +59,10 @@ export class FolderCache {
 }
 
 async function readFolder(folder: string): Promise<FolderFacts> {
-  const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
+  const reading = readOptionalFolderConfig(folder);
+  const config = await reading.catch(() => undefined);
   const [weights, vocabulary, adapter] = await Promise.all([
-    readWeights(folder, config),
+    readWeights(folder, reading.catch(noneIfConfig)),
     readVocabulary(folder, config),
     tensorsOf(openPeftWeights(folder)).catch(() => undefined),
   ]);
@@ -69,10 +71,16 @@ async function readFolder(folder: string): Promise<FolderFacts> {
   return { ...weights, vocabulary, config, adapterTensors: adapter, hasAdapterWeights };
 }
 
+/** Problems of config.json itself are reported at their places in it. */
+function noneIfConfig(error: unknown): undefined {
+  if (!(error instanceof ModelFileError) || path.basename(error.file) !== CONFIG_FILE) throw error;
+}
+
 type WeightFacts = Pick<FolderFacts, 'tensors' | 'hasOwnHead' | 'missingShards' | 'unreadTensors' | 'damage'>;
 
-async function readWeights(folder: string, config: ModelConfig = {}): Promise<WeightFacts> {
+async function readWeights(folder: string, reading: Promise<ModelConfig | undefined>): Promise<WeightFacts> {
   try {
+    const config = (await reading) ?? {};
     for (const { single, index, format } of WEIGHT_FORMS) {
       const file = path.join(folder, single);
       if (await isThere(file)) return { ...(await wholeFacts(openPlainWeights(file, format, config))), missingShards: [] };

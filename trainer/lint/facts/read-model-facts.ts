@@ -1,7 +1,6 @@
 /** Reads the files of a model: its config if it describes a model with exactly these weights, otherwise its problems. */
-import path from 'node:path';
 import { createChatTemplate } from '../../format/chat-template/chat-template.ts';
-import { readOptionalConfigFile } from '../../format/model-config.ts';
+import { readOptionalFolderConfig } from '../../format/folder-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { type FolderVectors, poolingIn, sentencePrompts } from '../../format/sentence-modules.ts';
 import { missingTokenizer } from '../../format/tokenizer/tokenizer.ts';
@@ -86,7 +85,7 @@ async function checkTemplate(file: string): Promise<void> {
 
 /** Problems of the config next to unreadable weights: a missing file must not hide them. */
 async function configReason(folder: string): Promise<string | undefined> {
-  const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
+  const config = await readOptionalFolderConfig(folder).catch(() => undefined);
   try {
     if (config !== undefined) loadModel(config);
     return undefined;
