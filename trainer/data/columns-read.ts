@@ -2,12 +2,13 @@
 import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { type ColumnNames, detectFormat, renameColumns } from './detect-format.ts';
+import { OF_ANSWERS, OF_FORMAT } from './format-columns.ts';
 import { glueTask } from './glue.ts';
 import { findColumns } from './load/load-labeled.ts';
 import { columnsOf, type RemoteFile } from './read/ranged-source.ts';
 import { findTaggedColumns } from './tagged/tagged-record.ts';
 import { findGroupColumns } from './text-groups/group-columns.ts';
-import type { DataFormat, DataRecord } from './types.ts';
+import type { DataRecord } from './types.ts';
 import { IMAGE_COLUMNS } from './vision/image-parts.ts';
 
 export interface ColumnsQuestion {
@@ -26,23 +27,6 @@ export interface NamedFile extends RemoteFile {
 /** Adds the names of the columns that are read from each file. @throws DataError as `columnsRead` */
 export const withNames = (files: readonly RemoteFile[], recipe: ColumnsQuestion['recipe']): NamedFile[] =>
   files.map(file => ({ ...file, names: new Set(columnsRead({ columns: columnsOf(file), file: file.source.path, recipe })) }));
-
-/** The keys that a chat may have next to its turns. */
-const OF_CHATS = ['tools', 'documents', 'chat_template_kwargs'] as const;
-
-/** The columns that the readers of each format use. */
-const OF_FORMAT: Readonly<Record<DataFormat, readonly string[]>> = {
-  preference: ['chosen', 'rejected'],
-  alpaca: ['instruction', 'input', 'output', 'system', 'tools'],
-  messages: ['messages', ...OF_CHATS],
-  sharegpt: ['conversations', 'system', ...OF_CHATS],
-  prompt_completion: ['prompt', 'completion', 'tools'],
-  text: ['text'],
-  text_label: ['text', 'label', 'tools'],
-};
-
-/** The columns that the readers of compared or judged answers use. */
-const OF_ANSWERS: readonly string[] = [...new Set([...Object.values(OF_FORMAT).flat(), 'question', 'margin', 'kto_tag'])];
 
 const OF_IMAGES = ['image', 'img', 'label', 'fine_label', 'labels'] as const;
 

@@ -44,12 +44,12 @@ export function renameColumns(record: DataRecord, columns: ColumnNames): DataRec
 export function detectFormat(record: DataRecord): DetectedFormat {
   const format = fittingFormat(record);
   if (format !== undefined)
-    return { format, reason: `the samples have the key${plural(formatKeys[format])} ${quoted(formatKeys[format])}` };
+    return { format, reason: `the samples have the key${plural(formatKeys[format])} ${quotedKeys(formatKeys[format])}` };
   const keys = Object.keys(record.value);
   const known = formatOrder.map(name => `${name} (${formatKeys[name].join(', ')})`).join('; ');
   throw new DataError({
     ...samplePlace(record),
-    problem: `the keys ${keys.length === 0 ? 'are none' : quoted(keys)}, expected those of one of: ${known}`,
+    problem: `the keys ${keys.length === 0 ? 'are none' : quotedKeys(keys)}, expected those of one of: ${known}`,
     advice: `Rename them in the recipe, for example columns: ${shownColumns(keys)}`,
   });
 }
@@ -86,14 +86,15 @@ function missingColumn(record: DataRecord, ours: string, theirs: string): DataEr
   return new DataError({
     ...samplePlace(record),
     key: theirs,
-    problem: `no such column${isNear ? `; did you mean "${near}"?` : ''}; the sample has ${keys.length === 0 ? 'no keys' : quoted(keys)}`,
+    problem: `no such column${isNear ? `; did you mean "${near}"?` : ''}; the sample has ${keys.length === 0 ? 'no keys' : quotedKeys(keys)}`,
     advice: isNear
       ? `Set columns: {${ours}: ${near}} in the recipe`
       : `Correct columns: {${ours}: ${theirs}} in the recipe, or take samples with other columns out of the data`,
   });
 }
 
-function quoted(keys: readonly string[]): string {
+/** Keys for a message: "text" and "label". */
+export function quotedKeys(keys: readonly string[]): string {
   const names = keys.slice(0, 20).map(key => `"${key}"`);
   return keys.length > 20 ? `${names.join(', ')} …` : names.length < 3 ? names.join(' and ') : names.join(', ');
 }

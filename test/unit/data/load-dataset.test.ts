@@ -53,6 +53,13 @@ describe('loadDataset', () => {
     ]);
   });
 
+  it('names the columns that no reader uses', async () => {
+    const file = lines({ prompt: 'Why?', context: 'There.', answer: 'So.', id: 1 });
+    const { report } = await load([file], { columns: { completion: 'answer' } });
+    expect(report.formatReason).toBe('the samples have the keys "prompt" and "completion"; not read: "context" and "id"');
+    expect((await load([lines({ prompt: 'Why?', completion: 'So.' })])).report.formatReason).not.toContain('not read');
+  });
+
   it('takes labels of Parquet files by id', async () => {
     const file = join(fileURLToPath(new URL('.', import.meta.url)), 'fixtures', 'labeled.zstd.parquet');
     const data = await load([file], { labels: ['ham', 'spam'], maxSamples: 5 });

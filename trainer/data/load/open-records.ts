@@ -1,6 +1,7 @@
 /** Reads the records of a recipe's files in one format, and the labels that occur in them. */
 import { type DataProblems, noSample } from '../data-error.ts';
-import { type ColumnNames, checkSameFormat, type DetectedFormat, detectFormat, renameColumns } from '../detect-format.ts';
+import { type ColumnNames, checkSameFormat, type DetectedFormat, detectFormat, quotedKeys, renameColumns } from '../detect-format.ts';
+import { unreadColumns } from '../format-columns.ts';
 import type { DataFile } from '../read/list-files.ts';
 import { readRecords } from '../read/read-records.ts';
 import type { TextSplit } from '../read/read-text.ts';
@@ -46,7 +47,10 @@ export async function openRecords(
   });
   async function detect(record: DataRecord): Promise<{ first: DataRecord; detected: DetectedFormat }> {
     const renamed = renameColumns(record, columns);
-    return { first: renamed, detected: format === 'auto' ? detectFormat(renamed) : { format, reason: 'set in the recipe' } };
+    const detected = format === 'auto' ? detectFormat(renamed) : { format, reason: 'set in the recipe' };
+    const unread = unreadColumns(renamed, detected.format);
+    const reason = unread.length === 0 ? detected.reason : `${detected.reason}; not read: ${quotedKeys(unread)}`;
+    return { first: renamed, detected: { ...detected, reason } };
   }
   async function* read() {
     try {
