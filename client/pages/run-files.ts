@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { parseRecipe } from '../../trainer/protocol/recipe/parse-recipe.ts';
 import { givenBy, settings } from '../../trainer/protocol/recipe/recipe-schema.ts';
+import { hasEffect } from '../../trainer/protocol/recipe/rules/ignored-rules.ts';
 import type { CoverageView, MemoryPlan, NewestEvaluation, RanksView, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
 
 const coverageSchema: z.ZodType<CoverageView> = z.object({
@@ -116,13 +117,13 @@ export const parseRanks = (text: string): RanksView | undefined => parse(ranksSc
 export const parseEvaluation = (text: string): NewestEvaluation | undefined => parse(newestSchema, text);
 export const parseSummary = (text: string): SummaryView | undefined => parse(summarySchema, text);
 
-/** Splits recipe.yaml into its settings. A setting is at its default if removing it would change nothing. */
+/** Splits recipe.yaml into its settings, without those that have no effect on this run. A setting is at its default if removing it would change nothing. */
 export function parseRecipeFile(text: string): { readonly text: string; readonly entries: readonly RecipeEntry[] } {
-  const { resolved } = parseRecipe(text);
+  const { recipe, resolved } = parseRecipe(text);
   const given = givenBy(resolved);
   const entries = Object.entries(settings).flatMap(([key, setting]): RecipeEntry[] => {
     const value = given[key];
-    if (value === undefined) return [];
+    if (value === undefined || (recipe !== undefined && !hasEffect(recipe, key))) return [];
     const isDefault = setting.presence !== 'required' && show(setting.resolveDefault(given)) === show(value);
     return [{ key, value: show(value), isDefault, doc: setting.doc }];
   });

@@ -1,4 +1,5 @@
 /** The recipes of several runs, side by side. */
+import { ownSettings } from '../../trainer/protocol/recipe/own-settings.ts';
 import type { RecipeEntry } from '../../trainer/protocol/view/run.ts';
 
 export interface RecipeRow {
@@ -8,9 +9,6 @@ export interface RecipeRow {
   readonly values: readonly (string | undefined)[];
   readonly differs: boolean;
 }
-
-/** Settings that are not compared: names and output paths do not affect the result. */
-const OWN_TO_EACH = new Set(['name', 'output_dir', 'overwrite_output_dir']);
 
 /**
  * Returns the settings in recipe order. A setting differs if two runs with a known recipe have different values.
@@ -26,7 +24,7 @@ export function recipeRows(recipes: readonly (readonly RecipeEntry[] | undefined
       key,
       doc: docs.get(key) ?? '',
       values: byRun.map(entries => entries?.get(key)?.value),
-      differs: !OWN_TO_EACH.has(key) && new Set(known).size > 1,
+      differs: !ownSettings.includes(key) && new Set(known).size > 1,
     };
   });
 }

@@ -1,9 +1,12 @@
 /** Tests the tables of the compare page: recipes that differ, results, and their order. */
 import { describe, expect, test } from 'vitest';
+import { parseRecipeFile } from '../../../client/pages/run-files.ts';
 import { recipeRows } from '../../../media/compare/recipe-difference.ts';
 import { bestOf, resultColumns, sortedPlaces } from '../../../media/compare/results.ts';
 import { metricRows, valuesByStep } from '../../../media/compare/values.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
+import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
 import type { RecipeEntry, SummaryView } from '../../../trainer/protocol/view/run.ts';
 
 const recipe = (settings: Record<string, string>): RecipeEntry[] =>
@@ -28,6 +31,20 @@ describe('recipes', () => {
     const rows = recipeRows([recipe({ output_dir: 'a', seed: '1' }), undefined, recipe({ output_dir: 'b', seed: '1' })]);
     expect(rows.filter(({ differs }) => differs)).toEqual([]);
     expect(recipeRows([undefined])).toEqual([]);
+  });
+});
+
+describe('recipes of two methods', () => {
+  test('a setting that a method does not read has no value, even if the run stored its default', () => {
+    const stored = (method: string): string => {
+      const { recipe } = parseRecipe(`model: m\nmethod: ${method}\ndata: { train: train.jsonl, prompt: "{text}" }\n`);
+      return stringifyRecipe(recipe ?? expect.fail(`the recipe of ${method} is valid`));
+    };
+    const rows = recipeRows(['spsft', 'lora'].map(method => parseRecipeFile(stored(method)).entries));
+    const valuesOf = (key: string) => rows.find(row => row.key === key)?.values;
+    expect(valuesOf('importance.measure')).toEqual([expect.any(String), undefined]);
+    expect(valuesOf('lora_alpha')).toEqual([undefined, expect.any(String)]);
+    expect(valuesOf('seed')).toEqual([expect.any(String), expect.any(String)]);
   });
 });
 

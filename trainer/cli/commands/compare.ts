@@ -1,6 +1,8 @@
 /** `rowtune compare`: the results of runs, and the settings in which they differ. */
 import path from 'node:path';
+import { ownSettings } from '../../protocol/recipe/own-settings.ts';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
+import { hasEffect } from '../../protocol/recipe/rules/ignored-rules.ts';
 import { distinctNames } from '../../protocol/run/run-names.ts';
 import { TrainingTime } from '../../protocol/run/training-time.ts';
 import { duration, table } from '../../protocol/text/format.ts';
@@ -10,9 +12,6 @@ import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-fold
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { requireRun } from '../job-command.ts';
-
-/** Settings that do not affect the result. */
-const OWN_TO_EACH: ReadonlySet<string> = new Set(['name', 'output_dir', 'overwrite_output_dir']);
 
 export const addCompare: AddCommand = (program, surroundings) => {
   const command = program
@@ -72,11 +71,11 @@ async function read(runDir: string, shown: string, { settings: ours }: CommandCo
 const metricText = (name: string, value: number | undefined): string => (value === undefined ? '' : formatOf(name)(value));
 const valueText = (value: unknown): string => (value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
 
-/** The settings, in recipe order, whose values differ between the recipes. */
+/** The settings, in recipe order, whose values differ between the recipes. A setting without effect on a run has no value there. */
 function differingSettings(recipes: readonly Recipe[]): { readonly setting: string; readonly values: readonly unknown[] }[] {
   return Object.keys(settings).flatMap(setting => {
-    const values = recipes.map(recipe => settingValue(recipe, setting));
+    const values = recipes.map(recipe => (hasEffect(recipe, setting) ? settingValue(recipe, setting) : undefined));
     const differs = new Set(values.map(value => JSON.stringify(value))).size > 1;
-    return differs && !OWN_TO_EACH.has(setting) ? [{ setting, values }] : [];
+    return differs && !ownSettings.includes(setting) ? [{ setting, values }] : [];
   });
 }

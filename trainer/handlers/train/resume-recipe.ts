@@ -1,6 +1,7 @@
 /** The settings that may change on resume: those that keep every earlier result valid. */
 import { isDeepStrictEqual } from 'node:util';
 import { partsOfBatch } from '../../protocol/recipe/global-batch.ts';
+import { ownSettings } from '../../protocol/recipe/own-settings.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
@@ -34,9 +35,6 @@ const CHANGEABLE: readonly string[] = [
   'data.train',
   'data.eval',
 ];
-
-/** Settings without effect on a run that has begun. */
-const WITHOUT_EFFECT: readonly string[] = ['name', 'output_dir', 'overwrite_output_dir'];
 
 /** @throws RunError 'invalid-override' for an override of any other setting, or an invalid one */
 export async function readResumeRecipe(runDir: string, overrides: readonly string[]): Promise<Recipe> {
@@ -90,7 +88,7 @@ export function asBegun<R extends { readonly lr_scheduler_type?: unknown }>(reci
 export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'folder'>, given: Recipe): void {
   const before = asBegun(parseRecipe(state.recipe).resolved, state);
   const recipe = asBegun(given, state);
-  const free = new Set([...CHANGEABLE, ...WITHOUT_EFFECT]);
+  const free = new Set([...CHANGEABLE, ...ownSettings]);
   const numberOf = (setting: string): number => Number(settingValue(before, setting) ?? 1);
   const rowsBefore = numberOf('processes') * numberOf('devices') * numberOf('per_device_train_batch_size');
   if (rowsBefore === rowsOfBatch(recipe)) free.add('per_device_train_batch_size');

@@ -298,6 +298,10 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
   ),
 );
 
+/** False for a setting that nothing reads in combination with the others, such as the measure of a method that chooses no rows. */
+export const hasEffect = (recipe: Recipe, path: string): boolean =>
+  conditions.every(({ settings: paths, isUsed }) => !paths.some(each => each === path) || isUsed(recipe));
+
 /** True if a setting is at its default: a stored recipe contains every setting, so this is not a mistake. */
 const isDefault = (recipe: Recipe, path: SettingPath): boolean =>
   JSON.stringify(settings[path]?.resolveDefault(givenBy(recipe))) === JSON.stringify(settingValue(recipe, path));
