@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { didYouMean } from '../catalog/did-you-mean.ts';
 import { isRecord } from '../narrow.ts';
 import type { ConfigJson } from './config-json.ts';
 import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
@@ -14,6 +15,8 @@ export interface ComputedKey<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
   /** The supported values among those of the schema; all by default. */
   readonly only?: readonly unknown[] | undefined;
+  /** All other words that mean something in Transformers, if they are known: any further word is a misspelling. */
+  readonly otherWords?: readonly string[] | undefined;
 }
 
 /** Any value gives the same model outputs. */
@@ -42,12 +45,15 @@ type Shape<Table> = {
 /** The values of a table's computed keys. */
 export type ConfigValues<Table> = z.infer<z.ZodObject<Shape<Table>>>;
 
-/** @param only the supported values of the schema, if not all are supported */
-export const computed = <Schema extends z.ZodType>(schema: Schema, only?: readonly unknown[]): ComputedKey<Schema> => ({
-  class: 'computed',
-  schema,
-  only,
-});
+/**
+ * @param only the supported values of the schema, if not all are supported
+ * @param otherWords all words that are not supported, if they are known
+ */
+export const computed = <Schema extends z.ZodType>(
+  schema: Schema,
+  only?: readonly unknown[],
+  otherWords?: readonly string[],
+): ComputedKey<Schema> => ({ class: 'computed', schema, only, otherWords });
 
 /** @param why one phrase for all the keys */
 export const withoutEffect = <const Key extends string>(why: string, ...keys: Key[]): Readonly<Record<Key, KeyWithoutEffect>> =>
@@ -99,13 +105,28 @@ function refusals(table: KeyTable, json: ConfigJson): ConfigProblem[] {
     const value = json[key];
     const allowed = rule.class === 'refused' ? rule.unless(json) : rule.class === 'computed' ? rule.only : undefined;
     if (allowed === undefined || value === undefined || value === null || allowed.some(each => sameJson(each, value))) return [];
-    if (rule.class !== 'refused') return [notSupported([key], value, allowed)];
+    if (rule.class === 'computed') return [misspelled(key, value, rule) ?? notSupported([key], value, allowed)];
+    if (rule.class !== 'refused') return [];
     const part = rule.partOf?.(value);
     return [part ? notSupported([key, part.key], part.value, part.supported) : notSupported([key], value, rule.supported ?? allowed)];
   });
 }
 
 const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
+
+/** The problem of a word that means nothing but is similar to a supported one. A word with a meaning is never replaced: it is a model's. */
+function misspelled(
+  key: string,
+  value: unknown,
+  { only = [], otherWords }: Pick<ComputedKey, 'only' | 'otherWords'>,
+): ConfigProblem | undefined {
+  if (typeof value !== 'string' || otherWords === undefined || otherWords.includes(value)) return undefined;
+  const supported = only.map(String);
+  const meant = didYouMean(value, [...supported, ...otherWords]);
+  if (meant === undefined || !supported.includes(meant)) return undefined;
+  const message = `${key} ${show(value)} does not exist; did you mean '${meant}'?`;
+  return { kind: 'unsupported', path: [key], message, meant };
+}
 
 /** @param supported the supported values, or a phrase that describes them */
 export function notSupported(path: readonly string[], value: unknown, supported: readonly unknown[] | string): ConfigProblem {

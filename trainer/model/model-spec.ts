@@ -251,6 +251,8 @@ export interface ConfigProblem {
   /** The key, and the key nested inside it. */
   readonly path: readonly string[];
   readonly message: string;
+  /** The supported value that a misspelled one most likely means. */
+  readonly meant?: string;
 }
 
 /** A config.json that cannot be used: the message says which key, what was found, and what is possible. */

@@ -13,7 +13,7 @@ export const configDiagnostics: Readonly<Record<Exclude<ConfigCode, FactCode>, D
   },
   'unsupported-config': {
     about:
-      'The key asks for something that Rowtune does not compute: another activation or rope scaling, a convolution in DeBERTa, heads of another size. The file is right. It is refused, because a model is never computed differently from what its config says.',
+      'The key asks for something that Rowtune does not compute: another activation or rope scaling, a convolution in DeBERTa, heads of another size. The file is right. It is refused, because a model is never computed differently from what its config says. An activation that does not exist in Transformers either is a misspelling, and a similar one is offered.',
   },
   'unknown-config-key': {
     about:

@@ -113,7 +113,7 @@ function* encoderProblems(config: ModelConfig, root: Located | undefined): Gener
 }
 
 /** A report at the key; a missing key is reported at the class that needs it. */
-function keyReport({ kind, path, message }: ConfigProblem, root: Located | undefined): ConfigReport {
+function keyReport({ kind, path, message, meant }: ConfigProblem, root: Located | undefined): ConfigReport {
   const entries = root?.content.kind === 'map' ? root.content.entries : new Map();
   const [key = '', ...rest] = path;
   const found = [key, OLDER_KEYS[key]].find(name => name !== undefined && entries.has(name));
@@ -121,6 +121,7 @@ function keyReport({ kind, path, message }: ConfigProblem, root: Located | undef
     code: kind === 'unsupported' ? 'unsupported-config' : 'contradictory-config',
     path: found === undefined ? ['architectures'] : [found, ...rest],
     message,
+    replaceBy: meant,
   };
 }
 

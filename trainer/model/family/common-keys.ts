@@ -1,7 +1,7 @@
 /** Keys of a config.json that all families, or all models of one kind, share: see `config-keys.ts`. */
 import { z } from 'zod';
 import { type ConfigValues, computed, multipleProblems, type RefusedKey, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
-import { activations } from '../layer/activation.ts';
+import { activations, otherActivations } from '../layer/activation.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
 const newSize = (most: number) => z.number().int().positive().max(most);
@@ -22,7 +22,7 @@ export const rate = z.number().min(0).max(0.99);
 export const epsilon = (usual: number) => computed(z.number().positive().max(1).default(usual));
 
 /** The name of an activation function. */
-export const activation = (usual: string) => computed(z.string().default(usual), Object.keys(activations));
+export const activation = (usual: string) => computed(z.string().default(usual), Object.keys(activations), otherActivations);
 
 const FLOATS = ['float32', 'float16', 'bfloat16', 'float64', 'float8_e4m3fn', 'float8_e5m2', 'auto'];
 

@@ -42,12 +42,30 @@ export const activations: Readonly<Record<string, Activation>> = {
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   gelu_fast: geluTanh,
+  gelu_accurate: geluTanh,
+  gelu_python_tanh: geluTanh,
+  gelu_python: gelu,
   // Hendrycks & Gimpel's other approximation.
   quick_gelu: (graph, x) => graph.mul(x, graph.sigmoid(graph.mul(x, 1.702))),
   relu: (graph, x) => graph.relu(x),
   relu2: (graph, x) => graph.square(graph.relu(x)),
   tanh: (graph, x) => graph.tanh(x),
 };
+
+/** The other names of Transformers: each is a function of its own, not a misspelling of one above. */
+export const otherActivations: readonly string[] = [
+  'gelu_10',
+  'hardswish',
+  'laplace',
+  'leaky_relu',
+  'linear',
+  'mish',
+  'prelu',
+  'relu6',
+  'sigmoid',
+  'sqrtsoftplus',
+  'xielu',
+];
 
 /** Returns the activation with this name. The config reader has already checked the name. */
 export function activationOf(name: string): Activation {
