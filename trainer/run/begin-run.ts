@@ -90,7 +90,7 @@ export async function requireReplaceable(runDir: string, overwrite: boolean): Pr
   throw new RunError(
     'output-not-empty',
     `the output folder ${runDir} is not empty`,
-    `${isRun ? `Continue its run with: rowtune resume ${shellWord(runDir)}. Or choose` : 'Choose'} another output_dir, or replace it with overwrite_output_dir=true`,
+    `${isRun ? `Continue its run with: rowtune resume ${shellWord(runDir)}. Or choose` : 'Choose'} another output_dir, or replace it with overwrite_output_dir: true`,
   );
 }
 

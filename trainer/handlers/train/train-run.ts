@@ -139,7 +139,7 @@ function logFromStart(runDir: string, earlier: RunState | undefined, job: Job): 
     throw new RunError(
       'checkpoint-missing',
       `the run in ${runDir} is finished, but its checkpoints are gone`,
-      'Restore them, or train again with overwrite_output_dir=true, which replaces the run',
+      'Restore them, or train again with overwrite_output_dir: true, which replaces the run',
     );
   job.log('warning', `${runDir} has no checkpoint: the run starts over`);
 }

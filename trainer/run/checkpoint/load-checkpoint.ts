@@ -122,7 +122,7 @@ export async function openLastCheckpoint(runDir: string, job: Job): Promise<Chec
   throw new RunError(
     'checkpoint-damaged',
     `no checkpoint of ${runDir} can be read:\n  ${damaged.map(({ reason }) => reason).join('\n  ')}`,
-    'Restore a copy of a checkpoint, or train again with overwrite_output_dir=true, which replaces the run',
+    'Restore a copy of a checkpoint, or train again with overwrite_output_dir: true, which replaces the run',
   );
 }
 
