@@ -7,7 +7,9 @@ const OTHER_NAMES: readonly (readonly [RegExp, string])[] = [
   // The decoder inside a model that also takes images.
   [/^language_model\.model\./, 'model.language_model.'],
   [/^language_model\.lm_head(?=\.|$)/, 'lm_head'],
-  // MLX: the experts of a layer, and both parts of DeepSeek's keys and values, as GGUF files are read.
+  // MLX: the experts of a layer, which are called otherwise without gates, and both parts of DeepSeek's keys and values, as GGUF files are read.
+  [/\.switch_mlp\.fc1(?=\.|$)/, '.experts.up_proj'],
+  [/\.switch_mlp\.fc2(?=\.|$)/, '.experts.down_proj'],
   [/\.switch_mlp\./, '.experts.'],
   [/\.experts\.switch_glu\./, '.experts.'],
   [/\.self_attn\.embed_q(?=\.|$)/, '.self_attn.k_b_proj'],

@@ -1,6 +1,6 @@
 """The golden folders qwen3_moe_mlx, mixtral_mlx, gpt_oss_mlx (experts in MXFP4, other layers affine), qwen3_next_mlx, qwen3_5_mlx, lfm2_mlx (with
-convolutions and norms that mlx-lm changes) and deepseek_v3_mlx: mixtures of experts as mlx-lm converts them from
-the folders that Transformers writes. mlx-lm 0.32.2 stacks the experts, quantizes and saves (MLX 0.32.4 on a processor); Transformers computes with the
+convolutions and norms that mlx-lm changes), nemotron_h_mlx, lfm2_moe_mlx, granite4_mlx, granite4_experts_mlx, olmo_hybrid_mlx (without codes) and
+deepseek_v3_mlx: mixtures of experts and models with states as mlx-lm converts them from the folders that Transformers writes. mlx-lm 0.32.2 stacks the experts, quantizes and saves (MLX 0.32.4 on a processor); Transformers computes with the
 values that MLX dequantizes, in float32, and MLX's own logits agree. Deterministic (fixed seeds, 1 thread). Needs mlx[cpu] and mlx-lm.
 run: OMP_NUM_THREADS=1 python make_mlx_experts.py [folder [name of a golden folder…]]"""
 import copy, json, os, re, sys, tempfile
@@ -13,14 +13,16 @@ from mlx_lm.utils import load_model, quantize_model, save_config, save_model
 from make_expert_families import as_published as stacked, pack, parts_of
 from mlx.utils import tree_flatten
 from safetensors.torch import load_file, save_file
-from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Lfm2Config, Lfm2ForCausalLM, GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig,
-                          Qwen3MoeForCausalLM, Qwen3NextConfig, Qwen3NextForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig)
+from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM,
+                          Lfm2MoeConfig, Lfm2MoeForCausalLM, MixtralConfig, MixtralForCausalLM, NemotronHConfig, NemotronHForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM,
+                          Qwen3MoeConfig, Qwen3MoeForCausalLM, Qwen3NextConfig, Qwen3NextForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig)
 
 torch.set_num_threads(1)
 mx.set_default_device(mx.cpu)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 ONLY = sys.argv[2:]
 TOKENS = 12
+LFM2 = dict(w1='gate_proj', w2='down_proj', w3='up_proj')
 as_torch = lambda a: torch.from_numpy(np.array(a.astype(mx.float32)))
 
 
@@ -38,8 +40,31 @@ def plain_values(model):
 
 def in_memory(name, p, values):
     """The value of a parameter of Transformers 5, which has gate and up of all experts in one, and DeepSeek's keys and values."""
+    family = model_of.config.model_type
+    if family == 'nemotron_h':
+        name = name.replace('model.', 'backbone.', 1)
+        if '.mixer.experts.' in name:
+            return values[name.replace('experts.up_proj', 'switch_mlp.fc1.weight').replace('experts.down_proj', 'switch_mlp.fc2.weight')]
     if name in values:
         return values[name]
+    joined = lambda at: [values[f'{at}.{part}_proj.weight'] for part in ('gate', 'up')]
+    if family == 'lfm2_moe':
+        at, _, last = name.rpartition('.')[0].rpartition('.')
+        if last in LFM2:
+            return values[f'{at}.{LFM2[last]}.weight']
+        at = name.replace('.experts.', '.switch_mlp.').rpartition('.')[0]
+        return values[f'{at}.down_proj.weight'] if name.endswith('down_proj') else torch.cat(joined(at), 1)
+    if family == 'granitemoehybrid':
+        at, _, last = name.partition('.shared_mlp.')
+        if last:
+            return torch.cat(joined(f'{at}.mlp'), 0) if last.startswith('input') else values[f'{at}.mlp.down_proj.weight']
+        if '.router.' in name:
+            return values[name.replace('.router.', '.router.layer.')]
+        at = name.replace('.experts.', '.switch_mlp.').rpartition('.')[0]
+        return values[f'{at}.down_proj.weight'] if name.endswith('down_proj') else torch.cat(joined(at), 1)
+    if family == 'olmo_hybrid':
+        at = name.removesuffix('conv1d.weight')
+        return torch.cat([values[f'{at}{part}_conv1d.weight'] for part in 'qkv'])
     if name.endswith('.kv_b_proj.weight'):
         at = name.removesuffix('.kv_b_proj.weight')
         keys, own = values[f'{at}.embed_q.weight'].transpose(1, 2), values[f'{at}.unembed_out.weight']
@@ -64,7 +89,9 @@ def in_memory(name, p, values):
 def as_published(folder):
     """Rewrites a folder as those that mlx-lm converts: older keys of the config, and gpt-oss's experts as blocks."""
     written = json.load(open(folder / 'config.json'))
-    rope = written.pop('rope_parameters')
+    # The limits are infinite, which mlx-lm does not read as Transformers writes it.
+    written.pop('time_step_limit', None)
+    rope = written.pop('rope_parameters', None) or dict(rope_type='default', rope_theta=10000.0)
     published = {**written, 'rope_theta': rope['rope_theta'], 'rope_scaling': None if rope['rope_type'] == 'default' else rope,
                  **{key: rope[key] for key in rope if key == 'partial_rotary_factor'}}
     if written['model_type'] in ('qwen3_moe', 'qwen3_next'):
@@ -79,6 +106,11 @@ def as_published(folder):
                 tensors[n] = v
         save_file({n: v.contiguous() for n, v in tensors.items()}, at, metadata=dict(format='pt'))
         published['quantization_config'] = dict(quant_method='mxfp4', modules_to_not_convert=[])
+    if written['model_type'] == 'olmo_hybrid':
+        renamed = lambda n: n.replace('attention_layer_norm', 'input_layernorm').replace('feedforward_layer_norm', 'post_attention_layernorm')
+        save_file({renamed(n): v for n, v in load_file(folder / 'model.safetensors').items()}, folder / 'model.safetensors', metadata=dict(format='pt'))
+    if written['model_type'] == 'granitemoehybrid':
+        published['layer_types'] = [dict(linear_attention='mamba', full_attention='attention')[kind] for kind in written['layer_types']]
     if written['model_type'] == 'lfm2':
         published.update(block_dim=written['hidden_size'], conv_dim=written['hidden_size'])
     if written['model_type'].startswith('qwen3_5_moe'):
@@ -102,7 +134,7 @@ def make(name, model_class, config, seed, predicate=None, **how):
             p.add_((0.5 if re.search(r'mlp\.(gate|router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
             p.copy_(p.to(torch.bfloat16))
         for n, p in model.named_buffers():
-            if n.endswith('e_score_correction_bias'):
+            if n.endswith(('e_score_correction_bias', 'expert_bias')):
                 p.add_(0.3 * torch.randn(p.shape, generator=generator))
     folder = Path(OUT) / name
     with tempfile.TemporaryDirectory() as temporary:
@@ -110,7 +142,9 @@ def make(name, model_class, config, seed, predicate=None, **how):
         copy.deepcopy(model).to(torch.bfloat16).save_pretrained(temporary)
         as_published(Path(temporary))
         converted, settings = load_model(Path(temporary), lazy=False)
-    converted, settings = quantize_model(converted, settings, **how, quant_predicate=predicate or getattr(converted, 'quant_predicate', None))
+        plain, _ = load_model(Path(temporary), lazy=False)
+    if how:
+        converted, settings = quantize_model(converted, settings, **how, quant_predicate=predicate or getattr(converted, 'quant_predicate', None))
     folder.mkdir(exist_ok=True)
     save_model(folder, converted)
     save_config(settings, folder / 'config.json')
@@ -119,7 +153,7 @@ def make(name, model_class, config, seed, predicate=None, **how):
     with torch.no_grad():
         for n, p in model.named_parameters():
             found = in_memory(n, p, values)
-            if n.endswith(('conv1d.weight', '.conv.weight')):
+            if n.endswith(('conv1d.weight', '.conv.weight')) and found.shape != p.shape:
                 found = found.transpose(1, 2)
             if model.config.model_type.startswith(('qwen3_next', 'qwen3_5')) and re.search(r'(layernorm|[qk]_norm|^model\.norm)\.weight$', n):
                 found = found - 1
@@ -133,9 +167,13 @@ def make(name, model_class, config, seed, predicate=None, **how):
     seen[1, TOKENS - 3:] = 0
     labels = ids.masked_fill(seen == 0, -100)
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
-    # In float32, MLX does not round the values that it dequantizes.
-    converted.set_dtype(mx.float32)
-    theirs = as_torch(converted(mx.array(ids.numpy())))
+    # MLX computes with the same values, unless some stay codes; in float32, it does not round those that it dequantizes.
+    if any(hasattr(module, 'scales') for _, module in plain.named_modules()):
+        plain = converted
+    else:
+        plain.load_weights([(n, mx.array(values[n.removeprefix('language_model.')].numpy())) for n, _ in tree_flatten(plain.parameters())])
+    plain.set_dtype(mx.float32)
+    theirs = as_torch(plain(mx.array(ids.numpy())))
     print(name, 'largest difference from MLX:', float((theirs[0] - out.logits[0]).abs().max().detach()), 'of', float(out.logits.abs().max().detach()))
     out.loss.backward()
     grads = {ours: dict(shape=list(g.shape), l2=float(f'{g.double().norm().item():.8g}'), first4=numbers(g.flatten()[:4]))
@@ -168,3 +206,18 @@ make('lfm2_mlx', Lfm2ForCausalLM, Lfm2Config(**{**small, 'num_hidden_layers': 2,
 make('deepseek_v3_mlx', DeepseekV3ForCausalLM, DeepseekV3Config(**{**small, 'num_hidden_layers': 2, 'num_key_value_heads': 4}, intermediate_size=64, moe_intermediate_size=32,
      n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, n_group=2, topk_group=1, first_k_dense_replace=1, q_lora_rank=32, kv_lora_rank=32,
      qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=32, routed_scaling_factor=1.5, norm_topk_prob=True), 893, group_size=32, bits=4)
+# Time steps of the untrained layers are within mlx-lm's limits, whatever they are.
+hybrid = dict(mamba_n_heads=4, mamba_d_head=32, mamba_d_state=16, mamba_chunk_size=8, embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3)
+make('granite4_mlx', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 2, 'tie_word_embeddings': True}, **hybrid, intermediate_size=64,
+     shared_intermediate_size=64, num_local_experts=0, layer_types=['mamba', 'attention'], position_embedding_type='nope'), 909, group_size=32, bits=4)
+make('granite4_experts_mlx', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'num_hidden_layers': 2, 'tie_word_embeddings': True}, **hybrid, intermediate_size=32,
+     shared_intermediate_size=64, num_local_experts=4, num_experts_per_tok=2, layer_types=['mamba', 'attention'], position_embedding_type='rope'), 913, group_size=32, bits=4)
+nemotron = {k: v for k, v in small.items() if k not in ('num_hidden_layers', 'rms_norm_eps')}
+make('nemotron_h_mlx', NemotronHForCausalLM, NemotronHConfig(**nemotron, layers_block_type=['linear_attention', 'moe', 'full_attention', 'mlp'], head_dim=16, intermediate_size=64,
+     mamba_num_heads=4, mamba_head_dim=16, n_groups=2, ssm_state_size=16, chunk_size=8, n_routed_experts=4, num_experts_per_tok=2, n_group=1, topk_group=1,
+     moe_intermediate_size=32, moe_shared_expert_intermediate_size=32), 917, group_size=32, bits=4)
+make('lfm2_moe_mlx', Lfm2MoeForCausalLM, Lfm2MoeConfig(**{k: v for k, v in small.items() if k not in ('rms_norm_eps', 'num_hidden_layers', 'tie_word_embeddings')}, norm_eps=1e-5,
+     num_hidden_layers=2, intermediate_size=64, moe_intermediate_size=32, num_dense_layers=1, num_experts=4, num_experts_per_tok=2, conv_L_cache=3,
+     layer_types=['conv', 'full_attention']), 921, group_size=32, bits=4)
+make('olmo_hybrid_mlx', OlmoHybridForCausalLM, OlmoHybridConfig(**{**small, 'num_hidden_layers': 2, 'hidden_size': 32}, intermediate_size=32, linear_num_key_heads=2,
+     linear_num_value_heads=2, linear_key_head_dim=8, linear_value_head_dim=8, layer_types=['linear_attention', 'full_attention'], rope_theta=10000.0), 925)

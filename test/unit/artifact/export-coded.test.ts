@@ -55,18 +55,24 @@ test.each([
   ['deepseek_v3_mlx', 'deepseek_v3'],
   ['qwen3_next_mlx', 'qwen3_next'],
   ['lfm2_mlx', 'lfm2'],
-])('%s: experts have the names of Transformers, as in %s', async (folder, saved) => {
+  ['lfm2_moe_mlx', 'lfm2_moe'],
+  ['granite4_mlx', 'granite4_mamba'],
+  ['granite4_experts_mlx', 'granite4_experts'],
+  ['nemotron_h_mlx', 'nemotron_h_experts', 'nemotron_h'],
+])('%s: experts have the names of Transformers, as in %s', async (folder, ...saved) => {
   const engine = await openFast();
   const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 2 }, base: goldenPath(folder) });
   const outputDir = join(await temporaryFolder(), 'out');
   await exportModel({ adapterPath, outputDir, overwrite: false, engine, openBase: ({ source }) => openModel(source), format: 'merged' });
-  const [after, theirs] = await Promise.all([outputDir, goldenPath(saved)].map(at => openSafetensors(join(at, 'model.safetensors'))));
-  const kinds = (files: typeof after) => new Set([...(files?.tensors.keys() ?? [])].map(name => name.replace(/\d+/g, '0')));
+  const [after, ...theirs] = await Promise.all(
+    [outputDir, ...saved.map(goldenPath)].map(at => openSafetensors(join(at, 'model.safetensors'))),
+  );
+  const kinds = (files: typeof after) => [...(files?.tensors.keys() ?? [])].map(name => name.replace(/\d+/g, '0'));
   // The saved folders also have other layers and biases.
-  const known = kinds(theirs);
-  expect([...kinds(after)].filter(name => !known.has(name))).toEqual([]);
+  const known = new Set(theirs.flatMap(kinds));
+  expect(kinds(after).filter(name => !known.has(name))).toEqual([]);
   // Norms lose a one, and these numbers have float32 in MLX.
   const wide = /norm\.weight|A_log|dt_bias|e_score_correction_bias/;
   for (const { name, dtype } of after?.tensors.values() ?? []) if (!wide.test(name)) expect([name, dtype]).toEqual([name, 'BF16']);
-  await Promise.all([after?.close(), theirs?.close()]);
+  await Promise.all([after, ...theirs].map(files => files?.close()));
 });

@@ -81,7 +81,8 @@ const FILTER = 'model.layers.0.linear_attn.conv1d.weight';
 test.each([
   ['qwen3_next', [2, 1, 3], [0, 0.5], [-0.75, -1]],
   ['lfm2', [2, 1, 3], [1, 1.5], [0.25, 0]],
-  ['falcon_h1', [2, 3, 1], [1, 1.5], [0.25, 0]],
+  ['granitemoehybrid', [2, 1, 3], [1, 1.5], [0.25, 0]],
+  ['jamba', [2, 3, 1], [1, 1.5], [0.25, 0]],
 ])('filters and norms that mlx-lm changes for %s', async (type, shape, norm, last) => {
   const files = withCodedWeights(filesOf(changed), { model_type: type, quantization: { group_size: 32, bits: 4 } }, 'x');
   expect(files.tensors.get(FILTER)?.shape).toEqual(shape);
@@ -90,6 +91,15 @@ test.each([
   expect([...(await files.readFloat32('model.layers.0.input_layernorm.weight'))]).toEqual(norm);
   expect([...(await files.readFloat32('model.norm.weight'))]).toEqual(last);
   expect([...(await files.readFloat32('model.layers.0.linear_attn.norm.weight'))]).toEqual([1, 2]);
+});
+
+test('weights that mlx-lm multiplies are refused, and those of Hugging Face are not', () => {
+  const config = { model_type: 'falcon_h1', quantization: { group_size: 32, bits: 4 } };
+  expect(() => withCodedWeights(filesOf(changed), config, 'model.safetensors')).toThrow(
+    'model.safetensors: has weights that mlx-lm multiplied by the factors of config.json and rounded: those of falcon_h1 are not in it. Use the folder',
+  );
+  const stored: Stored = { ...changed, [FILTER]: ['F32', [2, 1, 3], Float32Array.of(1, 2, 3, 4, 5, 6)] };
+  expect(() => withCodedWeights(filesOf(stored), config, 'model.safetensors')).not.toThrow();
 });
 
 test('filters and norms of weights that MLX does not quantize', async () => {

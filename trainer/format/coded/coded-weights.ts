@@ -59,7 +59,7 @@ const changedReader = (files: WeightFiles, { info, minus = 0 }: ChangedTensor): 
 /** Returns the tensors with plain ones in place of coded weights, and of those that MLX changes. @throws ModelFileError as {@link withCodedWeights} */
 export function plainHeaders(tensors: Tensors, config: ModelConfig, path: string): Map<string, TensorInfo> {
   const { weights, hidden } = findCoded(tensors, config, path);
-  const changed = mlxChanges(tensors, config);
+  const changed = mlxChanges(tensors, config, path);
   const plain = new Map([
     ...weights.map(({ codes, info }) => [codes.name, info] as const),
     ...changed.map(({ info }) => [info.name, info] as const),
@@ -78,7 +78,7 @@ export function plainHeaders(tensors: Tensors, config: ModelConfig, path: string
  */
 export function withCodedWeights(files: WeightFiles, config: ModelConfig, path: string): WeightFiles {
   const { weights, hidden } = findCoded(files.tensors, config, path);
-  const changed = mlxChanges(files.tensors, config);
+  const changed = mlxChanges(files.tensors, config, path);
   if (weights.length === 0 && hidden.size === 0 && changed.length === 0) return files;
   const decoded = new Map([
     ...weights.map(weight => [weight.info.name, decoderOf(files, weight, path)] as const),

@@ -190,14 +190,13 @@ export const falconH1File: GgufFamily = {
 
 /** Granite 4 in llama.cpp: Mamba layers with a bias in their convolution only, and without limits on time steps. */
 export function graniteHybridFile(granite: Omit<GgufFamily, 'class' | 'modelType'>): GgufFamily {
-  const mlp = { ffn_gate: 'shared_mlp.gate_proj', ffn_up: 'shared_mlp.up_proj', ffn_down: 'shared_mlp.output_linear' };
   const dense: GgufFamily = {
     ...granite,
     class: 'GraniteMoeHybridForCausalLM',
     modelType: 'granitemoehybrid',
     computed: [...granite.computed, ...Object.values(STATE), TURNS],
     lists: [KV_HEADS],
-    names: { ...mambaNames, ...mlp },
+    names: mambaNames,
     ...mambaForms,
     settings: sizes => {
       const { list, blocks, hidden, has, isNothing } = sizes;

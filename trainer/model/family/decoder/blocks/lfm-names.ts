@@ -1,4 +1,5 @@
 /** The names of the tensors of LFM2 and LFM3. */
+import { underOtherNames } from '../../../module-specs.ts';
 import { type DecoderNames, TEXT_PART, withNorms } from './names.ts';
 
 /** LFM2's names; blocks may have a convolution in place of attention. @param prefix of all names but the head's, with its dot */
@@ -21,6 +22,17 @@ const lfm2NamesWith = (prefix: string): DecoderNames => ({
   },
 });
 export const lfm2Names = lfm2NamesWith('model.');
+
+/** The layers of MLPs in files of MLX, if other blocks have experts. */
+const IN_MLX: Readonly<Record<string, string>> = { w1: 'gate_proj', w2: 'down_proj', w3: 'up_proj' };
+export const lfm2MoeNames: DecoderNames = {
+  ...lfm2Names,
+  inFiles: module => {
+    const other = module.name.replace(/(?<=\.feed_forward\.)w[123]$/, own => IN_MLX[own] ?? own);
+    return other === module.name ? module : underOtherNames(module, [other]);
+  },
+};
+
 export const lfm2TextNames = lfm2NamesWith(TEXT_PART);
 
 /** LFM3's names, with norms after the mixer and the MLP too. @param prefix of all names but the head's, with its dot */

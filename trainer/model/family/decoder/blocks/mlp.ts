@@ -40,7 +40,7 @@ export interface MlpSizes {
 }
 
 export function mlpOf(
-  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInGguf' | 'down' | 'xielu'>,
+  names: Pick<BlockNames, 'gate' | 'up' | 'gateUp' | 'isApartInOthers' | 'down' | 'xielu'>,
   { hiddenSize, inner, biased, multipliers = { gate: 1, down: 1 }, cutoff }: MlpSizes,
   layer: number,
 ): Mlp {
@@ -48,7 +48,7 @@ export function mlpOf(
   const feeds = (name: string, rows: number): ModuleSpec => linearSpec(name, place, rows, hiddenSize, biased);
   const apart = [...(names.gate === undefined ? [] : [names.gate]), names.up];
   const both = (module: ModuleSpec): ModuleSpec =>
-    names.isApartInGguf ? inParts(module, Object.fromEntries(apart.map(name => [name, inner]))) : module;
+    names.isApartInOthers ? inParts(module, Object.fromEntries(apart.map(name => [name, inner]))) : module;
   return {
     inner,
     isGated: names.gateUp !== undefined || names.gate !== undefined,

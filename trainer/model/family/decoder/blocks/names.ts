@@ -1,6 +1,6 @@
 /** Names of a decoder's tensors. A norm or layer that a family does not have has no name, and is not built. */
 
-import { type ModuleSpec, underOtherName } from '../../../module-specs.ts';
+import { type ModuleSpec, underOtherName, underOtherNames } from '../../../module-specs.ts';
 
 export interface DecoderNames {
   readonly embedding: string;
@@ -41,8 +41,8 @@ export interface BlockNames {
   readonly up: string;
   /** In families with both in one matrix, the gate first. */
   readonly gateUp?: string;
-  /** Set if GGUF stores them separately, under the names of the two. */
-  readonly isApartInGguf?: true;
+  /** Set if GGUF and MLX store them separately, under the names of the two. */
+  readonly isApartInOthers?: true;
   readonly down: string;
   /** The path of the activation, in families whose activation has numbers of its own. */
   readonly xielu?: string;
@@ -253,17 +253,17 @@ export const phiNames: DecoderNames = {
   },
 };
 
-/** Granite 4's names; the MLP is the shared expert. */
+/** Granite 4's names; the MLP is the shared expert, which has Llama's names in GGUF and MLX if there are no others. */
 export const graniteHybridNames: DecoderNames = {
   ...llamaNames,
   block: layer => ({
     ...llamaNames.block(layer),
-    gate: `model.layers.${layer}.shared_mlp.gate_proj`,
-    up: `model.layers.${layer}.shared_mlp.up_proj`,
-    isApartInGguf: true,
+    isApartInOthers: true,
     gateUp: `model.layers.${layer}.shared_mlp.input_linear`,
     down: `model.layers.${layer}.shared_mlp.output_linear`,
   }),
+  inFiles: module =>
+    module.name.endsWith('.output_linear') ? underOtherNames(module, [module.name.replace(/shared_mlp\.\w+$/, 'mlp.down_proj')]) : module,
 };
 
 /** Nemotron-H's, whose blocks have one norm, before the mixer or the MLP, and no gates. */

@@ -39,7 +39,7 @@ export function sharedExpert(
   const path = `${at}.${name}`;
   const usual = { ...(!isPlain && { gate: `${path}.gate_proj` }), up: `${path}.up_proj`, down: `${path}.down_proj` };
   const names = layers
-    ? { ...usual, isApartInGguf: true as const, gateUp: `${path}.${layers.gateUp}`, down: `${path}.${layers.down}` }
+    ? { ...usual, isApartInOthers: true as const, gateUp: `${path}.${layers.gateUp}`, down: `${path}.${layers.down}` }
     : usual;
   return {
     mlp: mlpOf(names, { hiddenSize, inner: intermediateSize, biased: false }, layer),

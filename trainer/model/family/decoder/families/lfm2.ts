@@ -8,7 +8,7 @@ import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, wit
 import { epsilon, size } from '../../common-keys.ts';
 import { lfm2Experts } from '../blocks/expert-names.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { lfm2Names } from '../blocks/lfm-names.ts';
+import { lfm2MoeNames, lfm2Names } from '../blocks/lfm-names.ts';
 import { biased, decoderKeys, headCount, paddingId, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, gatedBy } from '../keys/expert-keys.ts';
 import { everywhere } from '../keys/layers.ts';
@@ -119,6 +119,6 @@ const mixtureOf = (c: ConfigValues<typeof lfm2MoeKeys>): DecoderExperts => ({
 });
 
 export const lfm2Moe = familyOf({
-  ...{ family: 'lfm2_moe', names: lfm2Names, rope: { theta: 1e6 }, keys: lfm2MoeKeys },
+  ...{ family: 'lfm2_moe', names: lfm2MoeNames, rope: { theta: 1e6 }, keys: lfm2MoeKeys },
   own: c => ({ ...lfm2Blocks(c, layer => c.layer_types[layer] === 'conv'), experts: mixtureOf(c) }),
 });
