@@ -122,13 +122,17 @@ describe('batch normalization', () => {
 describe('activations', () => {
   const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
   const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+  const gelu = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
   const naive: Readonly<Record<string, (x: number) => number>> = {
     silu: x => x * sigmoid(x),
     swish: x => x * sigmoid(x),
-    gelu: x => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+    gelu,
     gelu_new: geluTanh,
     gelu_pytorch_tanh: geluTanh,
     gelu_fast: geluTanh,
+    gelu_accurate: geluTanh,
+    gelu_python_tanh: geluTanh,
+    gelu_python: gelu,
     quick_gelu: x => x * sigmoid(1.702 * x),
     relu: x => Math.max(0, x),
     relu2: x => Math.max(0, x) ** 2,
