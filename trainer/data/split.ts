@@ -99,10 +99,19 @@ export function splitSamples({ count, validation, seed, labels }: SplitSettings)
 
 /** The number of samples to hold out. @throws DataError if nothing would be left for training */
 function heldCount(count: number, validation: number): number {
-  const wanted = validation < 1 ? Math.max(1, Math.round(validation * count)) : validation;
-  if (Number.isInteger(wanted) && wanted < count) return wanted;
-  const problem = `${validation} held out of ${count} samples leaves nothing to train on, or is not a whole number`;
-  throw new DataError({ problem, advice: 'Lower val_size, or add samples' });
+  const problem = nothingLeft(count, validation);
+  if (problem !== undefined) throw new DataError({ problem, advice: 'Lower val_size, or add samples' });
+  return wantedCount(count, validation);
+}
+
+const wantedCount = (count: number, validation: number): number =>
+  validation < 1 ? Math.max(1, Math.round(validation * count)) : validation;
+
+/** The problem of a `val_size` that takes every sample or part of one; undefined if samples are left to train on. */
+export function nothingLeft(count: number, validation: number): string | undefined {
+  if (validation > 1 && !Number.isInteger(validation)) return `val_size: ${validation} is not a whole number`;
+  if (validation === 0 || wantedCount(count, validation) < count) return undefined;
+  return `val_size: ${validation} leaves nothing to train on, because the training data has ${count === 1 ? '1 sample' : `${count} samples`}`;
 }
 
 /** Splits samples so that those of one group stay together. @param groups the group of each sample; `validation` refers to groups */

@@ -27,6 +27,7 @@ const refused = { state: 'failed', name: 'refused', step: 0, totalSteps: 0, pid:
 
 const files: Readonly<Record<string, string>> = {
   'spam.jsonl': '{"text":"lunch?","label":"ham"}\n{"text":"WIN","label":"spam"}\n',
+  'spelled.jsonl': '{"text":"lunch?","label":"ham"}\n{"text":"WIN","label":"Spam"}\n{"text":"GO","label":" spam"}\n',
   'hundred.jsonl': lines(100, '{"text":"lunch?"}'),
   'hundred.csv': `text,label\n${lines(100, '"two\nlines",ham')}`,
   'flags.csv': 'text,urgent,angry\nnow!,1,0\nlunch?,0,0\n',

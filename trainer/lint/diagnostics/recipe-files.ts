@@ -98,9 +98,17 @@ export const dataDiagnostics = {
     fix: 'Where only the names differ, map them with `data.columns`, for example `columns: {text: body, label: kind}`.',
   },
   'unknown-column': { about: '`data.columns` names a column that no file of the data has.', fix: 'Writes the nearest column.' },
+  'nothing-left-to-train': {
+    about:
+      '`val_size` holds out every sample of the training data. It is reported where the samples of all files are counted: files of up to 4 MB, and longer ones with a sample on each line.',
+  },
   'one-label': {
     about:
-      'The training data of a classification task has only one label, so there is nothing to distinguish. Files of up to 4 MB are counted, and images in one folder per class.',
+      'The training data has only one label. A classifier then has nothing to distinguish, and a language model learns to give this answer to everything, which is a warning. Files of up to 4 MB are counted, and images in one folder per class.',
+  },
+  'similar-labels': {
+    about:
+      'Labels of the training data differ only in upper case, lower case or spaces, such as `spam` and `Spam`. They are different classes, which is seldom meant. Spaces around a label do not count.',
   },
   'unknown-label': {
     about:

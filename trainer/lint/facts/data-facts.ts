@@ -3,7 +3,6 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { namesWhere, orList } from '../../catalog/entries.ts';
-import { measureCatalog } from '../../catalog/measures.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Declared } from '../../data/class-names/declared-labels.ts';
 import { mayHoldImages } from '../../data/image/image-samples.ts';
@@ -88,7 +87,7 @@ const MAX_CACHED = 64;
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
-type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'importance' | 'max_length'>;
+type Asked = Pick<Recipe, 'data' | 'embedding' | 'task' | 'max_length'>;
 
 /** The part of a recipe's data that the file belongs to, and the model that reads it. */
 export interface LookedFor {
@@ -97,17 +96,10 @@ export interface LookedFor {
   readonly model?: ModelFiles | undefined;
 }
 
-/**
- * True if label counts are shown: whether a classifier has two classes, whether judged answers are balanced, and whether a class-wise
- * measure has enough samples of each class.
- */
-const needsLabels = ({ task, importance }: Asked): boolean => {
-  const { target, model, compares } = objectiveCatalog[task];
-  return (
-    ['label', 'labels', 'tags'].includes(target) ||
-    compares?.answers === 'judged' ||
-    (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels)
-  );
+/** True if labels are counted. A language model answers texts with a label by the label. */
+const needsLabels = ({ task }: Asked): boolean => {
+  const { target, compares } = objectiveCatalog[task];
+  return ['label', 'labels', 'tags', 'tokens'].includes(target) || compares?.answers === 'judged';
 };
 
 /** True if the samples of a task may be chats, which the model's template turns into texts. */

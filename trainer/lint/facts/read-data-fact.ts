@@ -109,7 +109,8 @@ async function readFileFact({ written, full, data, task, embedding, maxLength, c
     if (bad.length > 0) return withBad(bad);
     if (seen.first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples', columns: [] };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked: seen.count, limit });
-    const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
+    const hasLabels = objectiveCatalog[task].target !== 'tokens' || known().format === 'text_label';
+    const labels = counts && hasLabels ? await countFileLabels(base.full, { data, task }) : undefined;
     const { sameTexts, repeatedPrompts, documents, seenRoles } = check.facts();
     const odd = (lines: readonly number[] = []): OddSamples | undefined =>
       lines[0] === undefined ? undefined : { count: lines.length, of: seen.count, line: lines[0] };

@@ -1,15 +1,11 @@
-/** Problems of a recipe that depend on its data: files, columns, labels and samples. */
+/** Problems of a recipe that depend on its data: files, columns and samples. */
 
 import { didYouMean } from '../../catalog/did-you-mean.ts';
 import { namesWhere } from '../../catalog/entries.ts';
-import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
-import { methodCatalog } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { toolCommand } from '../../catalog/tools.ts';
 import { linesAlike } from '../../data/data-error.ts';
-import { classBalanceProblem } from '../../protocol/checks/class-balance.ts';
-import { describeImbalance } from '../../protocol/checks/judgment-balance.ts';
-import { describeUnseen, noSampleHas, unseenLabels } from '../../protocol/checks/unseen-labels.ts';
+import { nothingLeft } from '../../data/split.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
 import { sampleLine } from '../../protocol/text/sample-line.ts';
 import type { BadSample, DataFact, OddSamples } from '../facts/data-facts.ts';
@@ -203,67 +199,17 @@ export function* queryProblems({ data, values }: RecipeView): Generator<Report> 
 const singleDocuments = ({ single, count }: { readonly single: number; readonly count: number }): string =>
   `queries with a single document: ${single} of ${count}. It ranks first whatever the model says: add others that are not relevant`;
 
-/** Problems of the labels of all training files; none are reported if a file was not counted. */
-export function* labelProblems({ data, values }: RecipeView): Generator<Report> {
-  const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
-  const counts: Record<string, number> = Object.create(null);
-  for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
-  const [only, ...others] = Object.keys(counts);
-  if (only === undefined || counted.includes(undefined)) return;
-  if (objectiveCatalog[values.task].compares?.answers === 'judged') {
-    const odd = describeImbalance(counts, values.preference);
-    if (odd) yield { code: odd.code, severity: 'warning', path: ['data', 'train'], message: `${odd.problem}. ${odd.advice}` };
-    return;
-  }
-  yield* labelsWithoutSamples(values, counts);
-  if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier' && objectiveCatalog[values.task].target !== 'labels')
-    yield {
-      code: 'one-label',
-      path: ['data', 'train'],
-      message: `every ${objectiveCatalog[values.task].target === 'tags' ? 'word' : 'sample'} has the label '${only}', but a classifier needs at least two labels`,
-    };
-  yield* strangeLabels(
-    data.slice(values.data.train.length),
-    new Set(values.data.labels.length > 0 ? values.data.labels : [...Object.keys(counts), ...data.flatMap(declaredNames)]),
+/** The problem of a `val_size` that leaves nothing to train on; none is reported if a file was not counted. */
+export function* heldOutProblems({ data, values }: RecipeView): Generator<Report> {
+  const { train, eval: held, max_samples: most = Number.POSITIVE_INFINITY } = values.data;
+  const counts = data.slice(0, train.length).map(({ rows }) => (rows?.isExact ? rows.count : undefined));
+  if (held.length > 0 || counts.length === 0 || counts.includes(undefined)) return;
+  const total = Math.min(
+    most,
+    counts.reduce<number>((sum, count) => sum + (count ?? 0), 0),
   );
-  const { measure, scores } = values.importance;
-  const isMeasured = methodCatalog[values.method].chooses === 'rows' && measureCatalog[measure].needsBalancedLabels && scores === undefined;
-  const problem = isMeasured ? classBalanceProblem(counts) : undefined;
-  if (problem !== undefined)
-    yield {
-      code: 'labels-for-measure',
-      severity: 'warning',
-      path: ['importance', 'measure'],
-      message: problem,
-      replaceBy: measureWithoutLabels,
-    };
-}
-
-const declaredNames = ({ declared }: DataFact): readonly string[] => declared?.names ?? [];
-
-/** Problems of labels that the recipe names and no sample has, although the head gets an output for each. */
-function* labelsWithoutSamples(
-  { data: { labels }, task }: RecipeView['values'],
-  counts: Readonly<Record<string, number>>,
-): Generator<Report> {
-  const unseen = unseenLabels(labels, task, Object.keys(counts));
-  const [first] = unseen;
-  if (first === undefined) return;
-  const path = ['data', 'labels', labels.indexOf(first)];
-  yield { code: 'label-without-samples', severity: 'warning', path, message: describeUnseen(unseen, task, true) };
-}
-
-/** Problems of held-out labels without a training sample: a classifier has no output for them. */
-function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
-  for (const [i, { labels = {} }] of held.entries()) {
-    const strange = Object.keys(labels).filter(name => !known.has(name));
-    if (strange.length === 0) continue;
-    yield {
-      code: 'unknown-label',
-      path: ['data', 'eval', i],
-      message: `${noSampleHas(strange, 'sample')}: add some, or remove the held-out samples`,
-    };
-  }
+  const problem = nothingLeft(total, values.val_size);
+  if (problem !== undefined) yield { code: 'nothing-left-to-train', path: ['val_size'], message: problem };
 }
 
 /** Mapped columns that no file has; files with unknown columns are skipped. */

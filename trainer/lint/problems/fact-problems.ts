@@ -11,8 +11,8 @@ import { memoryOwner, type RecipeView } from '../recipe-view.ts';
 import { classNameProblems } from './class-name-problems.ts';
 import {
   dataProblems,
+  heldOutProblems,
   ignoredJudgmentProblems,
-  labelProblems,
   missingFileProblems,
   plainPromptProblems,
   queryProblems,
@@ -23,6 +23,7 @@ import {
 } from './data-problems.ts';
 import type { FactCode, Report } from './fact-report.ts';
 import { judgeProblems } from './judge-problems.ts';
+import { labelProblems } from './label-problems.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { modelProblems } from './model-problems.ts';
 import { storedBitsProblems } from './stored-bits.ts';
@@ -36,6 +37,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
     ...dataProblems(view),
     ...uncheckedImages(view),
     ...missingFileProblems(view),
+    ...heldOutProblems(view),
     ...labelProblems(view),
     ...classNameProblems(view),
     ...plainPromptProblems(view),
