@@ -2,24 +2,7 @@
  * Turns any thrown value into a message for the user: a sentence, a hint, and buttons for the steps in the hint. Never shows a stack trace.
  */
 import { asParagraph, withStop } from '../../trainer/protocol/text/paragraph.ts';
-
-/** The actions of the buttons; `client/ask/notify.ts` implements them. */
-export type Remedy =
-  | 'installEngine'
-  | 'installImages'
-  | 'showDaemonLog'
-  | 'showLog'
-  | 'openRecipe'
-  | 'openNodeSetting'
-  | 'openTrainerSetting'
-  | 'openUrlSetting'
-  | 'enterToken'
-  | 'restartDaemon'
-  | 'startDaemon'
-  | 'reconnect'
-  | 'showProblems'
-  | 'doctor'
-  | 'manageTrust';
+import type { Remedy } from './remedies.ts';
 
 export interface ErrorReport {
   readonly message: string;
@@ -38,7 +21,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'daemon-missing': { hint: 'Start the daemon.', remedies: ['startDaemon', 'showDaemonLog'] },
   'daemon-gone': { hint: 'Restart the daemon; interrupted training can be resumed.', remedies: ['startDaemon', 'showDaemonLog'] },
   'daemon-crashes': { hint: 'The log of the daemon shows the reason.', remedies: ['showDaemonLog', 'restartDaemon'] },
-  'daemon-start': { hint: 'The log of the daemon shows the reason.', remedies: ['showDaemonLog', 'doctor'] },
+  'daemon-start': { hint: 'The log of the daemon shows the reason.', remedies: ['startDaemon', 'showDaemonLog'] },
   'daemon-token': { hint: 'Enter it with Rowtune: Connect to a Daemon on Another Machine.', remedies: ['enterToken', 'openUrlSetting'] },
   'daemon-refused': { hint: 'Check the token and the address of the daemon.', remedies: ['enterToken', 'openUrlSetting'] },
   'daemon-full': { hint: 'Close other windows that are connected to it.', remedies: [] },

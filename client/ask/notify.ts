@@ -1,9 +1,8 @@
 /** Notifications: an error with its hint, and buttons for the steps in the hint. */
 import { commands, type Uri, window } from 'vscode';
-import type { ToolName } from '../../trainer/catalog/tools.ts';
-import { COMMANDS } from '../commands/command-ids.ts';
 import type { Output } from '../output.ts';
-import { isCanceled, logText, type Remedy, reportError } from './error-report.ts';
+import { isCanceled, logText, reportError } from './error-report.ts';
+import { type Remedy, remedies } from './remedies.ts';
 
 export interface ErrorPlace {
   /** The recipe that the error is about. */
@@ -13,75 +12,41 @@ export interface ErrorPlace {
 export interface Notifier {
   /** Logs the whole error and shows the user a sentence; shows nothing if the user ended the action. */
   error(error: unknown, place?: ErrorPlace): void;
-  warn(message: string, remedies?: readonly Remedy[]): void;
+  warn(message: string, names?: readonly Remedy[]): void;
   info(message: string): void;
 }
 
-const LABELS: Readonly<Record<Remedy, string>> = {
-  installEngine: 'Install Engine',
-  installImages: 'Install Image Library',
-  showDaemonLog: 'Show Daemon Log',
-  showLog: 'Show Log',
-  openRecipe: 'Open Recipe',
-  openNodeSetting: 'Open Setting',
-  openTrainerSetting: 'Open Setting',
-  openUrlSetting: 'Open Setting',
-  enterToken: 'Enter Token',
-  restartDaemon: 'Restart Daemon',
-  startDaemon: 'Start Daemon',
-  reconnect: 'Connect Again',
-  showProblems: 'Show Problems',
-  doctor: 'Run Doctor',
-  manageTrust: 'Manage Trust',
-};
-
 /** @param isRemote true if the daemon is on another machine */
 export function createNotifier(output: Output, isRemote: () => boolean): Notifier {
-  const remedy = (name: Remedy, { recipe }: ErrorPlace): Thenable<unknown> | undefined => {
-    const run: Readonly<Record<Remedy, () => Thenable<unknown> | undefined>> = {
-      installEngine: () => commands.executeCommand(COMMANDS.installEngine),
-      installImages: () => commands.executeCommand(COMMANDS.installEngine, 'images' satisfies ToolName),
-      showDaemonLog: () => commands.executeCommand(COMMANDS.showDaemonLog),
-      showLog: () => {
-        output.channel.show(true);
-        return undefined;
-      },
-      openRecipe: () => (recipe === undefined ? undefined : window.showTextDocument(recipe)),
-      openNodeSetting: () => commands.executeCommand('workbench.action.openSettings', 'rowtune.node'),
-      openTrainerSetting: () => commands.executeCommand('workbench.action.openSettings', 'rowtune.trainerPath'),
-      openUrlSetting: () => commands.executeCommand('workbench.action.openSettings', 'rowtune.daemon'),
-      enterToken: () => commands.executeCommand(COMMANDS.setDaemonToken),
-      restartDaemon: () => commands.executeCommand(COMMANDS.restartDaemon),
-      startDaemon: () => commands.executeCommand(COMMANDS.startDaemon),
-      reconnect: () => commands.executeCommand(COMMANDS.startDaemon),
-      showProblems: () => commands.executeCommand('workbench.actions.view.problems'),
-      doctor: () => commands.executeCommand(COMMANDS.doctor),
-      manageTrust: () => commands.executeCommand('workbench.trust.manage'),
-    };
-    return run[name]();
+  const take = (name: Remedy, { recipe }: ErrorPlace): Thenable<unknown> | undefined => {
+    const { command, args = [] } = remedies[name];
+    if (command !== undefined) return commands.executeCommand(command, ...args);
+    if (recipe !== undefined) return window.showTextDocument(recipe);
+    output.channel.show(true);
+    return undefined;
   };
 
   const show = async (
     tell: (message: string, ...labels: string[]) => Thenable<string | undefined>,
     message: string,
-    remedies: readonly Remedy[],
+    names: readonly Remedy[],
     place: ErrorPlace,
   ): Promise<void> => {
-    const chosen = await tell(message, ...remedies.map(name => LABELS[name]));
-    const name = remedies.find(each => LABELS[each] === chosen);
-    if (name !== undefined) await remedy(name, place);
+    const chosen = await tell(message, ...names.map(name => remedies[name].label));
+    const name = names.find(each => remedies[each].label === chosen);
+    if (name !== undefined) await take(name, place);
   };
 
   return {
     error(error, place = {}) {
       if (isCanceled(error)) return;
       output.write('error', logText(error));
-      const { message, remedies } = reportError(error, { hasRecipe: place.recipe !== undefined, isRemote: isRemote() });
-      void show(window.showErrorMessage, message, remedies, place);
+      const report = reportError(error, { hasRecipe: place.recipe !== undefined, isRemote: isRemote() });
+      void show(window.showErrorMessage, report.message, report.remedies, place);
     },
-    warn(message, remedies = []) {
+    warn(message, names = []) {
       output.write('warning', message);
-      void show(window.showWarningMessage, message, remedies, {});
+      void show(window.showWarningMessage, message, names, {});
     },
     info(message) {
       output.write('info', message);

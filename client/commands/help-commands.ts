@@ -1,5 +1,5 @@
 /** Open Settings and Get Started: open the editor's pages about this extension. */
-import { commands } from 'vscode';
+import { commands, env } from 'vscode';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
@@ -9,7 +9,12 @@ const WALKTHROUGH = 'rowtune.start';
 export function helpCommands({ app }: CommandContext): CommandTable<'openSettings' | 'getStarted'> {
   const { id } = app.context.extension;
   return {
-    openSettings: () => commands.executeCommand('workbench.action.openSettings', `@ext:${id}`),
+    openSettings: name => {
+      const query = typeof name === 'string' ? name : `@ext:${id}`;
+      // In a window on another machine, the user's own settings do not list those that belong to a machine.
+      const command = env.remoteName === undefined ? 'workbench.action.openSettings' : 'workbench.action.openRemoteSettings';
+      return commands.executeCommand(command, { query });
+    },
     getStarted: () => commands.executeCommand('workbench.action.openWalkthrough', `${id}#${WALKTHROUGH}`, false),
   };
 }

@@ -1,24 +1,29 @@
 /** A tree view of groups with items. It loads when it becomes visible; later changes redraw single items, so that nothing flickers. */
 import { EventEmitter, type TreeDataProvider, TreeItem, TreeItemCollapsibleState, type TreeView, window } from 'vscode';
+import type { ErrorReport } from '../ask/error-report.ts';
+import { type RemedyItem, remedyItems } from '../ask/remedies.ts';
+import { drawRemedy } from './tree-items.ts';
 import { changesOf, type ViewGroup } from './view-changes.ts';
 
 export interface GroupViewParams<Item> {
   readonly id: string;
   /**
-   * Loads groups with headings, or one group without a name, whose items are at the top level. If this fails, the view shows the error
-   * instead.
+   * Loads groups with headings, or one group without a name, whose items are at the top level. If this fails, the view shows the error and
+   * the steps that fix it instead.
    */
   readonly load: () => Promise<readonly ViewGroup<Item>[]>;
   readonly draw: (item: Item) => TreeItem;
   /** A message above the items, if there is one. */
   readonly note?: () => string | undefined;
-  /** Returns the text of an error that is shown instead of the items. */
-  readonly sentenceOf: (error: unknown) => string;
+  /** Returns the sentence and the steps that are shown instead of the items. */
+  readonly reportOf: (error: unknown) => ErrorReport;
   readonly canSelectMany?: boolean;
 }
 
+type Node<Item> = ViewGroup<Item> | Item | RemedyItem;
+
 export interface GroupView<Item> {
-  readonly view: TreeView<ViewGroup<Item> | Item>;
+  readonly view: TreeView<Node<Item>>;
   /** Reloads the view now if it is visible, or else when it becomes visible. */
   reload(): Promise<void>;
   /** Replaces the loaded items. */
@@ -27,34 +32,40 @@ export interface GroupView<Item> {
 }
 
 export function createGroupView<Item extends { readonly id: string }>(params: GroupViewParams<Item>): GroupView<Item> {
-  type Node = ViewGroup<Item> | Item;
   const { id, draw, canSelectMany } = params;
-  const changed = new EventEmitter<Node[] | undefined>();
-  const isGroup = (node: Node): node is ViewGroup<Item> => 'items' in node;
+  const changed = new EventEmitter<Node<Item>[] | undefined>();
+  const isGroup = (node: Node<Item>): node is ViewGroup<Item> => 'items' in node;
   const closed = new Set<string>();
   let groups: readonly ViewGroup<Item>[] | undefined;
+  let steps: readonly RemedyItem[] = [];
 
   /** Loads the groups; errors do not interrupt the user, who did not request this view. */
   async function load(): Promise<readonly ViewGroup<Item>[]> {
     try {
       const loaded = await params.load();
       view.message = params.note?.();
+      steps = [];
       return loaded;
     } catch (error) {
-      view.message = params.sentenceOf(error);
+      const { message, remedies } = params.reportOf(error);
+      view.message = message;
+      // With a message, the editor does not show the welcome text and its buttons.
+      steps = remedyItems(remedies);
       return [];
     }
   }
 
-  const provider: TreeDataProvider<Node> = {
+  const provider: TreeDataProvider<Node<Item>> = {
     onDidChangeTreeData: changed.event,
     async getChildren(node) {
       if (node !== undefined) return isGroup(node) ? [...node.items] : [];
       groups ??= await load();
+      if (steps.length > 0) return [...steps];
       const [only] = groups;
       return only?.name === '' ? [...only.items] : [...groups];
     },
     getTreeItem(node) {
+      if ('remedy' in node) return drawRemedy(node);
       if (!isGroup(node)) return draw(node);
       const state = closed.has(node.name) ? TreeItemCollapsibleState.Collapsed : TreeItemCollapsibleState.Expanded;
       const item = new TreeItem(node.name, state);
@@ -71,7 +82,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
   view.onDidExpandElement(({ element }) => isGroup(element) && closed.delete(element.name));
 
   function show(next: readonly ViewGroup<Item>[]): void {
-    const changes = groups === undefined ? undefined : changesOf(groups, next);
+    const changes = groups === undefined || groups.length === 0 ? undefined : changesOf(groups, next);
     if (changes === undefined) {
       groups = next;
       changed.fire(undefined);

@@ -1,5 +1,6 @@
 /** Creates the editor's tree items from plain data. */
 import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState } from 'vscode';
+import type { RemedyItem } from '../ask/remedies.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { escapeMarkdown } from '../status/status-text.ts';
 import type { DeviceItem } from './device-tree.ts';
@@ -49,6 +50,14 @@ export function drawDevice({ id, label, description, tooltip, icon, command }: D
   item.iconPath = new ThemeIcon(icon);
   item.contextValue = command?.id === COMMANDS.installEngine ? 'device installable' : 'device';
   if (command !== undefined) item.command = { command: command.id, title: command.title };
+  return item;
+}
+
+export function drawRemedy({ remedy, label, command, args }: RemedyItem): TreeItem {
+  const item = new TreeItem(label, TreeItemCollapsibleState.None);
+  item.id = `remedy:${remedy}`;
+  item.iconPath = new ThemeIcon('arrow-right');
+  item.command = { command, title: label, arguments: args && [...args] };
   return item;
 }
 

@@ -5,7 +5,7 @@ import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import type { App } from '../app.ts';
-import { reportError } from '../ask/error-report.ts';
+import { type ErrorReport, reportError } from '../ask/error-report.ts';
 import { setContext } from '../context-keys.ts';
 import { isDaemonMissing } from '../daemon/daemon-connection.ts';
 import { throttle } from '../throttle.ts';
@@ -183,7 +183,12 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
 
 /** Creates the trees of runs, models and devices; each is empty without a daemon. */
 function createTrees(app: App, list: ReturnType<typeof createRunList>) {
-  const sentenceOf = (error: unknown): string => reportError(error, { hasRecipe: false, isRemote: app.services.isRemote() }).message;
+  const reportOf = (error: unknown): ErrorReport => {
+    const isRemote = app.services.isRemote();
+    const { message, remedies } = reportError(error, { hasRecipe: false, isRemote });
+    const connect = isRemote ? 'reconnect' : 'startDaemon';
+    return { message, remedies: app.daemon.current === undefined ? [...new Set([connect, ...remedies] as const)] : remedies };
+  };
   const cutText = (what: string): string => `The folders are too large to search completely. There may be more ${what}.`;
   const loaded = async <Group>(load: (client: DaemonClient) => Promise<readonly Group[]>): Promise<readonly Group[]> => {
     const client = await connected(app);
@@ -197,7 +202,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
     load: () => loaded(async client => list.load(client).then(list.draw)),
     draw: drawRun,
     note: () => (list.isTruncated ? cutText('runs') : undefined),
-    sentenceOf,
+    reportOf,
   });
   const models = createGroupView<ModelItem>({
     id: 'rowtune.models',
@@ -210,7 +215,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
       }),
     draw: drawModel,
     note: () => (isModelListCut ? cutText('models') : undefined),
-    sentenceOf,
+    reportOf,
   });
   const devices = createGroupView<DeviceItem>({
     id: 'rowtune.devices',
@@ -221,7 +226,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
         return [{ name: '', items: deviceTree(status, app.services.isRemote()) }];
       }),
     draw: drawDevice,
-    sentenceOf,
+    reportOf,
   });
   const isModelIn = (folder: string): boolean => modelPaths.some(model => model === folder || model.startsWith(`${folder}${path.sep}`));
   return { runs, models, devices, isModelIn };

@@ -1,6 +1,7 @@
 /** Tests texts that users read: progress, status bar, notices, reports, errors. */
 import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
+import { remedyItems } from '../../../client/ask/remedies.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { failedText, idsToRemember, missedJobNotices } from '../../../client/daemon/missed-jobs.ts';
 import {
@@ -221,6 +222,24 @@ describe('errors', () => {
     expect(isCanceled(new DaemonError('canceled', 'x'))).toBe(true);
     expect(isCanceled(new Error('x'))).toBe(false);
   });
+});
+
+describe('the steps of an error in a view', () => {
+  test('are its commands, so that a daemon that did not start can be started again', () => {
+    const { remedies } = reportError(new DaemonError('daemon-start', 'the daemon did not start'), { hasRecipe: false, isRemote: false });
+    expect(remedyItems(remedies).map(({ label, command }) => [label, command])).toEqual([
+      ['Start Daemon', COMMANDS.startDaemon],
+      ['Show Daemon Log', COMMANDS.showDaemonLog],
+    ]);
+  });
+
+  test('lead to the setting that is wrong, with its name', () => {
+    expect(remedyItems(['openNodeSetting'])).toEqual([
+      { remedy: 'openNodeSetting', label: 'Open Setting', command: COMMANDS.openSettings, args: ['rowtune.node'] },
+    ]);
+  });
+
+  test('are none of those that need more than a command', () => expect(remedyItems(['showLog', 'openRecipe'])).toEqual([]));
 });
 
 describe('reports', () => {
