@@ -144,6 +144,9 @@ export class TimeChart implements GroupMember {
       return;
     }
     this.chart = new uPlot(this.plotOptions(width, height), [[], ...this.content.curves.map(() => [])], this.plot);
+    const { canvas } = this.chart.ctx;
+    canvas.setAttribute('role', 'img');
+    canvas.setAttribute('aria-label', `${this.options.title} by ${this.options.labelX()}`);
     this.update();
   }
 

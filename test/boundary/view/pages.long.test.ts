@@ -69,7 +69,9 @@ describe.skipIf(executablePath === undefined)(
       const charts = page.locator('.chart-plot');
       await expect.poll(() => charts.count()).toBe(6);
       for (const chart of await charts.all()) expect(await chart.getAttribute('aria-valuetext')).toMatch(/^step 12: .*\d/);
-      await expect.poll(() => page.locator('.chart-plot canvas').count()).toBe(6);
+      const canvases = page.locator('.chart-plot canvas');
+      await expect.poll(() => canvases.count()).toBe(6);
+      for (const canvas of await canvases.all()) expect(await canvas.getAttribute('aria-label')).toMatch(/^[A-Z].* by step$/);
       const said = page.locator('.visually-hidden[role=status]');
       await expect.poll(() => said.textContent()).toMatch(/^spam finished, 12 of 12 steps/);
       expect(errors).toEqual([]);
