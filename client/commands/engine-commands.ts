@@ -1,9 +1,10 @@
 /** Doctor, Install Engine, Set Hub Token, and the offer to install an engine before the first training. */
 import { window } from 'vscode';
-import { isOneOf, namesOf } from '../../trainer/catalog/entries.ts';
-import { type ToolName, toolArguments, toolCatalog } from '../../trainer/catalog/tools.ts';
+import { isOneOf } from '../../trainer/catalog/entries.ts';
+import { type InstallationName, installationNames, installations } from '../../trainer/catalog/installations.ts';
+import { byteSize, capitalized } from '../../trainer/protocol/text/format.ts';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
-import { type CommandLine, runCommandLine } from '../daemon/run-command-line.ts';
+import { runCommandLine } from '../daemon/run-command-line.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { HUB_TOKEN } from '../daemon/trainer.ts';
 import { doctorReport } from '../reports.ts';
@@ -20,10 +21,11 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
       const job = await runJob(app, { title: 'Rowtune Doctor', start: (client, id) => client.request('doctor', { id, engine: 'auto' }) });
       if (job !== undefined) await reports.show('Rowtune Doctor', doctorReport(job.result));
     },
-    // Buttons of errors name a tool; a menu passes its item.
-    installEngine: async tool => {
-      if (isOneOf(namesOf(toolCatalog), tool)) await installTool(context, tool);
-      else await installEngine(context);
+    // Buttons of errors name what is missing; a menu passes its item.
+    installEngine: async named => {
+      const isNamed = isOneOf(installationNames, named);
+      const name = isNamed ? named : await askInstallation(context);
+      if (name !== undefined && (!isNamed || (await confirmInstallation(name)))) await install(context, name);
     },
     setHubToken: async () => {
       const token = await window.showInputBox({
@@ -44,31 +46,42 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
   };
 }
 
-/** Shows every line as it arrives. @returns true if an engine is now installed */
-export async function installEngine(context: CommandContext): Promise<boolean> {
-  const name = await install(context, { title: 'Installing the TensorFlow engine', args: ['engine', 'install'] });
-  if (name === undefined) return false;
-  await context.views.reloadDevices();
-  context.app.notify.info(`The engine ${name} is installed.`);
-  return true;
+/** @returns the installation that the user chooses from a list with the size of each; undefined if none */
+async function askInstallation({ app }: CommandContext): Promise<InstallationName | undefined> {
+  const status = await app.daemon.current?.request('engineStatus', {}).catch(() => undefined);
+  const items = installationNames.map(name => {
+    const { label, purpose, download } = installations[name];
+    return { label, description: download, detail: capitalized(purpose), name };
+  });
+  const picked = await window.showQuickPick(items, {
+    title: 'Install Engine',
+    placeHolder: `Select what to download${status === undefined ? '' : ` (${byteSize(status.freeDiskBytes)} of disk are free)`}`,
+    matchOnDetail: true,
+    ignoreFocusOut: true,
+  });
+  return picked?.name;
 }
 
-async function installTool(context: CommandContext, tool: ToolName): Promise<void> {
-  const { label } = toolCatalog[tool];
-  const name = await install(context, { title: `Installing ${label}`, args: toolArguments(tool) });
-  if (name !== undefined) context.app.notify.info(`${name} is installed.`);
+/** Asks whether an installation that an error or a button named may be downloaded. */
+async function confirmInstallation(name: InstallationName): Promise<boolean> {
+  const { label, purpose, download } = installations[name];
+  const detail = `It ${purpose}. The download is ${download}.`;
+  return (await window.showInformationMessage(`Install ${label}?`, { modal: true, detail }, 'Install')) !== undefined;
 }
 
-/** @returns the name of the installed folder; undefined if the installation failed or was canceled */
-async function install({ app }: CommandContext, command: Pick<CommandLine, 'title' | 'args'>): Promise<string | undefined> {
+/** Downloads what the user agreed to, and shows every line as it arrives. @returns true if it is now installed */
+async function install({ app, views }: CommandContext, name: InstallationName): Promise<boolean> {
+  const { label, args } = installations[name];
   const { channel } = app.output;
   channel.show(true);
   try {
-    const { name } = await runCommandLine(app, { ...command, onLine: line => channel.appendLine(line) });
-    return String(name);
+    const result = await runCommandLine(app, { title: `Installing ${label}`, args, onLine: line => channel.appendLine(line) });
+    await views.reloadDevices();
+    app.notify.info(`${String(result.name)} is installed.`);
+    return true;
   } catch (error) {
     app.notify.error(error);
-    return undefined;
+    return false;
   }
 }
 
@@ -83,16 +96,17 @@ export async function offerEngine(context: CommandContext, client: DaemonClient)
   // An engine on another machine can't be installed from here.
   if (app.daemon.state.kind === 'connected' && app.daemon.state.isRemote) return true;
   if ((await client.request('engineStatus', {})).installedEngines.length > 0) return true;
-  const install = 'Install Engine';
+  const { purpose, download } = installations.tensorflow;
+  const accept = 'Install TensorFlow';
   const portable = 'Use the Portable Engine';
   const never = "Don't Ask Again";
   const chosen = await window.showInformationMessage(
-    'TensorFlow is not installed. It is several times faster than the portable engine, which works without an installation.',
-    install,
+    `TensorFlow is not installed. It ${purpose}, which works without an installation. The download is ${download}.`,
+    accept,
     portable,
     never,
   );
-  if (chosen === install) return installEngine(context);
+  if (chosen === accept) return install(context, 'tensorflow');
   if (chosen === never) await globalState.update(ENGINE_DECLINED, true);
   return chosen !== undefined;
 }

@@ -45,7 +45,7 @@ const entries = {
   },
   pjrt: {
     label: 'PJRT',
-    summary: "A device's own compiler (XLA), through a PJRT plugin, which rowtune engine install --variant pjrt installs. GPU: unmeasured.",
+    summary: "A device's own compiler (XLA), through a PJRT plugin, which is installed separately. GPU: unmeasured.",
     holdsFewerBits: true,
     offloadsTo: ['host'],
     hostsWeights: true,
@@ -58,7 +58,7 @@ const entries = {
   },
   portable: {
     label: 'Portable engine',
-    summary: 'WebAssembly, which needs no installation. For WebGPU, run: rowtune engine install --variant webgpu.',
+    summary: 'WebAssembly, which needs no installation, or WebGPU if that is installed.',
     holdsFewerBits: false,
     offloadsTo: [],
     fuses: false,
