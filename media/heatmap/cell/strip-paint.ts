@@ -99,9 +99,10 @@ function drawAxis(context: CanvasRenderingContext2D, size: Painter['size'], { un
   for (const tick of niceTicks(view.start, view.start + view.length - 1, Math.max(2, Math.floor(size.width / 90)))) {
     if (!Number.isInteger(tick)) continue;
     const x = ((tick + 0.5 - view.start) / view.length) * size.width;
-    context.textAlign = x < 20 ? 'left' : x > size.width - 20 ? 'right' : 'center';
     context.fillRect(Math.round(x), size.height - AXIS + 1, 1, 4);
     const label = tick > 0 ? grouped(tick) : unit === 'rank' ? 'highest' : `${unit} 0`;
-    context.fillText(label, Math.max(0, x), size.height - 3);
+    const half = context.measureText(label).width / 2;
+    context.textAlign = x < half ? 'left' : x > size.width - half ? 'right' : 'center';
+    context.fillText(label, x, size.height - 3);
   }
 }

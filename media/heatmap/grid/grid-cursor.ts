@@ -6,7 +6,20 @@ export interface Cursor {
   readonly column: number;
 }
 
-export type CursorKey = 'ArrowUp' | 'ArrowDown' | 'ArrowLeft' | 'ArrowRight' | 'PageUp' | 'PageDown' | 'Home' | 'End';
+export const cursorKeys = [
+  'ArrowUp',
+  'ArrowDown',
+  'ArrowLeft',
+  'ArrowRight',
+  'PageUp',
+  'PageDown',
+  'Home',
+  'End',
+  'Control+Home',
+  'Control+End',
+] as const;
+
+export type CursorKey = (typeof cursorKeys)[number];
 
 /** The index of the module in a cell; −1 for an empty cell. */
 export const moduleAt = ({ cells, columns }: Grid, { row, column }: Cursor): number => cells[row * columns.length + column] ?? -1;
@@ -31,6 +44,10 @@ export function movedCursor(grid: Grid, cursor: Cursor, key: CursorKey, page: nu
       return within(grid, { row, column: 0 });
     case 'End':
       return within(grid, { row, column: grid.columns.length });
+    case 'Control+Home':
+      return within(grid, { row: 0, column: 0 });
+    case 'Control+End':
+      return within(grid, { row: grid.rows.length, column: grid.columns.length });
   }
 }
 
@@ -54,9 +71,11 @@ function nearestIn(grid: Grid, row: number, column: number): number | undefined 
   return filled.sort((a, b) => Math.abs(a - column) - Math.abs(b - column))[0];
 }
 
-const within = ({ rows, columns }: Grid, { row, column }: Cursor): Cursor => ({
-  row: clamp(row, rows.length - 1),
-  column: clamp(column, columns.length - 1),
-});
+/** The nearest cell with a module in the nearest row. */
+function within(grid: Grid, cursor: Cursor): Cursor {
+  const row = clamp(cursor.row, grid.rows.length - 1);
+  const column = clamp(cursor.column, grid.columns.length - 1);
+  return { row, column: nearestIn(grid, row, column) ?? column };
+}
 
 const clamp = (value: number, last: number): number => Math.min(Math.max(0, value), Math.max(0, last));

@@ -6,7 +6,7 @@ import { onDrag } from '../../shared/drag.ts';
 import { element, setText } from '../../shared/element.ts';
 import { onKeys } from '../../shared/keys.ts';
 import type { Theme } from '../../shared/theme.ts';
-import type { CursorKey } from './grid-cursor.ts';
+import { type CursorKey, cursorKeys } from './grid-cursor.ts';
 import type { GridContent } from './grid-drawing.ts';
 import { anchorOfCursor, createGridScene, type GridScene, type GridState, moduleAtCursor, moduleUnder } from './grid-scene.ts';
 
@@ -27,7 +27,6 @@ const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
 /** Pixels that a pointer may move during a click. */
 const CLICK_DISTANCE = 4;
-const CURSOR_KEYS: readonly CursorKey[] = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight', 'PageUp', 'PageDown', 'Home', 'End'];
 
 export function createGridView(params: GridViewParams): GridView {
   const { root, canvas, describe } = createParts();
@@ -92,7 +91,7 @@ function takeKeys(root: HTMLElement, scene: GridScene, moveCursor: (key: CursorK
   };
   const zoomIn = (): void => scene.zoom(KEY_ZOOM, anchorOfCursor(scene));
   onKeys(root, {
-    ...Object.fromEntries(CURSOR_KEYS.map(key => [key, () => moveCursor(key)])),
+    ...Object.fromEntries(cursorKeys.map(key => [key, () => moveCursor(key)])),
     '+': zoomIn,
     '=': zoomIn,
     '-': () => scene.zoom(1 / KEY_ZOOM, anchorOfCursor(scene)),

@@ -77,6 +77,12 @@ describe.skipIf(executablePath === undefined)(
       await page.keyboard.press('ArrowRight');
       const cell = page.getByRole('gridcell');
       await expect.poll(() => cell.textContent()).toMatch(/^layer 1 · k: shape 16 × 16, mean 0\.\d+/);
+      await page.keyboard.press('Control+End');
+      await expect.poll(() => cell.textContent()).toMatch(/^layer 11 · down: /);
+      await page.keyboard.press('Control+Home');
+      await expect.poll(() => cell.textContent()).toMatch(/^layer 0 · q: /);
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowRight');
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'layer 1 · k' }).waitFor();
       await expect.poll(() => page.getByRole('slider', { name: /^16 neurons by position/ }).count()).toBe(1);

@@ -139,7 +139,9 @@ describe('the cursor of the map', () => {
     ['up to the only cell of a short row', ['ArrowUp'], { row: 0, column: 0 }],
     ['along a row that has holes', ['ArrowUp', 'ArrowRight'], { row: 0, column: 0 }],
     ['to the ends of a row', ['Home'], { row: 1, column: 0 }],
-    ['by a page, within the rows', ['PageDown', 'PageDown'], { row: 3, column: 2 }],
+    ['by a page, within the rows, to a cell with a module', ['PageDown', 'PageDown'], { row: 3, column: 0 }],
+    ['to the first cell', ['Control+Home'], { row: 0, column: 0 }],
+    ['to the last cell', ['Control+Home', 'Control+End'], { row: 3, column: 0 }],
   ])('moves %s', (_, keys, place) => expect(walk(...keys)).toEqual(place));
 
   test('finds the module of a cell', () => {
