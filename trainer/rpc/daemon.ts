@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
 import { availableMemoryBytes } from '../machine/machine.ts';
-import { messageOf } from '../protocol/error-facts.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import type { JobContext } from '../protocol/messages/job-messages.ts';
 import { type DaemonStatus, type JobRecord, MAX_FRAME_BYTES } from '../protocol/messages/rpc-messages.ts';
 import { Reader } from '../reader/reader.ts';
@@ -262,8 +262,12 @@ async function openPorts(
     return { port: inner.port, outsidePort: outer.port, close: async () => void (await Promise.all([inner.close(), outer.close()])) };
   } catch (error) {
     await inner.close();
+    if (codeOf(error) === 'EADDRINUSE')
+      throw new DaemonError('daemon-door', `port ${outside.port} of ${outside.host} is in use by another program`, {
+        hint: 'Choose another port with --listen',
+      });
     throw new DaemonError('daemon-door', `the daemon can't listen on ${outside.host}:${outside.port}: ${messageOf(error)}`, {
-      hint: 'Check --tls-cert and --tls-key, and that the port is free',
+      hint: 'Check --listen, --tls-cert and --tls-key',
     });
   }
 }

@@ -76,7 +76,8 @@ describe('a client on another machine', () => {
 
 test('a port that is taken, and a token that is short, are reported before anything runs', async () => {
   const outside = { tls, host: '127.0.0.1', port: daemon.outsidePort ?? 0 };
-  await expect(startTestDaemon({ outside })).rejects.toMatchObject({ code: 'daemon-door' });
+  const message = expect.stringMatching(/^port \d+ of 127\.0\.0\.1 is in use by another program$/);
+  await expect(startTestDaemon({ outside })).rejects.toMatchObject({ code: 'daemon-door', message });
   await expect(startTestDaemon({ token: 'short' })).rejects.toMatchObject({ code: 'bad-token' });
 });
 
