@@ -82,6 +82,12 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
   view.onDidExpandElement(({ element }) => isGroup(element) && closed.delete(element.name));
 
   function show(next: readonly ViewGroup<Item>[]): void {
+    view.message = params.note?.();
+    steps = [];
+    put(next);
+  }
+
+  function put(next: readonly ViewGroup<Item>[]): void {
     const changes = groups === undefined || groups.length === 0 ? undefined : changesOf(groups, next);
     if (changes === undefined) {
       groups = next;
@@ -97,7 +103,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
     view,
     show,
     async reload() {
-      if (view.visible) return show(await load());
+      if (view.visible) return put(await load());
       groups = undefined;
       changed.fire(undefined);
     },

@@ -1,4 +1,4 @@
-/** Detects, from the lists of runs, that another window or the command line deleted runs. */
+/** Detects, from the lists of runs, that another window or the command line deleted runs, and keeps those that a short list left out. */
 
 export interface RunListing {
   /** The folders whose runs were listed. */
@@ -33,4 +33,22 @@ export class VanishedRuns {
     this.known = there;
     return { deleted, isUnsure: this.missing.size > 0 };
   }
+}
+
+interface Listed {
+  readonly runDir: string;
+}
+
+/**
+ * The runs of a list that was cut short, followed by those of the list before that are still there: on a slow disk, a run that was not
+ * reached in time would seem deleted.
+ */
+export function withUnreached<Run extends Listed>(
+  before: readonly Run[],
+  { runs, truncated }: { readonly runs: readonly Run[]; readonly truncated: boolean },
+  isThere: (runDir: string) => boolean,
+): readonly Run[] {
+  if (!truncated) return runs;
+  const reached = new Set(runs.map(({ runDir }) => runDir));
+  return [...runs, ...before.filter(({ runDir }) => !reached.has(runDir) && isThere(runDir))];
 }

@@ -1,8 +1,10 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon while it is visible. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Event, EventEmitter, type Uri, workspace } from 'vscode';
 import type { RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { isOnCluster } from '../../trainer/protocol/run/cluster.ts';
+import { STATE_FILE } from '../../trainer/protocol/run/run-files.ts';
 import type { DaemonClient } from '../../trainer/rpc/connection/connect.ts';
 import type { App } from '../app.ts';
 import { type ErrorReport, reportError } from '../ask/error-report.ts';
@@ -14,7 +16,7 @@ import { createGroupView } from './group-view.ts';
 import { type ModelItem, modelTree } from './model-tree.ts';
 import { type RunFlag, type RunGroup, type RunItem, runTree } from './run-tree.ts';
 import { drawDevice, drawModel, drawRun } from './tree-items.ts';
-import { VanishedRuns } from './vanished-runs.ts';
+import { VanishedRuns, withUnreached } from './vanished-runs.ts';
 
 export interface Views {
   /** Redraws the runs with the latest job events; loads nothing. */
@@ -155,7 +157,11 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
     },
     load: async (client: DaemonClient): Promise<readonly RunInfo[]> => {
       const folders = runFolders(app);
-      const { runs, truncated } = await client.request('listRuns', { folders });
+      const found = await client.request('listRuns', { folders });
+      const { truncated } = found;
+      // Files on another machine can't be looked at from here.
+      const isThere = (runDir: string): boolean => app.services.isRemote() || existsSync(path.join(runDir, STATE_FILE));
+      const runs = withUnreached(listed ?? [], found, isThere);
       [listed, isTruncated] = [runs, truncated];
       const busy = store.active().flatMap(({ runDir }) => runDir ?? []);
       // A queued cluster run is not deleted when it leaves the queue or when the cluster does not answer.
@@ -189,7 +195,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
     const connect = isRemote ? 'reconnect' : 'startDaemon';
     return { message, remedies: app.daemon.current === undefined ? [...new Set([connect, ...remedies] as const)] : remedies };
   };
-  const cutText = (what: string): string => `The folders are too large to search completely. There may be more ${what}.`;
+  const cutText = (what: string): string => `The folders could not be searched completely in time. There may be more ${what}.`;
   const loaded = async <Group>(load: (client: DaemonClient) => Promise<readonly Group[]>): Promise<readonly Group[]> => {
     const client = await connected(app);
     return client === undefined ? [] : load(client);

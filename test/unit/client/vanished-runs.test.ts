@@ -1,6 +1,6 @@
 /** Tests that a run deleted elsewhere differs from one being replaced, and from one that a list does not reach. */
-import { expect, test } from 'vitest';
-import { type RunListing, VanishedRuns } from '../../../client/views/vanished-runs.ts';
+import { describe, expect, test } from 'vitest';
+import { type RunListing, VanishedRuns, withUnreached } from '../../../client/views/vanished-runs.ts';
 
 const list = (names: string, change: Partial<RunListing> = {}): RunListing => ({
   folders: ['/w'],
@@ -35,4 +35,15 @@ test.each<[string, Partial<RunListing>]>([
   vanished.look(list('ab', change.folders === undefined ? change : {}));
   vanished.look(list('a', change));
   expect(vanished.look(list('a', change)).deleted).toEqual([]);
+});
+
+describe('a list that was cut short', () => {
+  const runs = (...names: string[]) => names.map(runDir => ({ runDir }));
+
+  test('keeps the runs that it did not reach, unless their files are gone', () => {
+    const isThere = (runDir: string): boolean => runDir !== 'deleted';
+    const before = runs('a', 'b', 'deleted');
+    expect(withUnreached(before, { runs: runs('b', 'new'), truncated: true }, isThere)).toEqual(runs('b', 'new', 'a'));
+    expect(withUnreached(before, { runs: runs('b'), truncated: false }, isThere)).toEqual(runs('b'));
+  });
 });
