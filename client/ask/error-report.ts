@@ -43,6 +43,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
     hint: 'Choose another output_dir, set overwrite_output_dir: true, or resume the existing run.',
     remedies: ['openRecipe'],
   },
+  'output-unusable': { remedies: ['openRecipe'] },
   'run-busy': { hint: 'Stop the job that uses this folder first.', remedies: [] },
   data: { remedies: ['openRecipe'] },
   'no-data': { remedies: ['openRecipe'] },

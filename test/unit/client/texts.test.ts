@@ -208,6 +208,8 @@ describe('errors', () => {
   test('a bad recipe offers to open it if there is a recipe', () => {
     const error = new DaemonError('bad-recipe', 'spam.rowtune.yaml: unknown key');
     expect(reportError(error, { hasRecipe: true, isRemote: false }).remedies).toEqual(['openRecipe', 'showProblems']);
+    const full = new DaemonError('output-unusable', 'the disk is full', { hint: 'Choose another output_dir' });
+    expect(reportError(full, { hasRecipe: true, isRemote: false }).remedies).toEqual(['openRecipe']);
     expect(reportError(error, { hasRecipe: false, isRemote: false }).remedies).toEqual(['showProblems']);
   });
 
