@@ -73,7 +73,9 @@ const COPIED_ON_EXPORT = [
  */
 export async function openModel(nameOrPath: string, options?: DownloadOptions): Promise<ModelFolder> {
   if (await exists(nameOrPath)) return openLocal(nameOrPath, nameOrPath);
-  if (!/^[^./~\\]/.test(nameOrPath) || !isHubName(nameOrPath)) {
+  if (!/^[^./~\\]/.test(nameOrPath))
+    throw new ModelFileError(nameOrPath, 'does not exist', 'Put the model back there, or correct the path.');
+  if (!isHubName(nameOrPath)) {
     throw new ModelFileError(
       nameOrPath,
       'is not a folder, a file or a name on the hub',

@@ -164,6 +164,12 @@ describe('sharded', () => {
 });
 
 describe('refuses', () => {
+  test('a path where no model is any more, without taking it for a name on the hub', async () => {
+    const gone = join(temporaryFolder(), 'gone');
+    const { message } = await modelFileError(() => openModel(gone, { cacheDir: temporaryFolder(), offline: true }));
+    expect(message).toBe(`${gone}: does not exist. Put the model back there, or correct the path.`);
+  });
+
   test.each<[string, Uint8Array, string]>([
     ['an empty file', new Uint8Array(0), 'only 0 bytes'],
     ['a header longer than the format allows', safetensorsBytes({}, 0, BigInt(MAX_HEADER_BYTES) + 1n), 'the format allows'],
