@@ -21,7 +21,7 @@ export interface ArtifactEntry<Type extends string = ExportType> {
 
 /** Types of merged folders. A GGUF base has no type that such a folder can hold, so its values become float32, which is exact. */
 const mergedTypes = {
-  base: 'As the base (float32 of a GGUF file)',
+  base: 'As the base model (float32 if that is a GGUF file)',
   float32: 'float32',
   bfloat16: 'bfloat16',
   float16: 'float16',

@@ -159,7 +159,7 @@ describeEditor(
     test('the model is exported whole', async () => {
       await workbench.runCommandOn('Rowtune: Export', 'short');
       await workbench.pick('Merged model');
-      await workbench.pick('As the base (float32 of a GGUF file)');
+      await workbench.pick('As the base model (float32 if that is a GGUF file)');
       const target = inFolder('exported');
       await workbench.saveAs(target, 'short-merged');
       await workbench.notification(/was exported to/).waitFor({ timeout: START_MS });
