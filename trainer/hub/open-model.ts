@@ -18,7 +18,7 @@ import { createTokenizer, readTemplate, type Tokenizer } from '../format/tokeniz
 import { loadTokenizer, readTexts, SETTINGS_FILES } from '../format/tokenizer/tokenizer-files.ts';
 import { openWeightFiles, type WeightFiles } from '../format/weight-files.ts';
 import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
-import { isHubName } from '../protocol/hub-name.ts';
+import { isHubName, modelAt } from '../protocol/hub-name.ts';
 import type { DenseLayer } from '../protocol/pooling.ts';
 import { asFilesHaveIt } from './bare-model.ts';
 import { type DownloadOptions, downloadModel } from './hub-download.ts';
@@ -79,7 +79,7 @@ export async function openModel(nameOrPath: string, options?: DownloadOptions): 
     throw new ModelFileError(
       nameOrPath,
       'is not a folder, a file or a name on the hub',
-      'Check the path; a name on the hub has the form organization/name.',
+      `Check the path; a name on the hub has the form ${modelAt(nameOrPath) ?? 'organization/name'}.`,
     );
   }
   if (options === undefined) throw new ModelFileError(nameOrPath, 'does not exist', 'Check the path.');

@@ -245,3 +245,7 @@ test('a folder with an adapter alone says how it is used', async () => {
   const { message } = await modelFileError(() => openModel(dir));
   expect(message).toMatch(/holds an adapter, which is not a whole model\. Name its base as the model, with this folder as --adapter/);
 });
+
+test('names the model at an address on the hub', async () => {
+  await expect(openModel('https://huggingface.co/org/model/tree/main')).rejects.toThrow('a name on the hub has the form org/model');
+});

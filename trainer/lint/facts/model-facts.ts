@@ -10,7 +10,7 @@ import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
-import { isHubName } from '../../protocol/hub-name.ts';
+import { isHubName, modelAt } from '../../protocol/hub-name.ts';
 import type { TextPrompts } from '../../protocol/pooling.ts';
 
 /** The weights of a folder that are stored as codes of few bits. */
@@ -101,7 +101,7 @@ export class ModelCache {
       if (downloaded !== undefined && downloadedId !== undefined) return this.cached(downloaded, downloadedId);
       if (!(await hasParentFolder(name, local))) return { kind: 'not-downloaded', suggestion: await nearbyModel(name, local) };
     }
-    return { kind: 'missing', suggestion: await nearbyName(name, local) };
+    return { kind: 'missing', suggestion: modelAt(name) ?? (await nearbyName(name, local)) };
   }
 
   private cached(file: string, id: string): Promise<ModelFacts> {
