@@ -1,6 +1,7 @@
 /** A chart of curves over steps: drawn by uPlot, controlled by mouse and keyboard, and exposed to screen readers as a slider. */
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
+import { axisLabels, shortNumber } from './axis-labels.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
 import { type ChartContent, type Curve, smoothedText } from './chart-content.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';
@@ -208,7 +209,7 @@ export class TimeChart implements GroupMember {
           incrs: () => (isWholeX?.() ? WHOLE_INCREMENTS : INCREMENTS),
           values: (_, splits) => splits.map(value => (value === null ? '' : shortNumber(value) + (unitX?.() ?? ''))),
         },
-        { ...axis, size: 58, gap: 4, values: (_, splits) => splits.map(value => (value === null ? '' : format(value))) },
+        { ...axis, size: 58, gap: 4, values: (_, splits) => axisLabels(splits, format) },
       ],
       series: [{}, ...curves.map(seriesOf)],
       hooks: {
@@ -367,11 +368,3 @@ const isLonely = (chart: uPlot, i: number): boolean => {
   for (const value of values) if (value !== null && ++count > 1) return false;
   return count === 1;
 };
-
-/** Formats 1200 as 1.2k, which fits on an axis. */
-function shortNumber(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 1e6) return `${Number((value / 1e6).toPrecision(4))}M`;
-  if (size >= 1e4) return `${Number((value / 1e3).toPrecision(4))}k`;
-  return String(Number(value.toPrecision(6)));
-}

@@ -1,10 +1,12 @@
 /** Tests curves: history, smoothing, and reducing 100,000 points to a chart of a few hundred pixels. */
 import { describe, expect, test } from 'vitest';
+import { axisLabels } from '../../../media/shared/series/axis-labels.ts';
 import { MetricHistory, type Points } from '../../../media/shared/series/metric-history.ts';
 import { lastAtMost, Numbers, nearest } from '../../../media/shared/series/numbers.ts';
 import { everyX, nearestX, valueNear } from '../../../media/shared/series/points-at.ts';
 import { resample } from '../../../media/shared/series/resample.ts';
 import { smooth, smoothingWeight } from '../../../media/shared/series/smooth.ts';
+import { compact } from '../../../trainer/protocol/text/format.ts';
 
 const points = (x: readonly number[], y: readonly number[]): Points => ({ x: Float64Array.from(x), y: Float64Array.from(y) });
 
@@ -158,4 +160,15 @@ describe('resample', () => {
   });
 
   test('an empty range has no points', () => expect(resample([], { min: 0, max: 1 }, 100)).toEqual({ x: [], ys: [] }));
+});
+
+describe('labels of an axis', () => {
+  test('are written alike around the number where exponents begin', () => {
+    expect(axisLabels([0, 0.0005, 0.001, 0.0015], compact)).toEqual(['0', '5e-4', '1e-3', '1.5e-3']);
+  });
+
+  test('are those of the format where it writes all alike', () => {
+    expect(axisLabels([0, 0.5, null, 1], compact)).toEqual(['0', '0.5', '', '1']);
+    expect(axisLabels([0.5, 1], value => `${value} MB`)).toEqual(['0.5 MB', '1 MB']);
+  });
 });
