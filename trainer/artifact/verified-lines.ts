@@ -21,8 +21,9 @@ export function verifiedLines(
   promptTokens: number,
 ): string[] {
   const advises = changed !== undefined && changed > 0 && (isCoarse || changed > MAX_CHANGED * promptTokens);
+  const tuned = `the tuned model${isRounded ? ' with rounded weights' : ''}`;
   return [
-    `Opened again, the export differs from the tuned model${isRounded ? ' with rounded weights' : ''} by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)}).`,
+    `Opened again, the export ${largest === 0 ? `gives exactly the logits of ${tuned}` : `differs from ${tuned} by at most ${largest.toExponential(2)} in a logit (tolerance ${tolerance.toExponential(2)})`}.`,
     ...(moved === undefined
       ? []
       : [`${roundingLine(moved, changed, promptTokens)}${advises && finer !== undefined ? finerAdvice(finer) : '.'}`]),

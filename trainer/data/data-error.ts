@@ -1,5 +1,6 @@
 /** The error for everything that is wrong with a user's data. It names the file, line and key, what was expected and how to fix it. */
 
+import { listedKeys } from '../protocol/text/listed-keys.ts';
 import { sampleLine } from '../protocol/text/sample-line.ts';
 
 export interface DataPlace {
@@ -142,12 +143,5 @@ export function describeValue(value: unknown): string {
   return KINDS[typeof value] ?? 'an object';
 }
 
-/** Enough keys to recognize the columns of a file. */
-const MAX_KEYS = 20;
-
-/** The keys of a sample for a message: "text", "label". */
-export const describeKeys = (value: object): string =>
-  Object.keys(value)
-    .slice(0, MAX_KEYS)
-    .map(key => `"${key}"`)
-    .join(', ');
+/** The keys of a sample for a message. */
+export const describeKeys = (value: object): string => listedKeys(Object.keys(value));

@@ -1,7 +1,9 @@
 /** Detects the format of a sample from its keys, renames columns, and checks that all samples have one format. */
+
 import { closest, distance } from 'fastest-levenshtein';
 import { namesOf } from '../catalog/entries.ts';
 import { chatColumns } from '../protocol/recipe/column-roles.ts';
+import { listedKeys } from '../protocol/text/listed-keys.ts';
 import { DataError, samplePlace } from './data-error.ts';
 import type { DataFormat, DataRecord } from './types.ts';
 
@@ -95,8 +97,7 @@ function missingColumn(record: DataRecord, ours: string, theirs: string): DataEr
 
 /** Keys for a message: "text" and "label". */
 export function quotedKeys(keys: readonly string[]): string {
-  const names = keys.slice(0, 20).map(key => `"${key}"`);
-  return keys.length > 20 ? `${names.join(', ')} …` : names.length < 3 ? names.join(' and ') : names.join(', ');
+  return keys.length === 2 ? keys.map(key => `"${key}"`).join(' and ') : listedKeys(keys);
 }
 
 function plural(values: readonly unknown[]): string {

@@ -5,12 +5,13 @@ import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-f
 import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { messageOf } from '../protocol/error-facts.ts';
+import { isActive } from '../protocol/run/run-activity.ts';
 import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
 import { RunError, systemErrorCode } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
-import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES } from './run-folder.ts';
-import { LOCK_FILE, takeRunLock } from './run-lock.ts';
+import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES, summarizeRun } from './run-folder.ts';
+import { LOCK_FILE, runBusy, takeRunLock } from './run-lock.ts';
 import { endedBeforeFirstStep } from './run-state.ts';
 
 export interface BegunFolder {
@@ -77,8 +78,10 @@ interface Found {
   readonly isUnbegun: boolean;
 }
 
-/** @throws RunError 'output-not-empty' if the folder contains files that a new run must not replace */
+/** @throws RunError 'output-not-empty' if the folder contains files that a new run must not replace, 'run-busy' if a run is active there */
 export async function requireReplaceable(runDir: string, overwrite: boolean): Promise<Found> {
+  const run = await summarizeRun(runDir);
+  if (run !== undefined && isActive(run.state)) throw runBusy(runDir, run);
   const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE && name !== REPLACED);
   const inTheWay = present.filter(isRunFile);
   // A run that is killed after its folder was cleared, but before it wrote a state, leaves only the earlier log.

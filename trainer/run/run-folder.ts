@@ -6,6 +6,7 @@ import { renameIfThere } from '../files/durable-folder.ts';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
+import { ENDED_BY_SWEEP, PAUSED_BY_SWEEP } from '../protocol/messages/job-messages.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import { parseRecipe } from '../protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
@@ -17,7 +18,7 @@ import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
 import { type RunNotes, readRunNotes } from './run-notes.ts';
 import { ageOf, isAtWork, type RunState, readRunState } from './run-state.ts';
-import { isSweepFolder } from './sweep-folder.ts';
+import { isFinishedSweep, isSweepFolder } from './sweep-folder.ts';
 
 /** The files of a run that a heatmap uses. */
 export const HEATMAP_FILES: readonly string[] = [
@@ -125,8 +126,10 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   const shown = isActive(state.state) && !isAtWork(runDir, state, now) ? 'interrupted' : state.state;
   const parent = path.dirname(runDir);
   const sweepDir = isSweepFolder(parent) ? parent : undefined;
+  const isLoser = state.reason === PAUSED_BY_SWEEP && sweepDir !== undefined && isFinishedSweep(sweepDir);
+  const reason = isLoser ? ENDED_BY_SWEEP : state.reason;
   const notes = await readRunNotes(runDir);
-  return { ...state, ...notes, runDir, sweepDir, state: shown, ageSeconds: ageOf(state, now), resumable: hasCheckpoint(runDir) };
+  return { ...state, ...notes, runDir, sweepDir, reason, state: shown, ageSeconds: ageOf(state, now), resumable: hasCheckpoint(runDir) };
 }
 
 export interface FoundRuns {

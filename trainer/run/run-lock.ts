@@ -14,11 +14,13 @@ export const LOCK_FILE = 'lock';
  */
 export function takeRunLock(runDir: string, say: (message: string) => void): () => void {
   const lock = takeLock(path.join(runDir, LOCK_FILE));
-  if ('holder' in lock)
-    throw new RunError('run-busy', `process ${lock.holder.pid} is using ${runDir}`, 'Wait for it, stop it, or choose another output_dir');
+  if ('holder' in lock) throw runBusy(runDir, lock.holder);
   for (const { pid } of lock.takenFrom) say(`took over the lock of process ${pid}, which has ended`);
   return lock.release;
 }
+
+export const runBusy = (runDir: string, { pid }: Pick<ProcessIdentity, 'pid'>): RunError =>
+  new RunError('run-busy', `process ${pid} is using ${runDir}`, 'Wait for it, stop it, or choose another output_dir');
 
 /** True if the process in a run's state is running, and works in this folder rather than in one from which the folder was copied. */
 export const worksIn = (runDir: string, state: ProcessIdentity): boolean =>

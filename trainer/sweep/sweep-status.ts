@@ -1,6 +1,5 @@
 /** The state of a sweep, read from its folder during or after the sweep. */
 
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { lockHolder } from '../machine/process-lock.ts';
@@ -10,6 +9,7 @@ import { metricKey, SWEEP_FILES, type SweepRun, type SweepRunState, type SweepSt
 import { readMetrics } from '../run/metrics-file.ts';
 import { summarizeRun } from '../run/run-folder.ts';
 import { LOCK_FILE } from '../run/run-lock.ts';
+import { isFinishedSweep } from '../run/sweep-folder.ts';
 import { JournalFolder } from './journal-folder.ts';
 import { evaluationsOf } from './segment-result.ts';
 import { sharedStatus } from './shared-status.ts';
@@ -23,7 +23,7 @@ export async function readSweep(sweepDir: string): Promise<SweepStatus | undefin
   if (plan.workers !== undefined) return sharedStatus(sweepDir, plan, (await JournalFolder.open(sweepDir, plan)).journal);
   const failures = await readFailures(sweepDir);
   const runs = await Promise.all(plan.runs.map(run => readRun(sweepDir, plan, run, failures.get(run.id))));
-  const isFinished = existsSync(path.join(sweepDir, SWEEP_FILES.result));
+  const isFinished = isFinishedSweep(sweepDir);
   const isRunning = lockHolder(path.join(sweepDir, LOCK_FILE)) !== undefined;
   return statusOf({ sweepDir, plan, runs, state: isRunning ? 'running' : isFinished ? 'finished' : 'stopped' });
 }

@@ -80,7 +80,10 @@ test('only a coarse type that was asked for is warned about, and a finer type is
   for (const type of ['auto', 'Q8_0'] as const) expect(advice(type)).toEqual({ finer: 'F16', isCoarse: false });
   expect(advice('base', false)).toEqual({ finer: 'F16', isCoarse: false });
   expect([advice('base', false, false), advice('BF16'), advice('F32')]).toEqual([{ finer: 'F32' }, { finer: 'F32' }, {}]);
-  const compared = { largest: 0, tolerance: 1, roundingDifference: 2, changedTokens: 3 };
+  expect(verifiedLines({ largest: 0, tolerance: 1 }, {}, 20)).toEqual([
+    'Opened again, the export gives exactly the logits of the tuned model.',
+  ]);
+  const compared = { largest: 0.5, tolerance: 1, roundingDifference: 2, changedTokens: 3 };
   const [first, second] = verifiedLines(compared, { isRounded: true, ...advice('auto') }, 20);
   expect(first).toMatch(/^Opened again, the export differs from the tuned model with rounded weights by at most/);
   expect(second).toMatch(/after 3 of 20 tokens of the prompt: --type F16 keeps more of what was trained\.$/);

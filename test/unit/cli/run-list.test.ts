@@ -24,6 +24,11 @@ test('a reason of many lines takes one, cut with a note where the rest is', () =
   expect(lines[3]).toMatch(/log\.txt/);
 });
 
+test('a run that waits has no number of steps yet', () => {
+  const [, line] = runList([run({ state: 'queued', step: 0, totalSteps: 0 })], '/w').split('\n');
+  expect(line).toMatch(/^a +queued +5\.0 s ago/);
+});
+
 test('a short reason stands as it is, without a note', () => {
   const lines = runList(
     [run({ state: 'stopped', reason: 'the disk is full' }), run({ state: 'stopped', reason: 'stopped at your request' })],

@@ -4,9 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { unknownRun } from '../../../trainer/cli/daemon/unknown-run.ts';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
+import { PAUSED_BY_SWEEP } from '../../../trainer/protocol/messages/job-messages.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { RUN_FILES, STATE_FILE } from '../../../trainer/protocol/run/run-files.ts';
+import { SWEEP_FILES } from '../../../trainer/protocol/run/sweep.ts';
 import { listRunsAnywhere } from '../../../trainer/rpc/cluster-runs.ts';
 import { beginRunFolder, recoverReplaced, requireUsableOutput } from '../../../trainer/run/begin-run.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
@@ -14,6 +17,7 @@ import { listRuns, summarizeRun, writeRunRecipe } from '../../../trainer/run/run
 import { takeRunLock } from '../../../trainer/run/run-lock.ts';
 import { StateKeeper } from '../../../trainer/run/run-state.ts';
 import { RunError } from '../../../trainer/run-error.ts';
+import { resolveSettings } from '../../../trainer/settings.ts';
 import { makeTemporaryFolder } from '../../support/machine/temporary-folder.ts';
 
 let folder: string;
@@ -95,14 +99,34 @@ describe('beginning', () => {
   });
 
   test('a run is kept where there is a checkpoint, or its process lives', async () => {
-    await leave({ state: 'running' }, process.pid);
-    expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
-    await leave({ state: 'preparing' }, process.pid);
-    expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
+    for (const state of ['running', 'preparing'] as const) {
+      await leave({ state }, process.pid);
+      expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('run-busy');
+    }
     await leave({ state: 'failed' });
     mkdirSync(join(folder, 'checkpoints', 'step-000000'));
     expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
   });
+});
+
+test('a run that its sweep paused has been stopped early once the sweep is finished', async () => {
+  const runDir = join(folder, '001');
+  mkdirSync(runDir);
+  await new StateKeeper(runDir, { name: 'a', startedAt: '2026-01-01T00:00:00Z' }).update({ state: 'stopped', reason: PAUSED_BY_SWEEP });
+  writeFileSync(join(folder, SWEEP_FILES.plan), '{}');
+  expect((await summarizeRun(runDir))?.reason).toBe(PAUSED_BY_SWEEP);
+  writeFileSync(join(folder, SWEEP_FILES.result), '{}');
+  expect((await summarizeRun(runDir))?.reason).toBe('stopped early by its sweep');
+});
+
+test('the error about a run that no daemon has says how to stop it where it runs', async () => {
+  const settings = resolveSettings({ env: {}, platform: 'linux', home: '/nowhere' });
+  const hint = async (): Promise<string | undefined> =>
+    (await unknownRun({ settings, cwd: folder }, 'a', { code: 'daemon-missing', message: 'no daemon is running' })).hint;
+  expect(await hint()).toBe('List the runs and their states with: rowtune runs');
+  mkdirSync(join(folder, 'a'));
+  await new StateKeeper(join(folder, 'a'), { name: 'a', startedAt: '2026-01-01T00:00:00Z' }).update({ state: 'running' });
+  expect(await hint()).toMatch(new RegExp(`^Process ${process.pid} trains it without the daemon.*Ctrl-C.*rowtune metrics a$`));
 });
 
 describe('replacing a run', () => {

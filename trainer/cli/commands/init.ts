@@ -1,4 +1,5 @@
 /** `rowtune init`: writes a recipe for the user's own model and data. */
+
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,6 +12,7 @@ import type { DataFact } from '../../lint/facts/data-facts.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { freeName, recipeFileName, recipeText } from '../../protocol/recipe/recipe-text.ts';
 import { counted } from '../../protocol/text/format.ts';
+import { listedKeys } from '../../protocol/text/listed-keys.ts';
 import { sampleLine } from '../../protocol/text/sample-line.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -98,6 +100,6 @@ function formatOf({ format, isFolder, rows, columns: found }: DataFact, columns:
   const count = rows === undefined ? '' : counted(rows.count, 'sample');
   const renamed = Object.entries(columns).map(([ours, theirs]) => `${theirs} as ${ours}`);
   const what =
-    renamed.length > 0 ? renamed.join(', ') : (format ?? (isFolder ? 'a folder' : found.length > 0 ? `columns ${found.join(', ')}` : ''));
+    renamed.length > 0 ? renamed.join(', ') : (format ?? (isFolder ? 'a folder' : found.length > 0 ? `columns ${listedKeys(found)}` : ''));
   return [count, what].filter(part => part !== '').join(', ');
 }

@@ -16,6 +16,7 @@ import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon/daemon-client.ts';
 import { followJob } from '../daemon/run-on-daemon.ts';
+import { SHOW_STATE, unknownRun } from '../daemon/unknown-run.ts';
 import { trainingsOfDaemon, waitingRuns } from '../daemon/waiting-runs.ts';
 import { finishTraining, resumeCommandOf } from '../finish-training.ts';
 import { pathWord } from '../job-command.ts';
@@ -94,8 +95,6 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
-const SHOW_STATE = 'List the runs and their states with: rowtune runs';
-
 /** Calls `work` with the daemon's newest job in this run folder, then closes the client. */
 async function withJob(
   context: CommandContext,
@@ -105,11 +104,10 @@ async function withJob(
   const { settings, cwd } = context;
   const runDir = path.resolve(settings.remoteDaemon?.dir ?? cwd, run);
   const client = await connectIfRunning(context);
-  const hint = SHOW_STATE;
-  if (client === undefined) throw new CliError('no daemon is running', { code: 'daemon-missing', exitStatus: EXIT.usage, hint });
+  if (client === undefined) throw await unknownRun(context, run, { code: 'daemon-missing', message: 'no daemon is running' });
   try {
     const job = await jobIn(await client.request('listJobs', {}), runDir, settings.remoteDaemon === undefined);
-    if (job === undefined) throw new CliError(`the daemon has no job in ${run}`, { code: 'job-missing', exitStatus: EXIT.usage, hint });
+    if (job === undefined) throw await unknownRun(context, run, { code: 'job-missing', message: `the daemon has no job in ${run}` });
     return await work(client, job, runDir);
   } finally {
     client.close();

@@ -30,7 +30,7 @@ function row(run: RunInfo, cwd: string): string[] {
   return [
     name,
     stateText(run),
-    `${step}/${totalSteps}`,
+    totalSteps === 0 ? '' : `${step}/${totalSteps}`,
     loss === undefined ? '' : compact(loss),
     held === undefined ? '' : compact(held),
     `${duration(ageSeconds)} ago`,

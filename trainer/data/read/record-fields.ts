@@ -1,4 +1,5 @@
 /** Reads the fields of a record with checks: every failure is a DataError with file, line and key. */
+import { listedKeys } from '../../protocol/text/listed-keys.ts';
 import { DataError, describeValue, samplePlace } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 
@@ -11,13 +12,9 @@ export function requiredText(record: DataRecord, key: string): string {
   return value;
 }
 
-/** Maximum number of keys that a message lists. */
-const SHOWN_KEYS = 8;
-
 function missingField(record: DataRecord, key: string): DataError {
   const keys = Object.keys(record.value);
-  const shown = keys.slice(0, SHOWN_KEYS).map(name => `"${name}"`);
-  const has = keys.length === 0 ? 'no keys' : `${shown.join(', ')}${keys.length > SHOWN_KEYS ? ' and others' : ''}`;
+  const has = keys.length === 0 ? 'no keys' : listedKeys(keys);
   return fieldError(
     record,
     key,

@@ -19,6 +19,7 @@ import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import { checkNamed, logSplit } from '../data-parts.ts';
 import { describeIndex } from '../load-in-order.ts';
+import { logNewHead } from '../new-head.ts';
 import { ownParts, type ReadParams, type SetUpParams, type SetUpTask, type TaskSetup } from '../task-setup.ts';
 import { classWeightsOf } from './class-weights.ts';
 import type { ClassifierReader, Labeled } from './classifier-reader.ts';
@@ -243,7 +244,7 @@ function withModelOrder(labels: readonly string[], model: AnyModel, ofAdapter: r
   return orders.find(order => order.length === labels.length && labels.every(name => order.includes(name))) ?? labels;
 }
 
-/** Returns the model with a head for these labels; a new head is logged. */
+/** Returns the model with a head for these labels. */
 export function modelFor(
   { recipe, base, job }: ReadParams,
   labels: readonly string[],
@@ -259,8 +260,6 @@ export function modelFor(
   });
   if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
   checkWeights(model, base.folder.weights);
-  const fresh = model.parameters.filter(({ initial }) => initial);
-  if (fresh.length > 0)
-    job.log('info', `a new head of ${model.labels.length} outputs is trained from the start: ${fresh.map(({ name }) => name).join(', ')}`);
+  logNewHead(job, model);
   return model;
 }

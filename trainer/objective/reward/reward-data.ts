@@ -6,6 +6,7 @@ import { architectureOf, loadModel } from '../../model/load-model.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 import { checkWeights } from '../../model/weight-stream.ts';
 import { RunError } from '../../run-error.ts';
+import { logNewHead } from '../new-head.ts';
 import type { ReadParams } from '../task-setup.ts';
 
 /** True if the model is a text encoder, which reads prompt and answer as two texts. */
@@ -26,8 +27,7 @@ export function rewardModelFor({ recipe, base: { model: given, folder }, job }: 
   const model = loadModel(folder.config, { problem: 'regression', labels: ['LABEL_0'], headSeed: recipe.seed });
   if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
   checkWeights(model, folder.weights);
-  const fresh = model.parameters.filter(({ initial }) => initial);
-  if (fresh.length > 0) job.log('info', `a new head of one number is trained from the start: ${fresh.map(({ name }) => name).join(', ')}`);
+  logNewHead(job, model);
   return model;
 }
 

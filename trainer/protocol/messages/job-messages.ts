@@ -330,6 +330,8 @@ export type WorkerCommand = { readonly type: 'stop'; readonly save: boolean };
 export const STOPPED_BY_USER = 'stopped at your request';
 /** The reason of a run that a sweep may continue later. */
 export const PAUSED_BY_SWEEP = 'paused by its sweep';
+/** The reason of such a run after its sweep has finished. */
+export const ENDED_BY_SWEEP = 'stopped early by its sweep';
 
 /** The seconds for which a job's process waits for another job like it; 0 if the process ends with the job. */
 export const keptSeconds = (request: JobRequest): number => (request.kind === 'generate' ? (request.keepSeconds ?? 0) : 0);
