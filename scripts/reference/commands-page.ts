@@ -1,5 +1,6 @@
 /** docs/reference/commands.md: every command, argument and option, from the declarations that --help prints. */
 import type { Argument, Command, Option } from 'commander';
+import { andList } from '../../trainer/catalog/entries.ts';
 import { examplesOf } from '../../trainer/cli/command.ts';
 import { declareProgram } from '../../trainer/cli/program.ts';
 import { resolveSettings } from '../../trainer/settings.ts';
@@ -11,16 +12,23 @@ const settings = resolveSettings({ env: {}, platform: 'linux', home: '/' });
 export async function commandsPage(): Promise<string> {
   const program = await declareProgram({ settings, cwd: '/' });
   const commands = program.commands.flatMap(command => (command.commands.length > 0 ? [command, ...command.commands] : [command]));
-  const common = commonOptions(commands.filter(({ commands: below }) => below.length === 0));
+  const leaves = commands.filter(({ commands: below }) => below.length === 0);
+  const common = commonOptions(leaves.filter(printsResult));
+  const servers = leaves.filter(command => !printsResult(command)).map(command => code(command.name()));
   return page('Commands', 'trainer/cli', [
     paragraph(
       '`rowtune <command> --help` prints the same on the command line. Exit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.',
     ),
-    paragraph(`Every command takes: ${common.map(option => `${code(option.flags)} (${option.description})`).join('; ')}.`),
+    paragraph(
+      `Every command takes these options, except ${andList(servers)}, which speak a protocol over stdin and stdout: ${common.map(option => `${code(option.flags)} (${option.description})`).join('; ')}.`,
+    ),
     list(program.commands.map(command => `[rowtune ${command.name()}](#rowtune-${command.name()}): ${command.description()}`)),
     ...commands.map(command => commandText(command, common)),
   ]);
 }
+
+/** True for commands whose output is for people or, with `--json`, for scripts. */
+const printsResult = ({ options }: Command): boolean => options.some(({ long }) => long === '--json');
 
 /** The options that all of these commands have. */
 const commonOptions = (commands: readonly Command[]): readonly Option[] =>

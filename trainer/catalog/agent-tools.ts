@@ -51,7 +51,7 @@ export const agentTools = {
   explain_diagnostic: {
     title: 'Explain a Diagnostic',
     description: 'Explains a code that lint_recipe reported: the problem, its consequence, and how to fix it.',
-    parameters: { code: { kind: 'text', description: 'The code, for example unknown-setting.' } },
+    parameters: { code: { kind: 'text', description: 'The code, for example unknown-key.' } },
     command: ['explain'],
   },
   estimate_memory: {

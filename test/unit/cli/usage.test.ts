@@ -2,8 +2,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { agentTools } from '../../../trainer/catalog/agent-tools.ts';
+import { examplesOf } from '../../../trainer/cli/command.ts';
 import { requireNoRuns } from '../../../trainer/cli/model-and-adapter.ts';
 import { declareProgram } from '../../../trainer/cli/program.ts';
+import { diagnosticOf } from '../../../trainer/lint/diagnostics/diagnostics.ts';
 import { parseRecipe } from '../../../trainer/protocol/recipe/parse-recipe.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/recipe/stringify-recipe.ts';
 import { resolveSettings } from '../../../trainer/settings.ts';
@@ -45,6 +48,16 @@ test.each([
 ])('%j is no command, also where help is asked for', async (words, word, near) =>
   expect(await errorOf(...words)).toBe(`error: unknown command '${word}'\n(Did you mean ${near}?)\n(--help shows the usage)\n`),
 );
+
+test('codes in the help of explain exist', async () => {
+  const { commands } = await declareProgram({ settings, cwd: '/nowhere' }, 'explain');
+  const texts = commands.flatMap(command => [...examplesOf(command), ...command.registeredArguments.map(({ description }) => description)]);
+  const codes = [...texts, agentTools.explain_diagnostic.parameters.code.description].flatMap(
+    text => text.match(/[a-z]+(?:-[a-z]+)+/g) ?? [],
+  );
+  expect(codes.length).toBeGreaterThan(2);
+  for (const code of codes) expect(diagnosticOf(code), code).toBeDefined();
+});
 
 const folder = makeTemporaryFolder();
 beforeAll(() => {

@@ -31,6 +31,12 @@ describe('nothing is left out', () => {
     expect(headings).toEqual(expect.arrayContaining([...files, 'rowtune daemon start', 'rowtune engine install']));
   });
 
+  test('options that commands share', () => {
+    const [, shared = ''] = /^Every command takes(.+?)\n\n/ms.exec(pageOf('commands')) ?? [];
+    expect(shared).toContain('`--json` (print only one JSON object to stdout); `--verbose`');
+    expect(pageOf('commands')).not.toContain('- `--json`');
+  });
+
   test('methods, measures and architectures', () => {
     for (const name of methodNames) expect(pageOf('methods')).toContain(`\`${name}\``);
     for (const name of measureNames) expect(pageOf('measures')).toContain(`\`${name}\``);

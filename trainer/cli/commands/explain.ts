@@ -9,8 +9,8 @@ export const addExplain: AddCommand = (program, surroundings) => {
   const command = program
     .command('explain')
     .description('explain a code that the editor or `rowtune lint` reports')
-    .argument('<code>', 'the code, for example unknown-setting');
-  withCommonOptions(command, ['rowtune explain unknown-setting', 'rowtune explain contradictory-config --json']).action((code: string) =>
+    .argument('<code>', 'the code, for example unknown-key');
+  withCommonOptions(command, ['rowtune explain unknown-key', 'rowtune explain contradictory-config --json']).action((code: string) =>
     runCommandWork(command, surroundings, async context => explain(context, code)),
   );
 };
@@ -20,7 +20,8 @@ function explain({ terminal }: CommandContext, code: string): CommandResult {
   if (found === undefined) {
     const codes = diagnosticSections.flatMap(({ diagnostics }) => Object.keys(diagnostics));
     const near = didYouMean(code, codes);
-    const hint = near === undefined ? 'The codes stand at the end of the lines of rowtune lint.' : `Did you mean ${near}?`;
+    const hint =
+      near === undefined ? 'rowtune lint prints the code of each problem after error, warning, info or hint.' : `Did you mean ${near}?`;
     throw new CliError(`the linter has no code ${code}`, { code: 'usage', exitStatus: EXIT.usage, hint });
   }
   const { about, fix } = found;
