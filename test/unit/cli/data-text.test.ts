@@ -57,6 +57,18 @@ test('samples are shown with marked tokens, their place and their problem', () =
   expect(found).toContain('⟦×0.5  no⟧');
 });
 
+test('no token of a text with a label is trained, so trained tokens are not mentioned', () => {
+  const runs = [{ use: 'context', tokens: [token('pay now')] }] as const;
+  const sequence = { length: 2, targets: 0, cut: 0, hidden: 0, runs };
+  const sample = { index: 0, file: 'a.csv', line: 2, state: 'kept', notes: [], labels: ['spam'], sequences: [sequence] } as const;
+  const shown = { ...page, format: undefined, more: false };
+  expect(describeSamples({ ...shown, samples: [sample] }, false)).toBe('— 0: a.csv:2, label: spam\n  2 tokens\npay now');
+  const cut = { ...sample, sequences: [{ ...sequence, cut: 1 }] };
+  expect(describeSamples({ ...shown, samples: [cut] }, false)).toBe(
+    'cut off: ⟨…⟩\n\n— 0: a.csv:2, label: spam\n  2 tokens, 1 cut off\npay now',
+  );
+});
+
 test('images have neither marked tokens nor token counts', async () => {
   const samples: SamplePage['samples'] = [
     { index: 0, file: 'cat/1.png', state: 'kept', notes: [], sequences: [], labels: ['cat'], picture: { src: '', width: 40, height: 30 } },

@@ -32,19 +32,24 @@ export function describeSamples({ samples, from, part, format, more }: SamplePag
 
 const isWeighed = ({ weight }: TokenRun): boolean => weight !== undefined;
 
-/** Explains the marks of tokens; images have none. */
+/** Explains the marks of tokens; images have none, and no token of a text with labels is trained. */
 function legendOf(samples: readonly ShownSample[]): string[] {
   if (samples.every(({ picture }) => picture !== undefined)) return [];
+  if (samples.every(isJudgedWhole)) return samples.some(isCut) ? ['cut off: ⟨…⟩'] : [];
   const weighs = samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed)));
   return [`trained tokens: ⟦…⟧,${weighs ? ' with a weight: ⟦×0.5 …⟧,' : ''} cut off: ⟨…⟩`];
 }
 
+/** True if the labels of a text are learned, and no token of it. */
+const isJudgedWhole = ({ labels, sequences }: ShownSample): boolean =>
+  labels !== undefined && sequences.every(({ targets }) => targets === 0);
+
+const isCut = ({ sequences }: ShownSample): boolean => sequences.some(({ cut }) => cut > 0);
+
 type Paint = (style: 'green' | 'dim', text: string) => string;
 
-function sampleText(
-  { index, file, line, state, reason, sequences, labels, notes, picture, images = [] }: ShownSample,
-  paint: Paint,
-): string {
+function sampleText(sample: ShownSample, paint: Paint): string {
+  const { index, file, line, state, reason, sequences, labels, notes, picture, images = [] } = sample;
   const facts = [
     `— ${index}: ${placeText({ file, line })}`,
     ...(labels ? [`label: ${labels.join(', ')}`] : []),
@@ -53,13 +58,14 @@ function sampleText(
     ...(state === 'kept' ? [] : [state === 'dropped' ? 'left out' : 'malformed']),
   ];
   const about = [reason, ...notes].filter(text => text !== undefined);
-  return [facts.join(', '), ...about, ...sequences.map(sequence => sequenceText(sequence, paint))].join('\n');
+  return [facts.join(', '), ...about, ...sequences.map(sequence => sequenceText(sequence, isJudgedWhole(sample), paint))].join('\n');
 }
 
-function sequenceText({ side, length, targets, cut, cutsMore, runs, hidden }: ShownSequence, paint: Paint): string {
+function sequenceText({ side, length, targets, cut, cutsMore, runs, hidden }: ShownSequence, isJudged: boolean, paint: Paint): string {
   const title = [
     ...(side ? [`${side === 'chosen' ? 'better' : 'worse'} answer`] : []),
-    `${counted(length, 'token')}, ${grouped(targets)} trained`,
+    counted(length, 'token'),
+    ...(isJudged ? [] : [`${grouped(targets)} trained`]),
     ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
   ];
   return [
