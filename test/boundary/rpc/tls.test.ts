@@ -47,7 +47,10 @@ describe('a client on another machine', () => {
   });
 
   test('a connection without TLS is refused', async () => {
-    await expect(attempt({ url: `ws://localhost:${daemon.outsidePort}` })).rejects.toMatchObject({ code: 'daemon-missing' });
+    await expect(attempt({ url: `ws://localhost:${daemon.outsidePort}` })).rejects.toMatchObject({
+      code: 'daemon-missing',
+      hint: expect.stringContaining('SSH tunnel'),
+    });
   });
 
   test('a web page is refused here too', async () => {

@@ -198,7 +198,7 @@ function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<Web
         isTrustError(error)
           ? untrusted(url, error)
           : new DaemonError('daemon-missing', `no daemon answers at ${url}: ${error.message}`, {
-              hint: 'Start it on its machine: rowtune daemon start',
+              hint: 'Start it on its machine with rowtune daemon start, and check the SSH tunnel or the firewall between the machines',
             }),
       ),
     );
