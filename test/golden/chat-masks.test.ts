@@ -80,7 +80,7 @@ function reasonOf(error: unknown): string {
 /** The conversations that training rejects, by template and reason. */
 const REFUSED: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>> = {
   chatml: { empty: [23], field: [33, 34, 35, 37, 38, 39] },
-  'deepseek-r1': { empty: [23], place: [29], part: [31, 32], field: [33, 34, 35, 37, 38, 39] },
+  'deepseek-r1': { empty: [23], begins: [29], part: [31, 32], field: [33, 34, 35, 37, 38, 39] },
   gemma3: { empty: [23], field: [33, 34, 39] },
   'gpt-oss': { empty: [23], begins: [29], turn: [30], part: [33, 37, 38] },
   llama2: { empty: [23], field: [33, 34, 39] },

@@ -348,3 +348,30 @@ describe('every template and conversation', () => {
     },
   );
 });
+
+describe('forms that no template reads', () => {
+  const called = { role: 'assistant', content: null, function_call: { name: 'find', arguments: '{}' } };
+
+  it("refuses calls and tools in OpenAI's old form, and says what to write", () => {
+    const messages = [{ role: 'user', content: 'hi' }, called, { role: 'function', name: 'find', content: 'ok' }];
+    expect(() => format(templateNamed('chatml'), { messages })).toThrow(
+      /chats\.jsonl:3: key "messages\[1\]\.function_call": a call in OpenAI's old form.*"tool_calls"/,
+    );
+    const tools = {
+      functions: [{ name: 'find' }],
+      messages: [
+        { role: 'user', content: 'hi' },
+        { role: 'assistant', content: 'ho' },
+      ],
+    };
+    expect(() => format(templateNamed('chatml'), tools)).toThrow(/key "functions": a list of tools in OpenAI's old form.*"tools"/);
+    expect(trained(format(templateNamed('chatml'), { ...tools, functions: [] }))).toEqual(['ho<|im_end|>']);
+  });
+
+  it('says that a chat begins with an answer if the template writes a system message before it', () => {
+    const template = `{% if messages[0]['role'] != 'system' %}<s>You help.{% endif %}{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}`;
+    const turns = { from: 'gpt', value: 'hello' };
+    const conversations = [turns, { from: 'human', value: 'hi' }, { from: 'gpt', value: 'yes' }];
+    expect(() => format(template, { conversations })).toThrow(/the chat begins with an answer.*Remove this turn/);
+  });
+});

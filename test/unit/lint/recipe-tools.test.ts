@@ -24,6 +24,35 @@ describe.each(['docs/how-to/convert-a-recipe.md', 'CHANGELOG.md'])('%s', page =>
   test.each(recipeToolLabels)('names %s', label => expect(text).toContain(label));
 });
 
+describe('columns of Axolotl', () => {
+  test.each<[string, string, string[]]>([
+    [
+      'a custom prompt',
+      '{path: a.jsonl, type: {field_instruction: question, field_output: answer, field_input: input, format: "Q: {instruction}"}}',
+      ['format: alpaca', 'instruction: question', 'output: answer', 'Q: {instruction}'],
+    ],
+    ['documents', '{path: a.jsonl, type: completion, field: body}', ['format: text', 'text: body']],
+    [
+      'turns of ShareGPT',
+      '{path: a.jsonl, type: chat_template, field_messages: turns, message_property_mappings: {role: from, content: value}}',
+      ['format: sharegpt', 'conversations: turns'],
+    ],
+    ['turns', '{path: a.jsonl, type: chat_template, field_messages: messages}', ['format: messages']],
+  ])('%s', (_, dataset, expected) => {
+    const { text = '' } = convertRecipe(`base_model: m\nmicro_batch_size: 2\ndatasets:\n  - ${dataset}\n`, false) ?? {};
+    for (const line of expected) expect(text).toContain(line);
+    expect(text).not.toContain('field_');
+    expect(text).not.toContain('input: input');
+  });
+
+  test('differ between data sets', () => {
+    const sets = '[{path: a.jsonl, type: completion, field: body}, {path: b.jsonl, type: completion}]';
+    const { text = '' } = convertRecipe(`base_model: m\nmicro_batch_size: 2\ndatasets: ${sets}\n`, false) ?? {};
+    expect(text).toContain('the data sets name different columns');
+    expect(text).not.toContain('  columns:');
+  });
+});
+
 describe('keys within a section that have no counterpart are listed', () => {
   test.each([
     ['model: m\ntraining: {training_type: lora, max_seq_length: 32}\nlora: {r: 16, lora_alpha: 8}\n', ['r: 16'], ['lora_alpha', 'max_seq']],

@@ -85,14 +85,17 @@ function openingPrompt(chat: Conversation, settings: ChatText): string {
   try {
     return render(chat, 0, true, settings).text;
   } catch {
-    throw new DataError({
-      ...settings.place,
-      key: 'messages[0]',
-      problem: "the chat begins with an answer, and the model's chat template needs a turn before it",
-      advice: 'Put the turn that it answers before it, or set data.trained_turns: last',
-    });
+    throw beginsWithAnswer(settings.place);
   }
 }
+
+const beginsWithAnswer = (place: DataPlace): DataError =>
+  new DataError({
+    ...place,
+    key: 'messages[0]',
+    problem: "the chat begins with an answer, and the model's chat template needs a turn before it",
+    advice: 'Remove this turn, put the turn that it answers before it, or set data.trained_turns: last',
+  });
 
 /**
  * The end of an answer in the whole text. If the text up to and including the answer is a prefix of the whole text, this is the end of that
@@ -174,6 +177,7 @@ export function trailingSpace(turn: string, { content, tool_calls: calls }: Chat
 }
 
 function notFound(place: DataPlace, index: number): DataError {
+  if (index === 0) return beginsWithAnswer(place);
   return new DataError({
     ...place,
     problem: `the answer of turn ${index + 1} cannot be found in the text that the model's chat template makes of the chat, so it cannot be marked`,

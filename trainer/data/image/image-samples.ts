@@ -10,6 +10,7 @@ import { reservoir } from '../draw.ts';
 import { openDataFile, readDataBlocks, readDataFile } from '../read/data-file.ts';
 import { folderEntries } from '../read/folder-entries.ts';
 import { checkOnePart, listDataFiles, namesBesideData } from '../read/list-files.ts';
+import { explainMissing } from '../read/missing-path.ts';
 import { readRecords } from '../read/read-records.ts';
 import { byNumberOrName, fieldError, labelName } from '../read/record-fields.ts';
 import { readLines } from '../read/utf8-stream.ts';
@@ -91,7 +92,7 @@ export async function listImages(input: ListImagesInput): Promise<ListedImages> 
   const names = new Set<string>();
   for (const one of paths) {
     const status = await stat(one).catch(() => undefined);
-    if (!status) throw new DataError({ file: one, problem: 'no such file or folder', advice: 'Check the path' });
+    if (!status) throw new DataError({ file: one, ...explainMissing(one) });
     const before = found.seen();
     for await (const sample of status.isDirectory() ? imagesOfFolder(one, input) : imagesOfFile(one, input)) {
       found.add(sample);

@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import { type DataExtension, dataExtensions } from '../../protocol/data-extensions.ts';
 import { DataError } from '../data-error.ts';
 import { type FolderEntry, folderEntries } from './folder-entries.ts';
+import { explainMissing } from './missing-path.ts';
 
 /** Maximum number of files: a folder with more is unlikely to be one data set, and listing it would fill the memory. */
 const MAX_FILES = 100_000;
@@ -23,7 +24,7 @@ export async function listDataFiles(paths: readonly string[]): Promise<DataFile[
   const files: DataFile[] = [];
   for (const path of paths) {
     const status = await stat(path).catch(() => undefined);
-    if (status === undefined) throw new DataError({ file: path, problem: 'no such file or folder', advice: 'Check the path' });
+    if (status === undefined) throw new DataError({ file: path, ...explainMissing(path) });
     const before = files.length;
     if (status.isDirectory()) await addFolder(path, files);
     else if (!addFile(path, status.size, files)) throw unknownKind(path);

@@ -2,7 +2,7 @@
 
 import { isOneOf } from '../../catalog/entries.ts';
 import { isRecord } from '../../narrow.ts';
-import { describeValue } from '../data-error.ts';
+import { type DataError, describeValue } from '../data-error.ts';
 import { functionOf } from '../tool-calls/function-of.ts';
 import { type ChatMessage, type Conversation, type DataRecord, WEIGHT_STEPS } from '../types.ts';
 import { isPlacedImage } from '../vision/sample-image.ts';
@@ -51,6 +51,8 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
     key,
     read.map(({ message }) => message),
   );
+  if (Array.isArray(record.value.functions) && record.value.functions.length > 0)
+    throw oldForm(record, 'functions', 'list of tools', 'Write "tools": [{"type": "function", "function": {…}}] in its place');
   const variables = record.value.chat_template_kwargs;
   return {
     messages: read.map(({ message }) => message),
@@ -78,6 +80,7 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
   const fields = Object.fromEntries(
     Object.entries(others).filter(([name, value]) => value !== null && value !== undefined && !isTrainField(name)),
   );
+  if (fields.function_call !== undefined) throw oldForm(record, `${path}.function_call`, 'call', CALLS_NOW);
   const weight = weightOf(record, path, { role, fields: others, isWeighed: names.weighs === true });
   const at = `${path}.${names.content}`;
   if (given === CALL_ROLE) return { message: { role, tool_calls: [callOf(record, at, content)] }, weight };
@@ -89,6 +92,13 @@ function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNa
   if (isAnswer && !hasText(content)) throw fieldError(record, at, 'an empty answer', 'Fill it in, or remove the sample');
   return { message: { ...message, content }, weight };
 }
+
+const CALLS_NOW =
+  'Write "tool_calls": [{"type": "function", "function": {"name": …, "arguments": …}}] in its place, and the result in a turn of the role tool';
+
+/** The error for fields that OpenAI's API replaced in 2023. No chat template reads them. */
+const oldForm = (record: DataRecord, path: string, what: string, advice: string): DataError =>
+  fieldError(record, path, `a ${what} in OpenAI's old form, which no chat template reads`, advice);
 
 /** The role that another tool's name stands for; undefined for an unknown name. */
 export const roleNamed = (name: string): string | undefined => (Object.hasOwn(ROLES, name) ? ROLES[name] : undefined);

@@ -221,6 +221,13 @@ function checkedHeader(file: string, header: readonly string[]): string[] {
       advice: 'Keep the columns that the recipe names',
     });
   const names = header.map(name => name.trim());
+  if (/^sep=/i.test(names[0] ?? '') && names.slice(1).every(name => name === ''))
+    throw new DataError({
+      file,
+      line: 1,
+      problem: 'a line "sep=…" before the header, which only Excel reads',
+      advice: 'Remove it: commas and semicolons are found without it',
+    });
   const seen = new Set<string>();
   const bad = names.find(name => name === '' || seen.size === seen.add(name).size);
   if (bad === undefined) return names;

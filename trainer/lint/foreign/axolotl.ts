@@ -1,4 +1,6 @@
 /** Recipes of Axolotl. */
+import { isDeepStrictEqual } from 'node:util';
+import { namesOf } from '../../catalog/entries.ts';
 import { roleNamed } from '../../data/read/read-conversation.ts';
 import { type Convert, type Converted, count, type ForeignTool, isMap, none, ofTheTool, type Plain, set } from './foreign-tool.ts';
 import { imageSize } from './image-keys.ts';
@@ -34,17 +36,53 @@ function trainedOf({ roles_to_train: roles, train_on_eos: ends, message_field_tr
   ];
 }
 
+/** Axolotl's names of fields, and the columns that they are here. */
+const FIELDS = {
+  field_instruction: 'instruction',
+  field_input: 'input',
+  field_output: 'output',
+  field_system: 'system',
+  field: 'text',
+} as const;
+
+/** True if a data set names the fields of turns as ShareGPT does. */
+const isShareGpt = ({ message_property_mappings: turns }: Plain): boolean =>
+  isMap(turns) && turns.role === 'from' && turns.content === 'value';
+
+/** The columns of a data set, without those that have their name here. Custom prompts name theirs under `type`. */
+function columnsOf(dataset: Plain): Plain {
+  const { type, field_messages: turns } = dataset;
+  const places = isMap(type) ? [type, dataset] : [dataset];
+  const named = namesOf(FIELDS).map(key => [FIELDS[key], places.map(place => place[key]).find(name => typeof name === 'string')]);
+  const all = [...named, [isShareGpt(dataset) ? 'conversations' : 'messages', turns]];
+  return Object.fromEntries(all.filter(([ours, theirs]) => typeof theirs === 'string' && theirs !== '' && theirs !== ours));
+}
+
+/** The format of a data set by its prompt style. */
+function formatOf(dataset: Plain): string | undefined {
+  const { type } = dataset;
+  if (isMap(type)) return 'alpaca';
+  const format = typeof type === 'string' ? axolotlFormats[type.split('.')[0] ?? ''] : undefined;
+  return format === 'messages' && isShareGpt(dataset) ? 'sharegpt' : format;
+}
+
+/** The columns of all data sets, which must agree here. */
+function sharedColumns(sets: readonly Plain[]): Converted[] {
+  const [columns = {}, ...others] = sets.map(columnsOf);
+  if (others.some(other => !isDeepStrictEqual(other, columns)))
+    return none('the data sets name different columns: rename them in the data');
+  return Object.keys(columns).length === 0 ? [] : set('data.columns', columns);
+}
+
 function axolotlData(part: 'data.train' | 'data.eval'): Convert {
   return (value, { rl }) => {
     const sets = (Array.isArray(value) ? value : [value]).filter(isMap);
     if (sets.length === 0) return undefined;
     const paths = sets.flatMap(({ data_files, path }) => (Array.isArray(data_files) ? data_files : [data_files ?? path]));
-    const types = [...new Set(sets.map(({ type }) => (typeof type === 'string' ? type.split('.')[0] : undefined)))];
-    const [type] = types;
-    const ofTexts = types.length === 1 && type !== undefined ? axolotlFormats[type] : undefined;
+    const [ofTexts, ...otherFormats] = new Set(sets.map(formatOf));
     // Prompt styles of pairs describe where the prompt is; here the keys show it.
-    const format = typeof rl === 'string' ? undefined : ofTexts;
-    const of = part === 'data.train' ? [...set('data.format', format), ...sets.flatMap(trainedOf)] : [];
+    const format = typeof rl === 'string' || otherFormats.length > 0 ? undefined : ofTexts;
+    const of = part === 'data.train' ? [...set('data.format', format), ...sharedColumns(sets), ...sets.flatMap(trainedOf)] : [];
     return [...set(part, paths.length === 1 ? paths[0] : paths), ...of];
   };
 }

@@ -5,6 +5,7 @@ import { namesWhere } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { toolCommand } from '../../catalog/tools.ts';
 import { linesAlike } from '../../data/data-error.ts';
+import { explainMissing } from '../../data/read/missing-path.ts';
 import { nothingLeft } from '../../data/split.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
 import { sampleLine } from '../../protocol/text/sample-line.ts';
@@ -54,8 +55,15 @@ export function* missingFileProblems({ missingFiles }: RecipeView): Generator<Re
 }
 
 function notFound({ path, written, suggestion }: Pick<Report, 'path'> & Omit<MissingFile, 'path'>): Report {
+  const { problem, advice, dataSet, isPath } = explainMissing(written);
   const hint = suggestion === undefined ? '' : `; did you mean '${suggestion}'?`;
-  return { code: 'data-not-found', path, message: `there is no file or folder '${written}'${hint}`, replaceBy: suggestion };
+  const why = isPath ? hint : `: ${problem}. ${advice}`;
+  return {
+    code: 'data-not-found',
+    path,
+    message: `there is no file or folder '${written}'${why}`,
+    replaceBy: isPath ? suggestion : dataSet,
+  };
 }
 
 /** The file of a folder, at the beginning of a message: "a.jsonl: ". */

@@ -1,5 +1,5 @@
 /** A YAML or JSON value with its position in the text, before it is checked. */
-import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit, type YAMLParseError } from 'yaml';
 import { messageOf } from '../error-facts.ts';
 import type { Problem, Range } from '../problem.ts';
 import { positionsIn } from '../text/line-starts.ts';
@@ -82,13 +82,16 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
     const root = document.contents === null ? undefined : walk.node(document.contents, [], 0);
     const syntax = document.errors
       .slice(0, MAX_SYNTAX_PROBLEMS)
-      .map(error => problem('invalid-yaml', error.message.split('\n')[0] ?? error.message, toRange(error.pos[0], error.pos[1])));
+      .map(error => problem('invalid-yaml', syntaxMessage(error), toRange(error.pos[0], error.pos[1])));
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
     const reason = messageOf(error);
     return { root: undefined, problems: [problem('invalid-yaml', `invalid YAML: ${reason}`, START)] };
   }
 }
+
+const syntaxMessage = ({ code, message }: YAMLParseError): string =>
+  code === 'TAB_AS_INDENT' ? 'tabs are not allowed as indentation: write spaces' : (message.split('\n')[0] ?? message);
 
 /** The plain value, without positions. */
 export function toPlain({ content }: Located): unknown {

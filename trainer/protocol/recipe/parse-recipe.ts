@@ -30,8 +30,8 @@ export interface ParsedRecipe {
   readonly resolved: ResolvedRecipe;
 }
 
-/** Codes of problems that report something missing, which is unknowable if the text could not be read completely. */
-const ABSENCES: ReadonlySet<string> = new Set(['missing-key', 'no-training-data']);
+/** Codes of problems that report something missing or in another place, which is unknowable if the text could not be read completely. */
+const UNKNOWABLE: ReadonlySet<string> = new Set(['missing-key', 'no-training-data', 'empty-value', 'misplaced-key']);
 
 /** Reads a recipe in YAML or JSON. Never throws, even for incomplete text; returns all problems at once. */
 export function parseRecipe(text: string, { fileName = '', overrides = [] }: ParseOptions = {}): ParsedRecipe {
@@ -49,7 +49,7 @@ export function parseRecipe(text: string, { fileName = '', overrides = [] }: Par
     ...literalTokens(text, overrides),
     ...(fileName.endsWith('.json') || root === undefined ? [] : numberHints(root, [])),
   ];
-  const problems = (file.problems.some(({ code }) => code === 'invalid-yaml') ? found.filter(({ code }) => !ABSENCES.has(code)) : found)
+  const problems = (file.problems.some(({ code }) => code === 'invalid-yaml') ? found.filter(({ code }) => !UNKNOWABLE.has(code)) : found)
     .map(problem => (problem.range === START && problem.override === undefined ? { ...problem, range: firstKey(file.root) } : problem))
     .sort(inOrder);
   return hasErrors(problems) ? { problems: firstOf(problems), resolved } : { recipe, problems: firstOf(problems), resolved };

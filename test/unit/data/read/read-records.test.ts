@@ -136,6 +136,25 @@ describe('malformed files', () => {
     expect(error).toMatchObject({ name: 'DataError', message: expect.stringContaining(wanted) });
   });
 
+  it('says what to name in place of an address or a pattern', async () => {
+    const named = (path: string) => readAll([path]);
+    await expect(named('/mail/https:/huggingface.co/datasets/stanfordnlp/sst2/tree/main')).rejects.toThrow(
+      'addresses are not read. Name the data set as the hub does: stanfordnlp/sst2',
+    );
+    await expect(named('hf://datasets/org/name/a.csv')).rejects.toThrow('Name the data set as the hub does: org/name');
+    await expect(named('https://example.org/a.csv')).rejects.toThrow('addresses are not read. Download the file');
+    await expect(named('/mail/old/2024-*.jsonl')).rejects.toThrow('Name the folder /mail/old, of which');
+    await expect(named('*.jsonl')).rejects.toThrow('Name the folder ., of which');
+  });
+
+  it('asks to remove the line that only Excel reads', async () => {
+    for (const line of ['sep=;', 'SEP=,', 'sep=\t'])
+      await expect(linesOf('a.csv', `\uFEFF${line}\r\ntext;label\r\na;b\r\n`)).rejects.toThrow(
+        /a\.csv:1: a line "sep=…" before the header/,
+      );
+    expect(await linesOf('a.csv', 'sep=,label\na,b\n')).toEqual([[2, { 'sep=': 'a', label: 'b' }]]);
+  });
+
   it('names a path that is missing and a folder without data', async () => {
     await expect(readAll(['/no/such.jsonl'])).rejects.toThrow('/no/such.jsonl: no such file');
     await expect(readAll([])).rejects.toThrow('no data file is named');

@@ -115,7 +115,8 @@ function optionalIn(record: PlainRecord, name: string, bounds: TextBounds): Tape
 }
 
 /** True if a chat consists only of its turns. */
-const isAlone = (record: PlainRecord): boolean => !record.has('tools') && !record.has('documents') && !record.has('chat_template_kwargs');
+const isAlone = (record: PlainRecord): boolean =>
+  !['tools', 'functions', 'documents', 'chat_template_kwargs'].some(name => record.has(name));
 
 interface TurnKeys {
   readonly role: Buffer;
