@@ -8,6 +8,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { baseOffloadOption, engineOption, numberOption, precisionOptions } from '../job-command.ts';
 import { modelAndAdapter } from '../model-and-adapter.ts';
 import { runWorker } from '../run-worker.ts';
+import { answerNote } from '../show/answer-note.ts';
 
 interface Options extends Omit<GenerateOptions, 'chat'> {
   /** Undefined if neither --chat nor --no-chat is given. */
@@ -77,8 +78,8 @@ async function generate(context: CommandContext, model: string, options: Options
   } as const;
   const value = await runWorker({ request, terminal, threads: 0 });
   terminal.stream('\n');
-  const isWritten = [value.entities, value.labels, value.nearest].every(found => found === undefined);
-  if (isWritten && value.ids.length === 0) terminal.say('info', 'The model ended its answer at once.');
+  const note = answerNote(value);
+  if (note !== undefined) terminal.say('info', note);
   return { value: { ok: true, ...value } };
 }
 
