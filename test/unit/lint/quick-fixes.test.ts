@@ -41,6 +41,7 @@ describe('quick fixes', () => {
     ['unknown-module', `${head}target_modules:\n  - q_prj\n${data}`, `${head}target_modules:\n  - q_proj\n${data}`],
     ['model-not-found', `model: models/tinny\n${data}`, `model: models/tiny\n${data}`],
     ['data-not-found', `${head}data:\n  train: spm.jsonl\n`, `${head}data:\n  train: spam.jsonl\n`],
+    ['data-not-found', `${head}data:\n  train: https://huggingface.co/datasets/org/mails\n`, `${head}data:\n  train: org/mails\n`],
     ['rank-above-layer', `model: models/tiny\nr: 5000\nmax_length: 32\n${data}`, `model: models/tiny\nr: 64\nmax_length: 32\n${data}`],
     [
       'length-above-positions',

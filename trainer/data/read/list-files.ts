@@ -3,8 +3,8 @@ import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { type DataExtension, dataExtensions } from '../../protocol/data-extensions.ts';
 import { DataError } from '../data-error.ts';
+import { explainMissing } from '../missing-path.ts';
 import { type FolderEntry, folderEntries } from './folder-entries.ts';
-import { explainMissing } from './missing-path.ts';
 
 /** Maximum number of files: a folder with more is unlikely to be one data set, and listing it would fill the memory. */
 const MAX_FILES = 100_000;

@@ -5,7 +5,7 @@ import { namesWhere } from '../../catalog/entries.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { toolCommand } from '../../catalog/tools.ts';
 import { linesAlike } from '../../data/data-error.ts';
-import { explainMissing } from '../../data/read/missing-path.ts';
+import { explainMissing } from '../../data/missing-path.ts';
 import { nothingLeft } from '../../data/split.ts';
 import { trainedRolesOf } from '../../protocol/recipe/trained-roles.ts';
 import { sampleLine } from '../../protocol/text/sample-line.ts';
