@@ -38,8 +38,7 @@ describeEditor(
 
     test('it starts once the cause is gone', async () => {
       symlinkSync(process.execPath, node);
-      await step('Start Daemon').first().click();
-      await step('Start Daemon').first().waitFor({ state: 'detached' });
+      await workbench.pressUntilGone(step('Start Daemon'));
       await workbench.page.getByText('No runs yet').waitFor();
       await workbench.screenshot('started');
     });

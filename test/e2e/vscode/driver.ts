@@ -303,6 +303,14 @@ export class Workbench {
     });
   }
 
+  /** Presses what disappears once it has its effect, because a view that is drawn again loses clicks. */
+  async pressUntilGone(item: Locator): Promise<void> {
+    await retry('the effect of a button', async factor => {
+      if ((await item.count()) > 0) await item.first().click({ timeout: LIST_MS * factor });
+      await item.first().waitFor({ state: 'detached', timeout: LIST_MS * factor });
+    });
+  }
+
   /** Closes the notifications that cover the page. */
   async clearNotifications(): Promise<void> {
     const toasts = this.page.locator('.notifications-toasts .notification-list-item');
