@@ -3,11 +3,15 @@
  * occupy memory until then. That kernel also writes the result, if others read it later. Kernels of the same size that read the same
  * buffers, and do not depend on each other, become one (XLA's pass `MultiOutputFusion`): it runs in place of the last of them, and the
  * parts wait for it. This also applies to the gradients of all chunks of a loss, which read the same embedding table.
+ *
+ * Elementwise gradients of the same size that read the same tensor become one kernel too. It runs in place of the first, so their inputs are
+ * free while the gradients are used one after the other. In a gated layer, it computes the gradients of both branches.
  */
 import { bufferOf } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
+import { worksByElement } from '../../graph/ops/elementwise.ts';
 import { elementCount } from '../../graph/types.ts';
 import { elementAt, lastOf, valueFor } from '../../narrow.ts';
 
@@ -49,6 +53,40 @@ export function withAdditions(readings: readonly Reading[]): Step[] {
     const found = additions.get(i);
     return found ? { ...step, adds: found.adds, reads: [...new Set([...step.reads, ...found.reads])] } : step;
   });
+}
+
+/**
+ * Returns the steps with each elementwise gradient of a block directly after the first that reads the same tensor, if everything that it
+ * reads exists there.
+ */
+export function withGradientsTogether(readings: readonly Reading[]): readonly Reading[] {
+  const moved = new Set<Reading>();
+  return readings.flatMap((reading, i) => {
+    if (moved.has(reading)) return [];
+    const found = isElementwiseGradient(reading.node) ? gradientsBehind(readings, i).filter(other => !moved.has(other)) : [];
+    for (const other of found) moved.add(other);
+    return [reading, ...found];
+  });
+}
+
+const isElementwiseGradient = (node: Node): boolean => node.phase === 1 && !node.recomputed && node.block >= 0 && worksByElement(node.op);
+
+/** Returns the later elementwise gradients of the same block and size that read a tensor of that size which the one at this position reads. */
+function gradientsBehind(readings: readonly Reading[], at: number): readonly Reading[] {
+  const { node: first, reads: own } = elementAt(readings, at);
+  const size = elementCount(first.shape);
+  const shared = new Set(own.map(bufferOf).filter(read => elementCount(read.shape) === size));
+  const behind = new Set([first]);
+  const found: Reading[] = [];
+  for (let i = at + 1; i < readings.length; i++) {
+    const reading = elementAt(readings, i);
+    const { node, step, reads } = reading;
+    if (node.block >= 0 && node.block !== first.block) break;
+    const isAlike = isElementwiseGradient(node) && elementCount(node.shape) === size && reads.some(read => shared.has(bufferOf(read)));
+    if (isAlike && !step.reads.some(read => behind.has(read) || behind.has(bufferOf(read)))) found.push(reading);
+    else behind.add(node);
+  }
+  return found;
 }
 
 const isView = (node: Node): boolean => bufferOf(node) !== node;

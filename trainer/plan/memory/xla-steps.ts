@@ -14,9 +14,9 @@ import { inputsOf, isBackward, isOp, isSource } from '../../graph/node-store.ts'
 import { worksByElement } from '../../graph/ops/elementwise.ts';
 import type { Signature } from '../../graph/program.ts';
 import { byteSize, sameShape } from '../../graph/types.ts';
-import { addableBytes, type SplittingCard } from '../../graph/xla-split-sums.ts';
+import { addableBytes, type SplittingCard, splitSumBytes } from '../../graph/xla-split-sums.ts';
 import { lastOf } from '../../narrow.ts';
-import { type Reading, withAdditions } from './xla-additions.ts';
+import { type Reading, withAdditions, withGradientsTogether } from './xla-additions.ts';
 import { withRowParts } from './xla-experts.ts';
 import { keptErfs } from './xla-kept-erf.ts';
 import { sumsIn } from './xla-tables.ts';
@@ -65,14 +65,15 @@ const isShifted = ({ op, inputs: [input] }: Node, readers: readonly Node[]): boo
 /** Returns one step per buffer, in schedule order; each step also reads buffers only. */
 export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'outputs'>, card: SplittingCard): Step[] {
   const readers = readersOf(schedule);
-  const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card), ...keptTensors(schedule)]);
+  const written = sumsOfProducts(schedule, readers, card);
+  const given = new Set([...Object.values(outputs), ...keptErfs(schedule, readers, card), ...keptTensors(schedule), ...written]);
   /** The buffers that each operation without a buffer is computed from. */
   const sources = new Map<Node, readonly Node[]>();
   const inPlace = partsInPlace(schedule, readers);
   const readBy = (node: Node): Node[] =>
     node.inputs.map((input, i) => inPlace(node, i) ?? input).flatMap(input => sources.get(input) ?? [input]);
   const needsBuffer = (reader: Node, node: Node): boolean =>
-    READ_BUFFERS.has(reader.op) &&
+    (READ_BUFFERS.has(reader.op) || written.has(reader)) &&
     (!reader.inputs.includes(node) || reader.inputs.some((input, i) => input === node && inPlace(reader, i) === undefined));
   const launchBytes = schedule.some(isBackward) ? 0 : LAUNCH_BYTES;
   const waits = bufferWaits(schedule);
@@ -112,13 +113,26 @@ export function xlaSteps({ schedule, outputs }: Pick<Signature, 'schedule' | 'ou
       readings.push({ node, step, reads });
     }
   }
-  const steps = withRowParts(withAdditions(readings));
+  const steps = withRowParts(withAdditions(withGradientsTogether(readings)));
   const sums = sumsIn(steps);
   // A kernel that also computes a sum does so before it writes anything, so its result may take over an operand's buffer, unless another
   // sum reads either of them (XLA's `FusionCanShareBufferHint`).
   const isApart = (node: Node, reads: readonly Node[]): boolean =>
     sums(node) > 1 || (sums(node) === 1 && reads.some(read => sums(bufferOf(read)) > 0));
   return steps.map(step => (step.nodes.some(node => isApart(node, step.reads)) ? { ...step, isFresh: true as const } : step));
+}
+
+/**
+ * Returns the sums that a product's kernel writes: it adds another value to a product whose sums are not split and that only the sum reads.
+ * The other value needs a buffer too. A sum with a split product is computed by the kernel that adds the parts.
+ */
+function sumsOfProducts(schedule: readonly Node[], readers: ReadonlyMap<Node, readonly Node[]>, card: SplittingCard): ReadonlySet<Node> {
+  const isSplit = (node: Node): boolean => splitSumBytes(node, card) > 0;
+  const isWritten = (node: Node): boolean =>
+    node.op === 'add' &&
+    node.inputs.every(input => sameShape(input.shape, node.shape) && input.dtype === node.dtype && !isSplit(input)) &&
+    node.inputs.some(input => input.op === 'matmul' && readers.get(input)?.length === 1);
+  return new Set(schedule.filter(node => isBackward(node) && isWritten(node)));
 }
 
 /** Returns the readers of each value, either direct or through views. */

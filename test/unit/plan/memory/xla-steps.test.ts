@@ -31,6 +31,29 @@ describe('buffers of a schedule', () => {
     expect(ops.filter(op => op === 'mul' || op === 'exp')).toEqual([]);
   });
 
+  it.each([
+    ['in the backward pass', { phase: 1, inner: SIZE }, 2],
+    ['not in the forward pass', { phase: 0, inner: SIZE }, 0],
+    ['not if its sums are split', { phase: 1, inner: 2 ** 16 }, 0],
+  ])('are those of a sum that the kernel of a product writes, and of what it adds, %s', (_, { phase, inner }, sums) => {
+    const { ops } = buffersOf((graph, x) => {
+      const product = (name: string): Node => graph.matmul(graph.feed(`a${name}`, [SIZE, inner]), graph.feed(`b${name}`, [inner, SIZE]));
+      return graph.within({ phase }, () => graph.sum(graph.add(graph.add(graph.exp(product('1')), x), product('2')), [1]));
+    });
+    expect(ops.filter(op => op === 'add')).toHaveLength(sums);
+  });
+
+  it('are written by one kernel, if they are elementwise gradients that read the same tensor', () => {
+    const { steps } = buffersOf((graph, x) => {
+      const [first, second] = [graph.matmul(x, x), graph.matmul(graph.exp(x), x)];
+      return graph.within({ phase: 1, block: 0 }, () =>
+        graph.add(graph.matmul(graph.mul(first, second), x), graph.matmul(graph.sub(first, second), x)),
+      );
+    });
+    const ops = steps.flatMap(({ nodes }) => nodes.map(({ op }) => op));
+    expect(ops.slice(ops.indexOf('mul'))).toEqual(['mul', 'sub', 'matmul', 'matmul', 'add']);
+  });
+
   it('are those of what a product reads', () => {
     const { ops } = buffersOf((graph, x) => graph.matmul(graph.exp(x), x));
     expect(ops).toContain('exp');
