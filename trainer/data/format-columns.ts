@@ -2,8 +2,11 @@
 import type { DataFormat, DataRecord } from './types.ts';
 import { IMAGE_COLUMNS } from './vision/image-parts.ts';
 
+/** OpenAI's old name of the tools. Chats with it are refused; other formats do not read it. */
+const OLD_TOOLS = 'functions';
+
 /** The keys that a chat may have next to its turns. */
-const OF_CHATS = ['tools', 'documents', 'chat_template_kwargs'] as const;
+export const OF_CHATS: readonly string[] = ['tools', OLD_TOOLS, 'documents', 'chat_template_kwargs'];
 
 /** The columns that the readers of each format use. */
 export const OF_FORMAT: Readonly<Record<DataFormat, readonly string[]>> = {
@@ -24,4 +27,6 @@ const FIXED: ReadonlySet<DataFormat> = new Set<DataFormat>(['alpaca', 'prompt_co
 
 /** The columns of a record that no reader uses, so that a prompt does not lose its context silently. */
 export const unreadColumns = ({ value }: DataRecord, format: DataFormat): readonly string[] =>
-  FIXED.has(format) ? Object.keys(value).filter(key => !OF_ANSWERS.includes(key) && !IMAGE_COLUMNS.some(name => name === key)) : [];
+  FIXED.has(format)
+    ? Object.keys(value).filter(key => (!OF_ANSWERS.includes(key) || key === OLD_TOOLS) && !IMAGE_COLUMNS.some(name => name === key))
+    : [];

@@ -3,6 +3,7 @@
  * parsed.
  */
 import { alpacaPrompt, type FormatSettings, fillPrompt } from '../../example/format-example.ts';
+import { OF_CHATS } from '../../format-columns.ts';
 import { roleNamed } from '../../read/read-conversation.ts';
 import type { DataFormat } from '../../types.ts';
 import { MAX_TURNS, type PlainTurns } from '../decide/keeps-answer.ts';
@@ -115,8 +116,7 @@ function optionalIn(record: PlainRecord, name: string, bounds: TextBounds): Tape
 }
 
 /** True if a chat consists only of its turns. */
-const isAlone = (record: PlainRecord): boolean =>
-  !['tools', 'functions', 'documents', 'chat_template_kwargs'].some(name => record.has(name));
+const isAlone = (record: PlainRecord): boolean => !OF_CHATS.some(name => record.has(name));
 
 interface TurnKeys {
   readonly role: Buffer;
