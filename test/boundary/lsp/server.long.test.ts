@@ -137,7 +137,7 @@ describe('an editor that takes what is pushed', () => {
     await client.initialize({});
     await open(client, 'model: models/tiny\nr: 8\nmax_length: 32\ndata:\n  train: later.jsonl\n');
     await client.diagnostics(uri, found => found.some(({ code }) => code === 'data-not-found'));
-    writeFileSync(path.join(folder, 'later.jsonl'), '{"text":"a","label":"b"}\n');
+    writeFileSync(path.join(folder, 'later.jsonl'), '{"text":"a"}\n');
     await client.notify('workspace/didChangeWatchedFiles', { changes: [] });
     await client.diagnostics(uri, ({ length }) => length === 0);
   });
@@ -150,7 +150,7 @@ describe('an editor that takes what is pushed', () => {
       (await client.request<{ items: { code: string }[] }>('textDocument/diagnostic', { textDocument: { uri } })).items;
     await open(client, 'model: models/tiny\nr: 8\nmax_length: 32\ndata:\n  train: much-later.jsonl\n');
     expect((await pull()).map(({ code }) => code)).toContain('data-not-found');
-    writeFileSync(path.join(folder, 'much-later.jsonl'), '{"text":"a","label":"b"}\n');
+    writeFileSync(path.join(folder, 'much-later.jsonl'), '{"text":"a"}\n');
     await client.notify('workspace/didChangeWatchedFiles', { changes: [] });
     await asked;
     expect(await pull()).toEqual([]);
