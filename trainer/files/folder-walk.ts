@@ -53,10 +53,13 @@ export class FolderWalk {
     return false;
   }
 
-  /** Yields `root` and the folders below. Missing and unreadable folders are skipped; hidden folders and node_modules are not entered. */
-  async *below(root: string): AsyncGenerator<WalkedFolder> {
+  /**
+   * Yields `root` and the folders below. Missing and unreadable folders are skipped; hidden folders and node_modules are not entered.
+   * @param from the depth of `root`
+   */
+  async *below(root: string, from = 0): AsyncGenerator<WalkedFolder> {
     let level = [root];
-    for (let depth = 0; level.length > 0 && !this.isTruncated; depth++) {
+    for (let depth = from; level.length > 0 && !this.isTruncated; depth++) {
       const next: string[] = [];
       for (const path of level) {
         if (!this.hasTime()) return;

@@ -33,6 +33,8 @@ export const HEATMAP_FILES: readonly string[] = [
 const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 5000 };
 /** Maximum number of runs in a listing, so that they fit in a message and a tree. */
 const MAX_LISTED_RUNS = 10_000;
+/** Number of runs that are read at once, each by a thread of Node's pool, while the walk continues. */
+const READ_AT_ONCE = 4;
 
 const partialScores = partialPath(RUN_FILES.scores);
 /** The names of the files that a run writes. state.json is last: as long as it exists, the folder is recognized as a run's. */
@@ -146,19 +148,34 @@ export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): 
   const walk = new FolderWalk(budget);
   const found = new Map<string, RunSummary>();
   const submitted: string[] = [];
-  for (const root of roots)
-    for await (const { path: folder, entries, folders } of walk.below(root)) {
-      if (folder.endsWith(SUBMISSION.suffix) && entries.some(({ name }) => name === SUBMISSION.record)) {
-        submitted.push(folder.slice(0, -SUBMISSION.suffix.length));
-        folders.clear();
-        continue;
+  const reading = new Set<Promise<void>>();
+  /** Folders whose state.json is not a run's: they are searched like other folders. */
+  let left: { readonly folder: string; readonly depth: number }[] = roots.map(folder => ({ folder, depth: 0 }));
+  for (let next = left; next.length > 0; next = left) {
+    left = [];
+    for (const { folder: root, depth: from } of next) {
+      for await (const { path: folder, depth, entries, folders } of walk.below(root, from)) {
+        if (folder.endsWith(SUBMISSION.suffix) && entries.some(({ name }) => name === SUBMISSION.record)) {
+          submitted.push(folder.slice(0, -SUBMISSION.suffix.length));
+          folders.clear();
+        } else if (entries.some(({ name }) => name === STATE_FILE)) {
+          const inside = [...folders].map(name => ({ folder: path.join(folder, name), depth: depth + 1 }));
+          folders.clear();
+          const read = summarizeRun(folder).then(run => {
+            if (run === undefined) left.push(...inside);
+            else found.set(folder, run);
+            if (found.size >= MAX_LISTED_RUNS) walk.cut();
+            reading.delete(read);
+          });
+          reading.add(read);
+          // An error is thrown by one of the two waits.
+          read.catch(() => undefined);
+          if (reading.size >= READ_AT_ONCE) await Promise.race(reading);
+        }
       }
-      const run = entries.some(({ name }) => name === STATE_FILE) ? await summarizeRun(folder) : undefined;
-      if (!run) continue;
-      folders.clear();
-      found.set(folder, run);
-      if (found.size >= MAX_LISTED_RUNS) walk.cut();
     }
+    await Promise.all(reading);
+  }
   return { runs: inOrder([...found.values()]), submitted, truncated: walk.truncated };
 }
 

@@ -67,3 +67,20 @@ test('so does a list of models', async () => {
   expect(await listModels(none, [root], readHere)).toEqual({ models: [], truncated: false });
   expect(await listModels(none, [root], readHere, { ...ample, maxEntries: 100 })).toEqual({ models: [], truncated: true });
 });
+
+test("runs are found below a folder whose state.json is another program's, as deep as elsewhere", async () => {
+  const other = mkdtempSync(join(tmpdir(), 'rowtune-walk-'));
+  try {
+    writeFileSync(join(other, 'state.json'), '{"windows":[]}');
+    const runs = [...Array.from({ length: 40 }, (_, i) => `runs/r${i}`), 'a/b/deep', 'a/b/c/too-deep', 'runs/r0/inside'];
+    for (const name of runs) {
+      mkdirSync(join(other, name), { recursive: true });
+      await new StateKeeper(join(other, name), { name, startedAt: '2026-01-01T00:00:00Z' }).update({ state: 'finished' });
+    }
+    const found = await listRuns([other], ample);
+    expect(found.runs.map(({ name }) => name).sort()).toEqual(runs.slice(0, 41).sort());
+    expect(found.truncated).toBe(false);
+  } finally {
+    rmSync(other, { recursive: true, force: true });
+  }
+});
