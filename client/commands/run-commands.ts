@@ -9,6 +9,7 @@ import { RUN_FILES } from '../../trainer/protocol/run/run-files.ts';
 import { byteSize } from '../../trainer/protocol/text/format.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../ask/pick-run.ts';
 import { scoresFor } from '../ask/pick-scores.ts';
+import { SHOW_FOLDER, showFolder } from '../ask/show-folder.ts';
 import { runJob } from '../daemon/run-job.ts';
 import { activeRecipe, uriOf } from '../recipe/recipe-files.ts';
 import { recipeStem } from '../recipe/recipe-names.ts';
@@ -101,9 +102,7 @@ async function showFolderOf({ app, views }: CommandContext, argument: unknown): 
   const item = await runFor(app, views, argument, { placeHolder: 'Select a run to show its folder', flag: 'folder', none: NO_RUNS });
   if (item?.runDir === undefined) return;
   if (app.services.isRemote()) return app.notify.info(`The folder is on the daemon's machine: ${item.runDir}`);
-  const uri = Uri.file(item.runDir);
-  // The explorer only reveals files of the workspace.
-  await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
+  await showFolder(item.runDir);
 }
 
 /** The folder of the recipe's newest run, or of the newest run of any recipe. */
@@ -239,13 +238,13 @@ async function exportRun(context: CommandContext, argument: unknown): Promise<vo
   const size = typeof bytes === 'number' ? ` ${byteSize(bytes)}.` : '';
   const difference = largestDifference === 0 ? 'are the same' : `differ by at most ${Number(largestDifference).toExponential(1)}`;
   const proof = typeof largestDifference === 'number' ? ` Its logits ${difference}.` : '';
-  const actions = isRemote ? [] : ['Show Folder', PUSH];
+  const actions = isRemote ? [] : [SHOW_FOLDER, PUSH];
   const action = await window.showInformationMessage(
     `${label} was exported to ${outputDir}${isRemote ? ' on the machine of the daemon' : ''}.${size}${proof}`,
     ...actions,
   );
   if (action === PUSH) await commands.executeCommand(COMMANDS.pushExport, outputDir);
-  else if (action !== undefined) await commands.executeCommand('revealFileInOS', Uri.file(outputDir));
+  else if (action !== undefined) await showFolder(outputDir);
 }
 
 async function askFolder(label: string, suggested: string): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 /** Tests the first hour of a new user: a number shown in two places is the same, and nothing is offered that a run does not have. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compact, percent } from '../../../trainer/protocol/text/format.ts';
@@ -165,6 +166,29 @@ describeEditor(
       await workbench.notification(/was exported to/).waitFor({ timeout: START_MS });
       expect(existsSync(join(target, 'model.safetensors'))).toBe(true);
       await workbench.screenshot('exported');
+      await workbench.pressNotification(/was exported to/, 'Show Folder');
+      const row = workbench.page.locator('.explorer-folders-view .monaco-list-row', { hasText: /^exported$/ });
+      await row.and(workbench.page.locator('.selected')).waitFor();
+      await workbench.screenshot('shown');
+    });
+
+    test('a window of a server offers the path of an export outside the workspace', async () => {
+      const outside = mkdtempSync(join(tmpdir(), 'rowtune-outside-'));
+      try {
+        const target = join(outside, 'exported');
+        await workbench.runCommandOn('Rowtune: Export', 'short');
+        await workbench.pick('Merged model');
+        await workbench.pick('As the base model (float32 if that is a GGUF file)');
+        await workbench.saveAs(target, 'short-merged');
+        const exported = workbench.notification(`was exported to ${target}`);
+        await exported.waitFor({ timeout: START_MS });
+        await exported.getByRole('button', { name: 'Show Folder' }).click();
+        const told = workbench.notification(`outside the workspace: ${target}`);
+        await told.getByRole('button', { name: 'Copy Path' }).click();
+        await told.waitFor({ state: 'detached' });
+      } finally {
+        rmSync(outside, { recursive: true, force: true });
+      }
     });
 
     test('the export is pushed to the hub, which takes a network', async () => {
