@@ -11,6 +11,7 @@ export type ContextKey =
   | 'rowtune.engineMissing'
   | 'rowtune.daemonRunning'
   | 'rowtune.serverRunning'
+  | 'rowtune.viewsReady'
   | 'rowtune.modelFolders'
   | 'rowtune.textModelFolders';
 

@@ -20,6 +20,9 @@ export interface GroupViewParams<Item> {
   readonly canSelectMany?: boolean;
 }
 
+/** Shown until the first items are there: the welcome text of an empty view would say that there are none. */
+const LOADING = 'Loading…';
+
 type Node<Item> = ViewGroup<Item> | Item | RemedyItem;
 
 export interface GroupView<Item> {
@@ -38,28 +41,37 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
   const closed = new Set<string>();
   let groups: readonly ViewGroup<Item>[] | undefined;
   let steps: readonly RemedyItem[] = [];
+  /** The message of the loaded items. */
+  let message: string | undefined;
 
   /** Loads the groups; errors do not interrupt the user, who did not request this view. */
   async function load(): Promise<readonly ViewGroup<Item>[]> {
+    if (groups === undefined) view.message = LOADING;
     try {
       const loaded = await params.load();
-      view.message = params.note?.();
+      message = params.note?.();
       steps = [];
       return loaded;
     } catch (error) {
-      const { message, remedies } = params.reportOf(error);
-      view.message = message;
+      const report = params.reportOf(error);
+      message = report.message;
       // With a message, the editor does not show the welcome text and its buttons.
-      steps = remedyItems(remedies);
+      steps = remedyItems(report.remedies);
       return [];
     }
   }
+
+  const showMessage = (): void => {
+    view.message = message;
+  };
 
   const provider: TreeDataProvider<Node<Item>> = {
     onDidChangeTreeData: changed.event,
     async getChildren(node) {
       if (node !== undefined) return isGroup(node) ? [...node.items] : [];
       groups ??= await load();
+      // After the items, because an empty view without a message shows its welcome text.
+      setTimeout(showMessage);
       if (steps.length > 0) return [...steps];
       const [only] = groups;
       return only?.name === '' ? [...only.items] : [...groups];
@@ -78,11 +90,12 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
     },
   };
   const view = window.createTreeView(id, { treeDataProvider: provider, canSelectMany });
+  view.message = LOADING;
   view.onDidCollapseElement(({ element }) => isGroup(element) && closed.add(element.name));
   view.onDidExpandElement(({ element }) => isGroup(element) && closed.delete(element.name));
 
   function show(next: readonly ViewGroup<Item>[]): void {
-    view.message = params.note?.();
+    message = params.note?.();
     steps = [];
     put(next);
   }
@@ -94,6 +107,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
       changed.fire(undefined);
       return;
     }
+    showMessage();
     // The editor identifies a node by its object, so update the object in place.
     for (const { shown, now } of changes) Object.assign(shown, now);
     if (changes.length > 0) changed.fire(changes.map(({ shown }) => shown));

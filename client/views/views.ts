@@ -58,6 +58,8 @@ export function createViews(app: App): Views {
   const list = createRunList(app, { lookAgain: () => onFiles.call(), onListed: runs => listed.fire(runs) });
   const { runs, models, devices, isModelIn } = createTrees(app, list);
   const all = [runs, models, devices];
+  // Until now, nothing is known about the daemon, so the views have no welcome text.
+  setContext('rowtune.viewsReady', true);
   // A redrawn tree may have no selection for a while.
   let selectedRun: RunItem | undefined;
   runs.view.onDidChangeSelection(({ selection }) => {
