@@ -18,7 +18,7 @@ const engines = {
   tensorflow: {
     label: 'TensorFlow',
     purpose: 'trains several times faster than the portable engine',
-    download: '294 MB, or 2.5 GB with an NVIDIA GPU',
+    download: '274 MB, or 2.5 GB with an NVIDIA GPU',
     args: ['engine', 'install'],
   },
   webgpu: {

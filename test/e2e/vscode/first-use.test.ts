@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { installations } from '../../../trainer/catalog/installations.ts';
 import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
 import { START_MS, shownState } from './long-run.ts';
@@ -24,7 +25,7 @@ describeEditor(
       await workbench.runCommandUntil('Rowtune: Focus on Devices View', missing);
       await workbench.runCommand('Rowtune: Install Engine');
       // Nothing is downloaded before its size was shown.
-      await workbench.page.locator('.quick-input-list .label-description', { hasText: '294 MB' }).waitFor();
+      await workbench.page.locator('.quick-input-list .label-description', { hasText: installations.tensorflow.download }).waitFor();
       await workbench.screenshot('sizes');
       await workbench.pick('TensorFlow');
       await workbench.page

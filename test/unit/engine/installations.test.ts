@@ -2,11 +2,15 @@
 import { expect, test } from 'vitest';
 import { installations } from '../../../trainer/catalog/installations.ts';
 import { toolCatalog } from '../../../trainer/catalog/tools.ts';
+import { TENSORFLOW_WHEEL_BYTES } from '../../../trainer/engine/install/engine-folder.ts';
 import { type PjrtPlugin, pjrtPlugins, pjrtVariants } from '../../../trainer/engine/install/pjrt-plugins.ts';
 import { byteSize } from '../../../trainer/protocol/text/format.ts';
 
 const sum = (wheels: readonly { readonly bytes: number }[]): number => wheels.reduce((bytes, wheel) => bytes + wheel.bytes, 0);
 const toCompute = ({ wheel, compiler = [], runtime = [] }: PjrtPlugin): number => sum([wheel, ...compiler, ...runtime]);
+
+test('TensorFlow for processors', () =>
+  expect(installations.tensorflow.download).toMatch(new RegExp(`^${byteSize(TENSORFLOW_WHEEL_BYTES)},`)));
 
 test.each(['cuda13', 'rocm7'] as const)('a compiler of %s', name => {
   const { wheel, compiler = [] } = pjrtPlugins[name];

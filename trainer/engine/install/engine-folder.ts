@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { EngineError } from '../engine.ts';
 
 export const TENSORFLOW_VERSION = '2.21.0';
+/** The size of the wheel of this version for processors, as measured for CPython 3.11 on x64. */
+export const TENSORFLOW_WHEEL_BYTES = 273_829_956;
 export const ADDON_VERSION = '4.22.0';
 /** The npm package that contains the sources of the addon. */
 export const ADDON_PACKAGE = '@tensorflow/tfjs-node-gpu';
