@@ -4,7 +4,7 @@ import type { Theme } from '../../shared/theme.ts';
 import type { Grid } from './grid.ts';
 import { type Cursor, type CursorKey, moduleAt, movedCursor } from './grid-cursor.ts';
 import { drawGrid, type GridContent, type GridGeometry, geometryOf } from './grid-drawing.ts';
-import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed } from './viewport.ts';
+import { bounded, completing, type Limits, panned, revealing, type Viewport, whole, zoomed, zoomedAt } from './viewport.ts';
 
 export interface GridState {
   readonly content: GridContent;
@@ -26,6 +26,8 @@ export interface GridScene {
   moveCursor(key: CursorKey): void;
   /** @param anchor the height in the view that stays in place, 0 to 1 */
   zoom(factor: number, anchor: number): void;
+  /** Zooms around the cursor, whose row stays in view. */
+  zoomAtCursor(factor: number): void;
   /** Moves the view by a number of rows. Returns false if it is at the end and did not move. */
   pan(from: Viewport, rows: number): boolean;
   fit(): void;
@@ -41,7 +43,14 @@ const AROUND_CELLS = 40;
 /** @param hasFocus returns true if the cursor is drawn */
 export function createGridScene(canvas: HTMLCanvasElement, hasFocus: () => boolean): GridScene {
   let state: GridState | undefined;
+  let drawnHeight: number | undefined;
   const painter = createPainter(canvas, ({ context, size }) => {
+    // After a resize, the rows are larger or smaller, and the view may begin or end within the row of the cursor.
+    if (size.height !== drawnHeight && state?.view) {
+      const limits = limitsOf(state.content.grid);
+      state = { ...state, view: completing(bounded(state.view, limits), state.cursor.row, limits) };
+    }
+    drawnHeight = size.height;
     const geometry = geometryNow();
     if (!state || !geometry) return;
     state = { ...state, view: geometry.view };
@@ -92,6 +101,10 @@ export function createGridScene(canvas: HTMLCanvasElement, hasFocus: () => boole
       const view = geometryNow()?.view;
       if (state && view) set({ view: zoomed(view, factor, anchor, limitsOf(state.content.grid)) });
     },
+    zoomAtCursor(factor) {
+      const view = geometryNow()?.view;
+      if (state && view) set({ view: zoomedAt(view, factor, state.cursor.row, limitsOf(state.content.grid)) });
+    },
     pan(from, rows) {
       if (!state) return false;
       const view = panned(from, rows, limitsOf(state.content.grid));
@@ -118,10 +131,3 @@ export function moduleUnder({ clientX, clientY }: MouseEvent, { state, geometry 
 
 /** Returns the module at the cursor, or −1. */
 export const moduleAtCursor = ({ state }: GridScene): number => (state ? moduleAt(state.content.grid, state.cursor) : -1);
-
-/** Returns the cursor's position in the view, 0 to 1, which stays in place when zooming with keys. */
-export function anchorOfCursor({ state }: GridScene): number {
-  if (!state?.view) return 0.5;
-  const place = (state.cursor.row + 0.5 - state.view.start) / state.view.length;
-  return place >= 0 && place <= 1 ? place : 0.5;
-}

@@ -8,7 +8,7 @@ import { onKeys } from '../../shared/keys.ts';
 import type { Theme } from '../../shared/theme.ts';
 import { type CursorKey, cursorKeys } from './grid-cursor.ts';
 import type { GridContent } from './grid-drawing.ts';
-import { anchorOfCursor, createGridScene, type GridScene, type GridState, moduleAtCursor, moduleUnder } from './grid-scene.ts';
+import { createGridScene, type GridScene, type GridState, moduleAtCursor, moduleUnder } from './grid-scene.ts';
 
 export interface GridView {
   readonly element: HTMLElement;
@@ -89,12 +89,12 @@ function takeKeys(root: HTMLElement, scene: GridScene, moveCursor: (key: CursorK
     const module = moduleAtCursor(scene);
     if (module >= 0) onOpen(module);
   };
-  const zoomIn = (): void => scene.zoom(KEY_ZOOM, anchorOfCursor(scene));
+  const zoomIn = (): void => scene.zoomAtCursor(KEY_ZOOM);
   onKeys(root, {
     ...Object.fromEntries(cursorKeys.map(key => [key, () => moveCursor(key)])),
     '+': zoomIn,
     '=': zoomIn,
-    '-': () => scene.zoom(1 / KEY_ZOOM, anchorOfCursor(scene)),
+    '-': () => scene.zoomAtCursor(1 / KEY_ZOOM),
     '0': scene.fit,
     Enter: open,
     ' ': open,

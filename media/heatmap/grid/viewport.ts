@@ -29,6 +29,19 @@ export function zoomed(view: Viewport, factor: number, anchor: number, limits: L
   return bounded({ start: view.start + anchor * (view.length - length), length }, limits);
 }
 
+/** Zooms around an item if its middle is visible, and keeps all of it in view; otherwise around the middle of the view. */
+export function zoomedAt(view: Viewport, factor: number, item: number, limits: Limits): Viewport {
+  const anchor = (item + 0.5 - view.start) / view.length;
+  const isVisible = anchor >= 0 && anchor <= 1;
+  return isVisible ? revealing(zoomed(view, factor, anchor, limits), item, limits) : zoomed(view, factor, 0.5, limits);
+}
+
+/** Scrolls so that an item is visible completely if a part of it is; a view that was moved away from it stays. */
+export function completing(view: Viewport, item: number, limits: Limits): Viewport {
+  const isPartlyVisible = item < view.start + view.length && item + 1 > view.start;
+  return isPartlyVisible ? revealing(view, item, limits) : view;
+}
+
 export const panned = (view: Viewport, by: number, limits: Limits): Viewport => bounded({ ...view, start: view.start + by }, limits);
 
 /** Scrolls by the smallest distance that makes an item visible. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createRangeMax } from '../../../media/heatmap/cell/range-max.ts';
 import { columnOf, createStrip, placesAt } from '../../../media/heatmap/cell/strip-drawing.ts';
 import { differences, scaleOf } from '../../../media/heatmap/grid/cell-values.ts';
-import { bounded, panned, revealing, whole, zoomed } from '../../../media/heatmap/grid/viewport.ts';
+import { bounded, completing, panned, revealing, whole, zoomed, zoomedAt } from '../../../media/heatmap/grid/viewport.ts';
 import { cellScores } from '../../../media/heatmap/score-store.ts';
 import { COLORS, colorIndex, colorMap, colorMapNames, inkOn } from '../../../media/shared/color-maps.ts';
 import { createScale, differenceScale, niceTicks, scaleNames } from '../../../media/shared/scale.ts';
@@ -125,6 +125,19 @@ describe('the view', () => {
     expect(revealing({ start: 20, length: 10 }, 25, limits).start).toBe(20);
     expect(revealing({ start: 20, length: 10 }, 40, limits).start).toBe(31);
     expect(revealing({ start: 20, length: 10 }, 3, limits).start).toBe(3);
+  });
+
+  test('shows all of a thing that its edge cuts, and does not return to one outside', () => {
+    expect(completing({ start: 20, length: 10.5 }, 30, limits).start).toBe(20.5);
+    expect(completing({ start: 20.5, length: 10 }, 20, limits).start).toBe(20);
+    expect(completing({ start: 20, length: 10 }, 25, limits).start).toBe(20);
+    expect(completing({ start: 20, length: 10 }, 30, limits).start).toBe(20);
+  });
+
+  test('zooms around a thing at its edge without cutting it', () => {
+    const view = zoomedAt({ start: 20, length: 40 }, 2, 59, limits);
+    expect(view).toEqual({ start: 40, length: 20 });
+    expect(zoomedAt({ start: 20, length: 40 }, 2, 90, limits)).toEqual({ start: 30, length: 20 });
   });
 });
 
