@@ -261,6 +261,14 @@ export class Workbench {
     await this.page.locator('.tab.active.dirty').waitFor({ state: 'detached' });
   }
 
+  /** Records the texts that empty views show from now on. @returns a function that reads them */
+  async recordWelcomes(): Promise<() => Promise<readonly string[]>> {
+    const record = `document.querySelectorAll('.welcome-view-content').forEach(each => each.offsetParent && welcomes.add(each.textContent))`;
+    const watch = `new MutationObserver(() => { ${record} }).observe(document.body, { subtree: true, childList: true, attributes: true })`;
+    await this.page.evaluate(`welcomes = new Set(); ${watch}`);
+    return () => this.page.evaluate('[...welcomes]');
+  }
+
   squiggles(severity: 'error' | 'warning' | 'info'): Locator {
     return this.page.locator(`.view-overlays .squiggly-${severity}`);
   }

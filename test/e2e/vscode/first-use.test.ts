@@ -19,8 +19,17 @@ describeEditor(
   session => {
     let workbench: Workbench;
 
-    test('the missing engine is reported, and installed in sight until that is canceled', async () => {
+    test('a view shows nothing untrue while its items are loading', async () => {
       workbench = await session().open('first-use');
+      const welcomes = await workbench.recordWelcomes();
+      await workbench.runCommandUntil(
+        'Rowtune: Focus on Models View',
+        workbench.page.getByRole('treeitem', { name: /^model\b.*parameters/ }),
+      );
+      expect((await welcomes()).filter(text => /No models|not running/.test(text))).toEqual([]);
+    });
+
+    test('the missing engine is reported, and installed in sight until that is canceled', async () => {
       const missing = workbench.page.getByRole('treeitem', { name: /TensorFlow is not installed/ });
       await workbench.runCommandUntil('Rowtune: Focus on Devices View', missing);
       await workbench.runCommand('Rowtune: Install Engine');
