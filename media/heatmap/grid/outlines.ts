@@ -18,19 +18,21 @@ interface OutlinedCells {
 
 /**
  * Returns the outlines of cells in drawing order. Because cells are dark or light, a line of one color would be invisible on some. The open
- * cell and the cell under the cursor therefore have a second frame in the background's color around the first.
+ * cell and the cell under the cursor therefore have a second frame in the background's color around the first. Themes of high contrast
+ * frame every cell, so there the frames are twice as wide.
  */
 export function outlinesOf(
   { content, cursor, hovered }: OutlinedCells,
-  theme: Readonly<Record<'foreground' | 'background' | 'accent' | 'focus', string>>,
+  theme: Readonly<Record<'foreground' | 'background' | 'accent' | 'focus', string>> & { readonly isHighContrast: boolean },
 ): Outline[] {
+  const width = theme.isHighContrast ? 4 : 2;
   const at = (module: number | undefined) => (module === undefined ? undefined : content.grid.places[module]);
   const framed = (place: Pick<Outline, 'row' | 'column'> | undefined, color: string): Outline[] =>
     place === undefined
       ? []
       : [
-          { row: place.row, column: place.column, color: theme.background, width: 4 },
-          { row: place.row, column: place.column, color, width: 2 },
+          { row: place.row, column: place.column, color: theme.background, width: 2 * width },
+          { row: place.row, column: place.column, color, width },
         ];
   const under = at(hovered);
   return [

@@ -143,7 +143,7 @@ test('columns too narrow for labels share those that differ by a number', () => 
 });
 
 test('the open cell and the one under the cursor have a frame in the color of the background, which shows on every color', () => {
-  const theme = { foreground: 'fore', background: 'back', accent: 'accent', focus: 'focus' };
+  const theme = { foreground: 'fore', background: 'back', accent: 'accent', focus: 'focus', isHighContrast: false };
   const grid = deriveGrid(['model.layers.0.mlp.up_proj', 'model.layers.1.mlp.up_proj']);
   const [first, second] = grid.places;
   expect(outlinesOf({ content: { grid, opened: 1 }, cursor: first, hovered: 0 }, theme)).toEqual([
@@ -154,4 +154,9 @@ test('the open cell and the one under the cursor have a frame in the color of th
     { ...first, color: 'focus', width: 2 },
   ]);
   expect(outlinesOf({ content: { grid }, cursor: undefined, hovered: -1 }, theme)).toEqual([]);
+  // With high contrast, every cell has a frame.
+  expect(outlinesOf({ content: { grid }, cursor: first, hovered: -1 }, { ...theme, isHighContrast: true })).toEqual([
+    { ...first, color: 'back', width: 8 },
+    { ...first, color: 'focus', width: 4 },
+  ]);
 });
