@@ -5,6 +5,7 @@ import { axisLabels, shortNumber } from './axis-labels.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
 import { type ChartContent, type Curve, smoothedText } from './chart-content.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';
+import { dotsHaveRoom, valuesIn } from './dots.ts';
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
 import { everyX, nearestX, valueNear } from './points-at.ts';
@@ -36,6 +37,7 @@ const WHEEL_FACTOR = 1.2;
 /** Minimum length of a drag in pixels; anything shorter is a click. */
 const SMALLEST_DRAG_PX = 4;
 const FAINT_ALPHA = 0.35;
+const DOT_SIZE = 6;
 /** Possible distances between ticks of the x axis: … 0.5, 1, 2, 5, 10 … */
 const INCREMENTS = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(part => part * 10 ** (i - 4))).flat();
 const WHOLE_INCREMENTS = INCREMENTS.filter(increment => increment >= 1);
@@ -357,14 +359,13 @@ function seriesOf({ label, look, kind }: Curve): uPlot.Series {
     alpha: kind === 'faint' ? FAINT_ALPHA : 1,
     dash: look.dash.length > 0 ? [...look.dash] : undefined,
     spanGaps: true,
-    points: kind === 'dots' ? { show: true, size: 6, fill: stroke, stroke } : { show: (chart, i) => isLonely(chart, i) },
+    points: kind === 'dots' ? { show: haveRoom, size: DOT_SIZE, fill: stroke, stroke } : { show: isLonely },
   };
 }
 
 /** True for a point without neighbors, which would be invisible as a line. */
-const isLonely = (chart: uPlot, i: number): boolean => {
-  const values = chart.data[i] ?? [];
-  let count = 0;
-  for (const value of values) if (value !== null && ++count > 1) return false;
-  return count === 1;
-};
+const isLonely = (chart: uPlot, i: number): boolean => valuesIn(chart.data[i] ?? []) === 1;
+
+/** True if the dots of the visible values do not touch, which would hide the line. */
+const haveRoom = (chart: uPlot, i: number, first: number, last: number): boolean =>
+  dotsHaveRoom(valuesIn(chart.data[i] ?? [], first, last), DOT_SIZE, chart.bbox.width / devicePixelRatio);

@@ -1,6 +1,7 @@
 /** Tests curves: history, smoothing, and reducing 100,000 points to a chart of a few hundred pixels. */
 import { describe, expect, test } from 'vitest';
 import { axisLabels } from '../../../media/shared/series/axis-labels.ts';
+import { dotsHaveRoom, valuesIn } from '../../../media/shared/series/dots.ts';
 import { MetricHistory, type Points } from '../../../media/shared/series/metric-history.ts';
 import { lastAtMost, Numbers, nearest } from '../../../media/shared/series/numbers.ts';
 import { everyX, nearestX, valueNear } from '../../../media/shared/series/points-at.ts';
@@ -9,6 +10,13 @@ import { smooth, smoothingWeight } from '../../../media/shared/series/smooth.ts'
 import { compact } from '../../../trainer/protocol/text/format.ts';
 
 const points = (x: readonly number[], y: readonly number[]): Points => ({ x: Float64Array.from(x), y: Float64Array.from(y) });
+
+test('dots are drawn while they do not touch', () => {
+  expect([1, 6, 21, 22, 300].map(count => dotsHaveRoom(count, 6, 250))).toEqual([true, true, true, false, false]);
+  expect(dotsHaveRoom(1, 6, 0)).toBe(true);
+  expect(valuesIn([1, null, 3, undefined, 5])).toBe(3);
+  expect(valuesIn([1, null, 3, undefined, 5], 1, 3)).toBe(1);
+});
 
 describe('numbers', () => {
   test('grow without losing values', () => {
