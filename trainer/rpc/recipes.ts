@@ -20,7 +20,9 @@ export async function recipeOf({ text, fileName, overrides = [] }: RecipeSource,
   const { recipe, problems } = await reader.ask('recipe', { text, fileName, overrides }, `Reading ${fileName}`);
   if (recipe && !hasErrors(problems)) return recipe;
   const errors = problems.filter(({ severity }) => severity === 'error');
-  throw new DaemonError('bad-recipe', `${fileName}: ${errors.map(({ message }) => message).join('; ')}`, { details: { problems } });
+  // The same mistake on several lines is one sentence.
+  const messages = new Set(errors.map(({ message }) => message));
+  throw new DaemonError('bad-recipe', `${fileName}: ${[...messages].join('; ')}`, { details: { problems } });
 }
 
 interface EstimateServices {

@@ -80,9 +80,11 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
     });
     const walk = new Walk(document, override, toRange);
     const root = document.contents === null ? undefined : walk.node(document.contents, [], 0);
-    const syntax = document.errors
+    const { errors } = document;
+    const syntax = errors
       .slice(0, MAX_SYNTAX_PROBLEMS)
-      .map(error => problem('invalid-yaml', syntaxMessage(error), toRange(error.pos[0], error.pos[1])));
+      .filter((_, i) => !isContinued(errors[i - 1], errors[i]))
+      .map(error => problem('invalid-yaml', syntaxMessage(error, errors), toRange(error.pos[0], error.pos[1])));
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
     const reason = messageOf(error);
@@ -90,8 +92,21 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
   }
 }
 
-const syntaxMessage = ({ code, message }: YAMLParseError): string =>
-  code === 'TAB_AS_INDENT' ? 'tabs are not allowed as indentation: write spaces' : (message.split('\n')[0] ?? message);
+/** True for the second of two errors about one key with a value and, below it, a line that is indented deeper. */
+const isContinued = (first: YAMLParseError | undefined, second: YAMLParseError | undefined): boolean =>
+  first?.code === 'BLOCK_AS_IMPLICIT_KEY' && second?.code === 'MULTILINE_IMPLICIT_KEY' && first.pos[0] === second.pos[0];
+
+/** The message for an error; frequent mistakes are named, which the library words for readers of YAML's specification. */
+function syntaxMessage(error: YAMLParseError, all: readonly YAMLParseError[]): string {
+  const message = error.message.split('\n')[0] ?? error.message;
+  if (error.code === 'TAB_AS_INDENT') return 'tabs are not allowed as indentation: write spaces';
+  if (error.code === 'BAD_INDENT' && message.startsWith('All '))
+    return 'this line is not aligned with those before it: lines of one group have the same indentation';
+  if (!message.startsWith('Nested mappings')) return message;
+  return isContinued(error, all[all.indexOf(error) + 1])
+    ? 'this key has a value, but the next line is indented below it: align the two keys'
+    : "': ' inside a value looks like another key: put the value in quotes";
+}
 
 /** The plain value, without positions. */
 export function toPlain({ content }: Located): unknown {
