@@ -19,3 +19,14 @@ test('reasons of failures are below the table, once for all runs with the same o
     'no run is finished; the runs are in /s',
   ]);
 });
+
+test('a setting is written the same in the table and in the line about the best run, with all digits', () => {
+  const settings = { learning_rate: 0.0000408, weight_decay: 0.01 };
+  const best: SweepRun = { id: '001', runDir: '/s/001', settings, state: 'finished', evaluations: 1, step: 9, totalSteps: 9 };
+  const text = sweepTable(
+    { sweepDir: '/s', name: 's', state: 'finished', strategy: 'grid', metric: 'loss', mode: 'min', parallel: 1, runs: [best], best: '001' },
+    place => place,
+  );
+  expect(text).toContain('001        4.08e-5          0.01');
+  expect(text).toContain('best: run 001 (learning_rate 4.08e-5, weight_decay 0.01) in /s/001');
+});

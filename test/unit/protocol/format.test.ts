@@ -1,6 +1,6 @@
 /** Tests numbers, times and tables as a terminal shows them. */
 import { describe, expect, test } from 'vitest';
-import { byteSize, compact, duration, flopCount, table } from '../../../trainer/protocol/text/format.ts';
+import { byteSize, compact, duration, exactNumber, flopCount, table } from '../../../trainer/protocol/text/format.ts';
 
 test.each([
   [0.512, '0.5 s'],
@@ -28,10 +28,20 @@ test.each([
 
 test.each([
   [0.50123, '0.5012'],
-  [3e-7, '3.00e-7'],
+  [3e-7, '3e-7'],
+  [0.00004081, '4.08e-5'],
+  [1_234_567.8, '1.23e+6'],
   [12, '12'],
   [0, '0'],
 ])('number %d', (value, shown) => expect(compact(value)).toBe(shown));
+
+test.each([
+  [0.0000408, '4.08e-5'],
+  [-1e-4, '-1e-4'],
+  [0.001, '0.001'],
+  [2_000_000, '2000000'],
+  [-0, '0'],
+])('number %d in full', (value, shown) => expect(exactNumber(value)).toBe(shown));
 
 describe('table', () => {
   test('columns line up, numbers to the right', () => {

@@ -68,7 +68,7 @@ test('finished runs are first, then those with more evaluations; the table quote
   expect(sorted.map(({ id }) => id)).toEqual(['005', '003', '002', '001', '004']);
   const csv = sweepCsv({ runs: sorted, metric: 'loss' }).split('\r\n');
   expect(csv[0]).toBe('run,learning_rate,target_modules,eval_loss,state,evaluations,step,total_steps,loss,folder');
-  expect(csv[1]).toBe('005,0.0001,"[""q_proj"",""v_proj""]",0.7,finished,2,5,10,,/w/005');
+  expect(csv[1]).toBe('005,1e-4,"[""q_proj"",""v_proj""]",0.7,finished,2,5,10,,/w/005');
 });
 
 test('a plan reads back as it was written, and a damaged one is refused', async () => {

@@ -55,6 +55,6 @@ test('a chart has its extremes at its edges and the mark in its column', () => {
     '2 │    :   •',
     '1 │    •',
     '  └─────────',
-    '   1.00e-40.01',
+    '   1e-4 0.01',
   ]);
 });

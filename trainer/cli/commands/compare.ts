@@ -4,6 +4,7 @@ import { ownSettings } from '../../protocol/recipe/own-settings.ts';
 import { type Recipe, settings, settingValue } from '../../protocol/recipe/recipe-schema.ts';
 import { hasEffect } from '../../protocol/recipe/rules/ignored-rules.ts';
 import { distinctNames } from '../../protocol/run/run-names.ts';
+import { settingValueText } from '../../protocol/run/sweep.ts';
 import { TrainingTime } from '../../protocol/run/training-time.ts';
 import { duration, table } from '../../protocol/text/format.ts';
 import { formatOf } from '../../protocol/text/metric-text.ts';
@@ -69,7 +70,7 @@ async function read(runDir: string, shown: string, { settings: ours }: CommandCo
 }
 
 const metricText = (name: string, value: number | undefined): string => (value === undefined ? '' : formatOf(name)(value));
-const valueText = (value: unknown): string => (value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
+const valueText = (value: unknown): string => (value === undefined ? '' : settingValueText(value));
 
 /** The settings, in recipe order, whose values differ between the recipes. A setting without effect on a run has no value there. */
 function differingSettings(recipes: readonly Recipe[]): { readonly setting: string; readonly values: readonly unknown[] }[] {

@@ -8,7 +8,7 @@ export function sweepTable({ runs, metric, best, sweepDir, state }: SweepStatus,
   const isSpread = runs.some(({ node }) => node !== undefined);
   const rows = runs.map(run => [
     run.id,
-    ...names.map(name => (Object.hasOwn(run.settings, name) ? settingText(run.settings[name]) : '')),
+    ...names.map(name => (Object.hasOwn(run.settings, name) ? settingValueText(run.settings[name]) : '')),
     run.value === undefined ? '' : compact(run.value),
     run.loss === undefined ? '' : compact(run.loss),
     run.totalSteps === 0 ? '' : `${run.step}/${run.totalSteps}`,
@@ -45,8 +45,6 @@ export function countStates({ runs, state: ofSweep }: Pick<SweepStatus, 'runs' |
   }
   return `${counted(runs.length, 'run')}: ${[...counts].map(([state, count]) => `${count} ${state}`).join(', ')}`;
 }
-
-const settingText = (value: unknown): string => (typeof value === 'number' ? compact(value) : settingValueText(value));
 
 /** The label of a run's state. A paused run counts as stopped early once the sweep has finished. */
 const labelOf = (state: SweepRun['state'], ofSweep: SweepStatus['state']): string =>

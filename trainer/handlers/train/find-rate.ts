@@ -6,7 +6,7 @@ import { dataStart } from '../../data/batch/batches.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import type { JobRequest } from '../../protocol/messages/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
-import { counted } from '../../protocol/text/format.ts';
+import { counted, exactNumber } from '../../protocol/text/format.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
 import { RateCurve, type RatePoint, type RateSuggestion, rateAt, suggestRate } from '../../train/rate-range.ts';
 import { prepareTraining } from './prepare.ts';
@@ -48,7 +48,10 @@ const inOneProcess = (recipe: Recipe): Recipe => ({
 });
 
 async function raise({ range }: Request, prepared: Prepared, { job }: JobScope): Promise<FindRateResult> {
-  job.phase('train', `raising the learning rate from ${range.min} to ${range.max} in ${counted(range.steps, 'update')}`);
+  job.phase(
+    'train',
+    `raising the learning rate from ${exactNumber(range.min)} to ${exactNumber(range.max)} in ${counted(range.steps, 'update')}`,
+  );
   const report = job.progress('train', range.steps, 'steps');
   const curve = new RateCurve();
   let cursor = dataStart;

@@ -1,5 +1,6 @@
 /** Writes a resolved recipe as YAML from which every reader, including Python's, reads the same recipe. */
 import { Document, isScalar, visit } from 'yaml';
+import { exactNumber } from '../text/format.ts';
 import { type GroupName, groups, type Recipe, settings } from './recipe-schema.ts';
 
 export interface StringifyOptions {
@@ -72,7 +73,7 @@ function inOneLine(value: unknown): string {
 
 /** Writes a number for PyYAML, which reads 1e-7 as text and 1.0e-7 as a number. */
 function pythonNumber(value: number): string {
-  const shown = Object.is(value, -0) ? '0' : value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
+  const shown = exactNumber(value);
   const [mantissa = shown, exponent] = shown.split('e');
   return exponent === undefined ? shown : `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}e${exponent}`;
 }

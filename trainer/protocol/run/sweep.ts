@@ -1,4 +1,5 @@
 /** A sweep as seen from outside: the files in its folder, and the state of its runs. */
+import { exactNumber } from '../text/format.ts';
 
 /** The files of a sweep folder; the folders next to them are runs. */
 export const SWEEP_FILES = {
@@ -62,11 +63,11 @@ export interface SweepStatus {
 /** The name of the metric in metrics.jsonl. */
 export const metricKey = (metric: string): string => `eval_${metric}`;
 
-/** A value of a setting as text: 0.0001, lora, [q_proj, v_proj]. */
+/** A value of a setting as text: 1e-4, lora, ["q_proj","v_proj"]. */
 export const settingValueText = (value: unknown): string =>
-  typeof value === 'string' ? value : typeof value === 'number' ? String(value) : JSON.stringify(value);
+  typeof value === 'string' ? value : typeof value === 'number' ? exactNumber(value) : JSON.stringify(value);
 
-/** "learning_rate 0.0001, r 16" */
+/** "learning_rate 1e-4, r 16" */
 export const describeSettings = (settings: Readonly<Record<string, unknown>>): string =>
   Object.entries(settings)
     .map(([name, value]) => `${name} ${settingValueText(value)}`)

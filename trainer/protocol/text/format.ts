@@ -57,11 +57,16 @@ export function parameterCount(count: number): string {
   return `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')}${found.unit}`;
 }
 
+/** True for sizes that read better with an exponent, such as 1e-4 and 4.08e-5. */
+const isTiny = (value: number): boolean => value !== 0 && Math.abs(value) < 1e-3;
+
+/** A number with all of its digits, as people set it: 16, 0.05, 1e-4, 4.08e-5. */
+export const exactNumber = (value: number): string => (isTiny(value) ? value.toExponential() : String(value));
+
 /** A number with four significant digits: 0.5012, 12.35, 1.5e-5. */
 export function compact(value: number): string {
   if (Number.isInteger(value)) return String(value);
-  const size = Math.abs(value);
-  return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  return isTiny(value) || Math.abs(value) >= 1e6 ? Number(value.toPrecision(3)).toExponential() : String(Number(value.toPrecision(4)));
 }
 
 /** A table with columns two spaces apart; columns of numbers are right-aligned. */

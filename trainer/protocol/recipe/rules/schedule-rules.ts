@@ -1,5 +1,6 @@
 /** Rules about the length of a run and its learning rate. */
 import { namesOf } from '../../../catalog/entries.ts';
+import { exactNumber } from '../../text/format.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Finding, Rule } from './rule.ts';
 
@@ -32,7 +33,7 @@ function scheduleArgumentFinding({ lr_scheduler_kwargs: given, lr_scheduler_type
     };
   const end = given.lr_end ?? POLYNOMIAL_END;
   if (type === 'polynomial' && end >= learning_rate)
-    return { at, message: `'lr_end' (${end}) must be below 'learning_rate' (${learning_rate})` };
+    return { at, message: `'lr_end' (${exactNumber(end)}) must be below 'learning_rate' (${exactNumber(learning_rate)})` };
   return undefined;
 }
 
@@ -100,7 +101,10 @@ export const scheduleRules: readonly Rule[] = [
     reads: ['min_learning_rate', 'learning_rate', 'lr_scheduler_type', 'method'],
     check: ({ min_learning_rate, learning_rate, lr_scheduler_type }) =>
       lr_scheduler_type === 'cosine' && min_learning_rate > learning_rate
-        ? { at: 'min_learning_rate', message: `the floor (${min_learning_rate}) is above 'learning_rate' (${learning_rate})` }
+        ? {
+            at: 'min_learning_rate',
+            message: `the floor (${exactNumber(min_learning_rate)}) is above 'learning_rate' (${exactNumber(learning_rate)})`,
+          }
         : undefined,
   },
   {
