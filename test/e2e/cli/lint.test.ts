@@ -170,9 +170,9 @@ describe('usage', () => {
 
   test('engine remove refuses a name that is not installed', async () => {
     const { status, stderr, stdout } = await withFolder(folder => cli(['engine', 'remove', '../x'], { env: { ROWTUNE_CACHE: folder } }));
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stdout).toBe('');
-    expect(stderr).toContain("no engine named '../x'");
+    expect(stderr).toContain("no engine or tool named '../x'");
     expect(stderr).not.toContain('    at ');
   });
 });

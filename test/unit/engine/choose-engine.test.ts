@@ -73,6 +73,6 @@ describe('engine folder', () => {
     mkdirSync(partialFolder(cacheDir, 'cpu'));
     expect(removeEngine(cacheDir, cpu)).toHaveLength(2);
     expect(listEngines(cacheDir)).toEqual([]);
-    for (const name of [cpu, '', '.', '..', '../..', '/etc']) expect(() => removeEngine(cacheDir, name)).toThrow(/no engine named/);
+    for (const name of [cpu, '', '.', '..', '../..', '/etc']) expect(removeEngine(cacheDir, name)).toEqual([]);
   });
 });

@@ -29,7 +29,9 @@ import {
 } from '../command.ts';
 
 export const addEngine: AddCommand = (program, surroundings) => {
-  const engine = program.command('engine').description('install, list or remove the TensorFlow engine and PJRT plugins');
+  const engine = program
+    .command('engine')
+    .description('install, list or remove engines (TensorFlow, PJRT plugins, WebGPU) and other tools');
   addInstall(engine, surroundings);
   addList(engine, surroundings);
   addRemove(engine, surroundings);
@@ -206,6 +208,12 @@ async function list({ settings, terminal }: CommandContext): Promise<CommandResu
 
 async function remove({ settings, terminal }: CommandContext, name: string): Promise<CommandResult> {
   const removed = removeEngine(settings.cacheDir, name);
+  if (removed.length === 0)
+    throw new CliError(`no engine or tool named '${name}' is installed`, {
+      code: 'usage',
+      exitStatus: EXIT.usage,
+      hint: `Installed: ${installedNames(settings.cacheDir).join(', ') || 'none'}.`,
+    });
   for (const folder of removed) terminal.print(`removed ${folder}`);
   return { value: { ok: true, removed } };
 }

@@ -3,7 +3,6 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { z } from 'zod';
-import { EngineError } from '../engine.ts';
 
 export const TENSORFLOW_VERSION = '2.21.0';
 /** The size of the wheel of this version for processors, as measured for CPython 3.11 on x64. */
@@ -91,17 +90,12 @@ export function locateEngine(cacheDir: string): InstalledEngine | undefined {
 
 /**
  * Removes an installed engine, or the leftovers of an interrupted installation.
- * @returns the folders removed
- * @throws EngineError if there is nothing with that name
+ * @returns the folders removed; none if there is nothing with that name
  */
 export function removeEngine(cacheDir: string, name: string): string[] {
   const isPlainName = path.basename(name) === name && !name.startsWith('.');
   const folders = isPlainName ? [path.join(enginesFolder(cacheDir), name), path.join(enginesFolder(cacheDir), `.${name}.partial`)] : [];
   const present = folders.filter(folder => name !== '' && existsSync(folder));
-  if (present.length === 0)
-    throw new EngineError(
-      `no engine named '${name}' is installed; installed: ${installedNames(cacheDir).join(', ') || 'none'} (see rowtune engine list)`,
-    );
   for (const folder of present) rmSync(folder, { recursive: true });
   return present;
 }
