@@ -63,11 +63,12 @@ export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): s
 
 export const sampleTitle = (sample: ShownSample): string => `${grouped(sample.index + 1)} · ${placeName(sample)}`;
 
-export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSequence): string {
+/** @param isJudged true if the labels of the sample are learned, and no token of it */
+export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSequence, isJudged: boolean): string {
   const parts = [
     ...(side ? [SIDE_NAMES[side]] : []),
     counted(length, 'token'),
-    `${grouped(targets)} trained`,
+    ...(isJudged ? [] : [`${grouped(targets)} trained`]),
     ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
   ];
   return parts.join(' · ');

@@ -1,6 +1,14 @@
 /** A sample as the model sees it. The use of tokens is shown by color, by line, and by words for screen readers. */
 import { counted } from '../../trainer/protocol/text/format.ts';
-import type { ShownImage, ShownSample, ShownSequence, ShownToken, TokenRun, TokenUse } from '../../trainer/protocol/view/data.ts';
+import {
+  isJudgedWhole,
+  type ShownImage,
+  type ShownSample,
+  type ShownSequence,
+  type ShownToken,
+  type TokenRun,
+  type TokenUse,
+} from '../../trainer/protocol/view/data.ts';
 import { element } from '../shared/element.ts';
 import { sampleTitle, sequenceTitle } from './data-state.ts';
 
@@ -35,7 +43,7 @@ export function sampleElement(sample: ShownSample, open: OpenPlace): HTMLElement
         alt: `Image of the class ${labels?.join(', ') ?? ''}`,
       }),
     images.length > 0 ? imagesElement(images) : undefined,
-    sequences.map(sequenceElement),
+    sequences.map(sequence => sequenceElement(sequence, isJudgedWhole(sample))),
   );
 }
 
@@ -59,12 +67,12 @@ const imagesElement = (images: readonly ShownImage[]): HTMLElement =>
     ),
   );
 
-function sequenceElement(sequence: ShownSequence): HTMLElement {
+function sequenceElement(sequence: ShownSequence, isJudged: boolean): HTMLElement {
   const { runs, hidden } = sequence;
   return element(
     'section',
     {},
-    element('p', { class: 'hint' }, sequenceTitle(sequence)),
+    element('p', { class: 'hint' }, sequenceTitle(sequence, isJudged)),
     element(
       'div',
       { class: 'tokens' },

@@ -1,6 +1,13 @@
 /** Facts about all samples: lengths and padding as charts with numbers, labels, and samples worth a look. */
 import { counted, grouped, percent } from '../../trainer/protocol/text/format.ts';
-import { type DataStatistics, drawnText, type Finding, type PartStatistics, type SamplePlace } from '../../trainer/protocol/view/data.ts';
+import {
+  type DataStatistics,
+  drawnText,
+  type Finding,
+  type PartStatistics,
+  type SamplePlace,
+  tokensText,
+} from '../../trainer/protocol/view/data.ts';
 import { element, fill } from '../shared/element.ts';
 import { type Bar, barTable } from '../shared/table/bar-table.ts';
 import { type DataState, placeName } from './data-state.ts';
@@ -54,12 +61,12 @@ function statisticsElements({ drawn, parts, leaks, reports, comparedAtMost }: Da
 }
 
 function partElement(part: PartStatistics, open: OpenPlace): HTMLElement {
-  const { samples, tokens, targets, lengths, histogram, shapes, padding, labels } = part;
+  const { samples, lengths, histogram, shapes, padding, labels } = part;
   return element(
     'section',
     { class: 'part' },
     element('h2', {}, PARTS[part.part]),
-    element('p', {}, `${counted(samples, 'sample')}, ${counted(tokens, 'token')}, ${grouped(targets)} trained.`),
+    element('p', {}, `${counted(samples, 'sample')}, ${tokensText({ ...part, isLabeled: labels.length > 0 })}.`),
     histogram.length < 2
       ? undefined
       : barTable(

@@ -112,3 +112,13 @@ test('facts about all samples', async () => {
     [14, 1],
   ]);
 });
+
+test('no token of texts with labels is trained, so the number of labels is not called that', async () => {
+  const sample = { file: 'a', line: 1, length: 10, tokens: 10, targets: 1, input: 'x', whole: 'x', labels: ['spam'] };
+  const read = async (facts: typeof sample) => {
+    const found = await dataStatistics({ train: loadedPart([facts], one => one), held: loadedPart([], one => one) }, []);
+    return describeStatistics(found);
+  };
+  expect(await read(sample)).toMatch(/^training: 1 sample, 10 tokens$/m);
+  expect(await read({ ...sample, targets: 4, labels: ['PER', 'PER'] })).toMatch(/^training: 1 sample, 10 tokens, 4 trained$/m);
+});

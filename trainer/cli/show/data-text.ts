@@ -5,12 +5,14 @@ import {
   type DataStatistics,
   drawnText,
   type Finding,
+  isJudgedWhole,
   type PartStatistics,
   type SamplePage,
   type SamplePlace,
   type ShownSample,
   type ShownSequence,
   type TokenRun,
+  tokensText,
 } from '../../protocol/view/data.ts';
 
 /** Maximum length of a bar in characters. */
@@ -39,10 +41,6 @@ function legendOf(samples: readonly ShownSample[]): string[] {
   const weighs = samples.some(({ sequences }) => sequences.some(({ runs }) => runs.some(isWeighed)));
   return [`trained tokens: ⟦…⟧,${weighs ? ' with a weight: ⟦×0.5 …⟧,' : ''} cut off: ⟨…⟩`];
 }
-
-/** True if the labels of a text are learned, and no token of it. */
-const isJudgedWhole = ({ labels, sequences }: ShownSample): boolean =>
-  labels !== undefined && sequences.every(({ targets }) => targets === 0);
 
 const isCut = ({ sequences }: ShownSample): boolean => sequences.some(({ cut }) => cut > 0);
 
@@ -97,14 +95,14 @@ export function describeStatistics({ drawn, parts, leaks, reports, comparedAtMos
 }
 
 function partText(facts: PartStatistics): string {
-  const { part, samples, tokens, targets, padding, shapes, histogram, labels, duplicates, conflicts, emptyAnswers } = facts;
+  const { part, samples, padding, shapes, histogram, labels, duplicates, conflicts, emptyAnswers } = facts;
   const name = part === 'train' ? 'training' : 'held out';
   const most = Math.max(...histogram.map(({ count }) => count), 1);
   const bars = histogram.map(({ from, to, count }) => [`${from}–${to - 1}`, grouped(count), '█'.repeat(Math.ceil((BAR * count) / most))]);
   const named = labels.slice(0, LISTED_LABELS).map(({ name: label, count }) => [label, grouped(count)]);
   const size = counted(samples, 'sample');
   return [
-    isWithoutTokens(facts) ? `${name}: ${size}` : `${name}: ${size}, ${grouped(tokens)} tokens, ${grouped(targets)} trained`,
+    isWithoutTokens(facts) ? `${name}: ${size}` : `${name}: ${size}, ${tokensText({ ...facts, isLabeled: labels.length > 0 })}`,
     ...(histogram.length > 1 ? [table([['tokens', 'samples', ''], ...bars])] : []),
     ...(isWithoutTokens(facts)
       ? batchTable(shapes)

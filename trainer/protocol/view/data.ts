@@ -200,6 +200,21 @@ export type DataToPage =
 export const drawnText = ({ samples, of }: DrawnSamples): string =>
   `These facts are about ${grouped(samples)} of ${counted(of, 'sample')}, drawn at random.`;
 
+/** True if the labels of a text are learned, and no token of it. */
+export const isJudgedWhole = ({ labels, sequences }: Pick<ShownSample, 'labels' | 'sequences'>): boolean =>
+  labels !== undefined && sequences.every(({ targets }) => targets === 0);
+
+/**
+ * "1,200 tokens, 300 trained". Where each sample has one label, the targets are these labels, and no token is trained.
+ * @param counts targets: number of tokens or labels that the loss counts
+ */
+export const tokensText = ({ samples, tokens, targets, isLabeled }: TokenCounts): string =>
+  isLabeled && targets === samples ? counted(tokens, 'token') : `${counted(tokens, 'token')}, ${grouped(targets)} trained`;
+
+interface TokenCounts extends Pick<PartStatistics, 'samples' | 'tokens' | 'targets'> {
+  readonly isLabeled: boolean;
+}
+
 /** Number of samples per page. */
 export const PAGE_SAMPLES = 20;
 
