@@ -3,7 +3,7 @@ import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { renameIfThere } from '../files/durable-folder.ts';
-import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
+import { FolderWalk, type WalkBudget, type WalkedFolder } from '../files/folder-walk.ts';
 import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
 import { ENDED_BY_SWEEP, PAUSED_BY_SWEEP } from '../protocol/messages/job-messages.ts';
@@ -149,32 +149,33 @@ export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): 
   const found = new Map<string, RunSummary>();
   const submitted: string[] = [];
   const reading = new Set<Promise<void>>();
-  /** Folders whose state.json is not a run's: they are searched like other folders. */
-  let left: { readonly folder: string; readonly depth: number }[] = roots.map(folder => ({ folder, depth: 0 }));
-  for (let next = left; next.length > 0; next = left) {
-    left = [];
-    for (const { folder: root, depth: from } of next) {
-      for await (const { path: folder, depth, entries, folders } of walk.below(root, from)) {
-        if (folder.endsWith(SUBMISSION.suffix) && entries.some(({ name }) => name === SUBMISSION.record)) {
-          submitted.push(folder.slice(0, -SUBMISSION.suffix.length));
-          folders.clear();
-        } else if (entries.some(({ name }) => name === STATE_FILE)) {
-          const inside = [...folders].map(name => ({ folder: path.join(folder, name), depth: depth + 1 }));
-          folders.clear();
-          const read = summarizeRun(folder).then(run => {
-            if (run === undefined) left.push(...inside);
-            else found.set(folder, run);
-            if (found.size >= MAX_LISTED_RUNS) walk.cut();
-            reading.delete(read);
-          });
-          reading.add(read);
-          // An error is thrown by one of the two waits.
-          read.catch(() => undefined);
-          if (reading.size >= READ_AT_ONCE) await Promise.race(reading);
-        }
+  /** It grows by what is inside of folders whose state.json is not a run's: they are searched like other folders. */
+  const searched = roots.map(folder => ({ folder, depth: 0 }));
+
+  async function read({ path: folder, depth, folders }: WalkedFolder): Promise<void> {
+    const inside = [...folders].map(name => ({ folder: path.join(folder, name), depth: depth + 1 }));
+    folders.clear();
+    const run = await summarizeRun(folder);
+    if (run === undefined) searched.push(...inside);
+    else found.set(folder, run);
+    if (found.size >= MAX_LISTED_RUNS) walk.cut();
+  }
+
+  for (const next of searched) {
+    for await (const one of walk.below(next.folder, next.depth)) {
+      const has = (file: string): boolean => one.entries.some(({ name }) => name === file);
+      if (one.path.endsWith(SUBMISSION.suffix) && has(SUBMISSION.record)) {
+        submitted.push(one.path.slice(0, -SUBMISSION.suffix.length));
+        one.folders.clear();
+      } else if (has(STATE_FILE)) {
+        // After an error, it stays in the set, so that a wait throws the error.
+        const work = read(one).then(() => void reading.delete(work));
+        work.catch(() => undefined);
+        reading.add(work);
+        if (reading.size >= READ_AT_ONCE) await Promise.race(reading);
       }
     }
-    await Promise.all(reading);
+    if (next === searched.at(-1)) await Promise.all(reading);
   }
   return { runs: inOrder([...found.values()]), submitted, truncated: walk.truncated };
 }
