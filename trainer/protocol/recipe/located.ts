@@ -83,8 +83,8 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
     const { errors } = document;
     const syntax = errors
       .slice(0, MAX_SYNTAX_PROBLEMS)
-      .filter((_, i) => !isContinued(errors[i - 1], errors[i]))
-      .map(error => problem('invalid-yaml', syntaxMessage(error, errors), toRange(error.pos[0], error.pos[1])));
+      .map((error, i) => problem('invalid-yaml', syntaxMessage(error, errors[i + 1]), toRange(error.pos[0], error.pos[1])))
+      .filter((_, i) => !isContinued(errors[i - 1], errors[i]));
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
     const reason = messageOf(error);
@@ -97,13 +97,13 @@ const isContinued = (first: YAMLParseError | undefined, second: YAMLParseError |
   first?.code === 'BLOCK_AS_IMPLICIT_KEY' && second?.code === 'MULTILINE_IMPLICIT_KEY' && first.pos[0] === second.pos[0];
 
 /** The message for an error; frequent mistakes are named, which the library words for readers of YAML's specification. */
-function syntaxMessage(error: YAMLParseError, all: readonly YAMLParseError[]): string {
+function syntaxMessage(error: YAMLParseError, next: YAMLParseError | undefined): string {
   const message = error.message.split('\n')[0] ?? error.message;
   if (error.code === 'TAB_AS_INDENT') return 'tabs are not allowed as indentation: write spaces';
   if (error.code === 'BAD_INDENT' && message.startsWith('All '))
     return 'this line is not aligned with those before it: lines of one group have the same indentation';
   if (!message.startsWith('Nested mappings')) return message;
-  return isContinued(error, all[all.indexOf(error) + 1])
+  return isContinued(error, next)
     ? 'this key has a value, but the next line is indented below it: align the two keys'
     : "': ' inside a value looks like another key: put the value in quotes";
 }
