@@ -66,7 +66,7 @@ function partElement(part: PartStatistics, open: OpenPlace): HTMLElement {
     'section',
     { class: 'part' },
     element('h2', {}, PARTS[part.part]),
-    element('p', {}, `${counted(samples, 'sample')}, ${tokensText({ ...part, isLabeled: labels.length > 0 })}.`),
+    element('p', {}, `${counted(samples, 'sample')}, ${tokensText(part)}.`),
     histogram.length < 2
       ? undefined
       : barTable(

@@ -102,7 +102,7 @@ function partText(facts: PartStatistics): string {
   const named = labels.slice(0, LISTED_LABELS).map(({ name: label, count }) => [label, grouped(count)]);
   const size = counted(samples, 'sample');
   return [
-    isWithoutTokens(facts) ? `${name}: ${size}` : `${name}: ${size}, ${tokensText({ ...facts, isLabeled: labels.length > 0 })}`,
+    isWithoutTokens(facts) ? `${name}: ${size}` : `${name}: ${size}, ${tokensText(facts)}`,
     ...(histogram.length > 1 ? [table([['tokens', 'samples', ''], ...bars])] : []),
     ...(isWithoutTokens(facts)
       ? batchTable(shapes)

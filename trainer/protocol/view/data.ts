@@ -208,11 +208,11 @@ export const isJudgedWhole = ({ labels, sequences }: Pick<ShownSample, 'labels' 
  * "1,200 tokens, 300 trained". Where each sample has one label, the targets are these labels, and no token is trained.
  * @param counts targets: number of tokens or labels that the loss counts
  */
-export const tokensText = ({ samples, tokens, targets, isLabeled }: TokenCounts): string =>
-  isLabeled && targets === samples ? counted(tokens, 'token') : `${counted(tokens, 'token')}, ${grouped(targets)} trained`;
+export const tokensText = ({ samples, tokens, targets, labels }: TokenCounts): string =>
+  labels.length > 0 && targets === samples ? counted(tokens, 'token') : `${counted(tokens, 'token')}, ${grouped(targets)} trained`;
 
 interface TokenCounts extends Pick<PartStatistics, 'samples' | 'tokens' | 'targets'> {
-  readonly isLabeled: boolean;
+  readonly labels: readonly unknown[];
 }
 
 /** Number of samples per page. */
