@@ -144,7 +144,7 @@ describe('what the loss reads itself', () => {
 });
 
 describe('weights with fewer bits', async () => {
-  const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthers())];
+  const engines = [{ name: 'portable, cpu', engine: await openReference() }, ...(await openOthers())];
   const untrained = { method: 'full', trainables: [], initial: () => [] } as const;
   const storageOf = (dtype: 'float32' | 'bfloat16', quantize: 'none' | 'int8' | 'nf4') => {
     const { storage } = placeTrained(untrained, model, { dtype, quantize });
@@ -152,51 +152,49 @@ describe('weights with fewer bits', async () => {
     return storage;
   };
 
-  for (const { name, engine, missing } of engines)
-    describe(name, () => {
-      if (!engine) return test.skip(`not here: ${missing}`);
-      const scoresOf = async (measure: MeasureName, storage?: WeightStorage, weights: WeightSource = folder.weights) => {
-        const data = { engine, task: causalTask(model), source: sourceOf(2), recompute: 'cheap' as const, exact: false, sweepBytes: 1e6, storage };
-        return (await scoreModel({ measure, model, modules, weights, seed: 0, data })).scores;
+  describeOn(engines, engine => {
+    const scoresOf = async (measure: MeasureName, storage?: WeightStorage, weights: WeightSource = folder.weights) => {
+      const data = { engine, task: causalTask(model), source: sourceOf(2), recompute: 'cheap' as const, exact: false, sweepBytes: 1e6, storage };
+      return (await scoreModel({ measure, model, modules, weights, seed: 0, data })).scores;
+    };
+    /** Returns the largest difference of a module's scores, relative to its largest score. */
+    const differences = (one: ReadonlyMap<string, Float32Array>, other: ReadonlyMap<string, Float32Array>): number[] =>
+      [...one].map(([module, scores]) => {
+        const among = other.get(module) ?? [];
+        return Math.max(...scores.map((score, row) => Math.abs(score - (among[row] ?? Number.NaN)))) / Math.max(...scores);
+      });
+    /** Returns the values that a storage represents, as the engine reads them. */
+    const asHeld = async (storage: WeightStorage): Promise<WeightSource> => {
+      const graph = new Graph();
+      const outputs = Object.fromEntries(model.parameters.map(spec => [spec.name, graph.cast(storage.weight(graph, spec), 'float32')]));
+      const session = await engine.compile(assemble({ weights: { graph, outputs, effects: [] } }));
+      await session.load(heldWeights(model, folder.weights, storage));
+      const values = await session.run('weights', {});
+      await session.dispose();
+      return {
+        tensors: folder.weights.tensors,
+        readFloat32: async tensor => {
+          const found = values[tensor];
+          if (!(found instanceof Float32Array)) throw new Error(`no ${tensor}`);
+          return found;
+        },
       };
-      /** Returns the largest difference of a module's scores, relative to its largest score. */
-      const differences = (one: ReadonlyMap<string, Float32Array>, other: ReadonlyMap<string, Float32Array>): number[] =>
-        [...one].map(([module, scores]) => {
-          const among = other.get(module) ?? [];
-          return Math.max(...scores.map((score, row) => Math.abs(score - (among[row] ?? Number.NaN)))) / Math.max(...scores);
-        });
-      /** Returns the values that a storage represents, as the engine reads them. */
-      const asHeld = async (storage: WeightStorage): Promise<WeightSource> => {
-        const graph = new Graph();
-        const outputs = Object.fromEntries(model.parameters.map(spec => [spec.name, graph.cast(storage.weight(graph, spec), 'float32')]));
-        const session = await engine.compile(assemble({ weights: { graph, outputs, effects: [] } }));
-        await session.load(heldWeights(model, folder.weights, storage));
-        const values = await session.run('weights', {});
-        await session.dispose();
-        return {
-          tensors: folder.weights.tensors,
-          readFloat32: async tensor => {
-            const found = values[tensor];
-            if (!(found instanceof Float32Array)) throw new Error(`no ${tensor}`);
-            return found;
-          },
-        };
-      };
+    };
 
-      test.each(['int8', 'nf4'] as const)('%s: the scores of the numbers that it stands for', async quantize => {
-        const storage = storageOf('float32', quantize);
-        const [held, plain] = [await scoresOf('taylor_row', storage), await scoresOf('taylor_row', undefined, await asHeld(storage))];
-        for (const difference of differences(plain, held)) expect(difference).toBeLessThan(1e-4);
-      });
-
-      test.each<MeasureName>(['taylor_row', 'taylor', 'activation'])('bfloat16: %s within 8 bits', async measure => {
-        const storage = storageOf('bfloat16', 'none');
-        const [held, plain] = [await scoresOf(measure, storage), await scoresOf(measure, undefined, await asHeld(storage))];
-        for (const difference of differences(plain, held)) expect(difference).toBeLessThan(0.05);
-      });
-
-      test('a measure of weight gradients refuses quantized weights', async () => {
-        await expect(scoresOf('taylor', storageOf('float32', 'nf4'))).rejects.toThrow(/held as nf4, and a quantized weight has no gradient/);
-      });
+    test.each(['int8', 'nf4'] as const)('%s: the scores of the numbers that it stands for', async quantize => {
+      const storage = storageOf('float32', quantize);
+      const [held, plain] = [await scoresOf('taylor_row', storage), await scoresOf('taylor_row', undefined, await asHeld(storage))];
+      for (const difference of differences(plain, held)) expect(difference).toBeLessThan(1e-4);
     });
+
+    test.each<MeasureName>(['taylor_row', 'taylor', 'activation'])('bfloat16: %s within 8 bits', async measure => {
+      const storage = storageOf('bfloat16', 'none');
+      const [held, plain] = [await scoresOf(measure, storage), await scoresOf(measure, undefined, await asHeld(storage))];
+      for (const difference of differences(plain, held)) expect(difference).toBeLessThan(0.05);
+    });
+
+    test('a measure of weight gradients refuses quantized weights', async () => {
+      await expect(scoresOf('taylor', storageOf('float32', 'nf4'))).rejects.toThrow(/held as nf4, and a quantized weight has no gradient/);
+    });
+  });
 });

@@ -10,7 +10,7 @@ import { movementProgram } from '../../../trainer/importance/movement.ts';
 import { type ImportanceData, scoreModel } from '../../../trainer/importance/score-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import { elementAt, required, valueFor } from '../../../trainer/narrow.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { describeOn, openOthers, openReference } from '../../support/engines.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { runGraph } from '../graph/run-graph.ts';
 import { dataOn, model, modules, source, task, values, weights } from './toy-task.ts';
@@ -83,12 +83,10 @@ test('holds the weights once and no sums: its variables are the parameters of th
   expect(bytes).toBe(Object.values(values).reduce((sum, { length }) => sum + 4 * length, 0));
 });
 
-for (const { name, engine: other, missing } of others)
-  describe(name, () => {
-    if (!other) return test.skip(`not here: ${missing}`);
-    test('gives the scores of the interpreter', async () => {
-      const [own, expected] = [await scoresOf(dataOf(2, { engine: other })), await scoresOf(dataOf(2))];
-      for (const module of modules)
-        expectClose([...valueFor(own.scores, module.name)], [...valueFor(expected.scores, module.name)], 1e-5, module.name);
-    });
+describeOn(others, engine => {
+  test('gives the scores of the interpreter', async () => {
+    const [own, expected] = [await scoresOf(dataOf(2, { engine })), await scoresOf(dataOf(2))];
+    for (const module of modules)
+      expectClose([...valueFor(own.scores, module.name)], [...valueFor(expected.scores, module.name)], 1e-5, module.name);
   });
+});

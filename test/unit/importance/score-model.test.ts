@@ -9,7 +9,7 @@ import { ImportanceError } from '../../../trainer/importance/importance-error.ts
 import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
 import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { required, valueFor } from '../../../trainer/narrow.ts';
-import { openOthers, openReference } from '../../support/engines.ts';
+import { describeOn, openOthers, openReference } from '../../support/engines.ts';
 import { expectClose } from '../../support/numbers/closeness.ts';
 import { reductionOf } from '../../support/numbers/reduction-of.ts';
 import { dataOn, model, modules, type Passed, passSample, samples, source, values, weights } from './toy-task.ts';
@@ -134,18 +134,13 @@ describe('class-wise', () => {
   });
 });
 
-for (const { name, engine: other, missing } of others)
-  describe(name, () => {
-    if (!other) return test.skip(`not here: ${missing}`);
-    test.each(['taylor', 'taylor_row', 'fisher', 'wanda', 'activation', 'qm_taylor'] as const)(
-      '%s as on the interpreter',
-      async measure => {
-        const [found, expected] = [await scoresOf(measure, dataOf(2, { engine: other })), await scoresOf(measure, dataOf(2))];
-        for (const module of modules)
-          expectClose([...(found.scores.get(module.name) ?? [])], [...(expected.scores.get(module.name) ?? [])], 2e-6, module.name);
-      },
-    );
+describeOn(others, engine => {
+  test.each(['taylor', 'taylor_row', 'fisher', 'wanda', 'activation', 'qm_taylor'] as const)('%s as on the interpreter', async measure => {
+    const [found, expected] = [await scoresOf(measure, dataOf(2, { engine })), await scoresOf(measure, dataOf(2))];
+    for (const module of modules)
+      expectClose([...(found.scores.get(module.name) ?? [])], [...(expected.scores.get(module.name) ?? [])], 2e-6, module.name);
   });
+});
 
 test('samples that share a row have no scores of their own', async () => {
   const packed = source(5);
