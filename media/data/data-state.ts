@@ -1,5 +1,5 @@
 /** The state of the data page and how each message of the host changes it. Pure. */
-import { counted, grouped } from '../../trainer/protocol/text/format.ts';
+import { capitalized, grouped } from '../../trainer/protocol/text/format.ts';
 import {
   type DataStatistics,
   type DataToPage,
@@ -7,8 +7,8 @@ import {
   type SamplePage,
   type ShownSample,
   type ShownSequence,
+  sequenceFacts,
 } from '../../trainer/protocol/view/data.ts';
-import { SIDE_NAMES } from '../shared/side-names.ts';
 
 export interface DataState {
   readonly label: string;
@@ -64,15 +64,8 @@ export function placeName({ file, line }: Pick<ShownSample, 'file' | 'line'>): s
 export const sampleTitle = (sample: ShownSample): string => `${grouped(sample.index + 1)} · ${placeName(sample)}`;
 
 /** @param isJudged true if the labels of the sample are learned, and no token of it */
-export function sequenceTitle({ side, length, targets, cut, cutsMore }: ShownSequence, isJudged: boolean): string {
-  const parts = [
-    ...(side ? [SIDE_NAMES[side]] : []),
-    counted(length, 'token'),
-    ...(isJudged ? [] : [`${grouped(targets)} trained`]),
-    ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
-  ];
-  return parts.join(' · ');
-}
+export const sequenceTitle = (sequence: ShownSequence, isJudged: boolean): string =>
+  capitalized(sequenceFacts(sequence, isJudged).join(' · '));
 
 /** The sentence announced after a message. */
 export function sentenceOf(message: DataToPage, state: DataState): string | undefined {

@@ -1,8 +1,8 @@
 /** The answers of a sample side by side, with their scores before and after tuning. */
 import { counted } from '../../trainer/protocol/text/format.ts';
 import type { ComparedSample } from '../../trainer/protocol/view/compared-sample.ts';
+import { SIDE_NAMES } from '../../trainer/protocol/view/data.ts';
 import { element } from '../shared/element.ts';
-import { SIDE_NAMES } from '../shared/side-names.ts';
 import { MEASURES, modelsOf, scoreRows, verdictOf } from './comparison.ts';
 import { SIDES } from './try-state.ts';
 

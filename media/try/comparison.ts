@@ -1,8 +1,8 @@
 /** The scores of a sample's answers as table rows and in sentences. Pure. */
 import { compact } from '../../trainer/protocol/text/format.ts';
 import type { ComparedAnswer, ComparedSample } from '../../trainer/protocol/view/compared-sample.ts';
+import { SIDE_NAMES } from '../../trainer/protocol/view/data.ts';
 import type { TrySide } from '../../trainer/protocol/view/try.ts';
-import { SIDE_NAMES } from '../shared/side-names.ts';
 
 /** The models that score the answers. */
 export const modelsOf = ({ answers }: ComparedSample): readonly TrySide[] =>

@@ -122,3 +122,14 @@ test('no token of texts with labels is trained, so the number of labels is not c
   expect(await read(sample)).toMatch(/^training: 1 sample, 10 tokens$/m);
   expect(await read({ ...sample, targets: 4, labels: ['PER', 'PER'] })).toMatch(/^training: 1 sample, 10 tokens, 4 trained$/m);
 });
+
+test.each([
+  ['chosen', 'better answer'],
+  ['rejected', 'worse answer'],
+  ['desirable', 'good answer'],
+  ['undesirable', 'bad answer'],
+] as const)('an answer that is %s is called a %s', (side, name) => {
+  const sequences = [{ side, length: 2, targets: 1, cut: 0, hidden: 0, runs: [{ use: 'trained', tokens: [token('ok')] }] }] as const;
+  const found = describeSamples({ ...page, samples: [{ index: 0, file: 'a', state: 'kept', notes: [], sequences }] }, false);
+  expect(found).toContain(`\n  ${name}, 2 tokens, 1 trained\n`);
+});

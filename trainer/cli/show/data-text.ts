@@ -11,6 +11,7 @@ import {
   type SamplePlace,
   type ShownSample,
   type ShownSequence,
+  sequenceFacts,
   type TokenRun,
   tokensText,
 } from '../../protocol/view/data.ts';
@@ -59,15 +60,10 @@ function sampleText(sample: ShownSample, paint: Paint): string {
   return [facts.join(', '), ...about, ...sequences.map(sequence => sequenceText(sequence, isJudgedWhole(sample), paint))].join('\n');
 }
 
-function sequenceText({ side, length, targets, cut, cutsMore, runs, hidden }: ShownSequence, isJudged: boolean, paint: Paint): string {
-  const title = [
-    ...(side ? [`${side === 'chosen' ? 'better' : 'worse'} answer`] : []),
-    counted(length, 'token'),
-    ...(isJudged ? [] : [`${grouped(targets)} trained`]),
-    ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
-  ];
+function sequenceText(sequence: ShownSequence, isJudged: boolean, paint: Paint): string {
+  const { runs, hidden } = sequence;
   return [
-    `  ${title.join(', ')}`,
+    `  ${sequenceFacts(sequence, isJudged).join(', ')}`,
     runs.map(run => runText(run, paint)).join('') + (hidden > 0 ? ` … ${counted(hidden, 'token')} more` : ''),
   ].join('\n');
 }

@@ -25,6 +25,14 @@ export interface TokenRun {
 /** The side of an answer in a pair, or its judgment. */
 export type ShownSide = 'chosen' | 'rejected' | 'desirable' | 'undesirable';
 
+/** The labels of compared and judged answers. */
+export const SIDE_NAMES: Readonly<Record<ShownSide, string>> = {
+  chosen: 'Better answer',
+  rejected: 'Worse answer',
+  desirable: 'Good answer',
+  undesirable: 'Bad answer',
+};
+
 export interface ShownSequence {
   /** The side or judgment of the answer. */
   readonly side?: ShownSide;
@@ -203,6 +211,17 @@ export const drawnText = ({ samples, of }: DrawnSamples): string =>
 /** True if the labels of a text are learned, and no token of it. */
 export const isJudgedWhole = ({ labels, sequences }: Pick<ShownSample, 'labels' | 'sequences'>): boolean =>
   labels !== undefined && sequences.every(({ targets }) => targets === 0);
+
+/**
+ * Facts about a sequence: ["better answer", "12 tokens", "4 trained"].
+ * @param isJudged true if the labels of the sample are learned, and no token of it
+ */
+export const sequenceFacts = ({ side, length, targets, cut, cutsMore }: ShownSequence, isJudged: boolean): string[] => [
+  ...(side ? [SIDE_NAMES[side].toLowerCase()] : []),
+  counted(length, 'token'),
+  ...(isJudged ? [] : [`${grouped(targets)} trained`]),
+  ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
+];
 
 /**
  * "1,200 tokens, 300 trained". Where each sample has one label, the targets are these labels, and no token is trained.
