@@ -131,6 +131,7 @@ export const handlers: Handlers = {
   resume: (params, services) =>
     once(params, services, async () => {
       const { runDir, overrides = [] } = params;
+      await requireUnheld(runDir, services.queue);
       if (isSweepFolder(runDir)) return continueSweep(runDir, services);
       requireOffCluster(await readRun(runDir));
       const part = await partOf(await readRunRecipe(runDir, overrides), runDir, services);
@@ -140,7 +141,10 @@ export const handlers: Handlers = {
   sweep: (params, services) =>
     once(params, services, async () => {
       const { recipe: source, sweepDir } = params;
-      if (source === undefined && sweepDir !== undefined) return continueSweep(sweepDir, services);
+      if (source === undefined && sweepDir !== undefined) {
+        await requireUnheld(sweepDir, services.queue);
+        return continueSweep(sweepDir, services);
+      }
       if (source === undefined) throw new DaemonError('bad-params', 'a sweep needs a recipe or the folder of a sweep');
       const recipe = await recipeOf(source, services.reader);
       const taken = await takenFolders(services.queue);
@@ -243,9 +247,16 @@ const folderTaken = (folder: string): DaemonError =>
     hint: 'Stop that job first, or choose another output_dir',
   });
 
-/** @throws DaemonError 'run-busy' if a queued job uses the folder */
-async function continueSweep(sweepDir: string, services: Services): Promise<Omit<NewJob, 'id' | 'priority'>> {
-  if ((await takenFolders(services.queue)).has(await realPath(sweepDir))) throw folderTaken(sweepDir);
+/** @throws DaemonError 'run-busy' if a job trains the run or sweep, or will do so */
+async function requireUnheld(runDir: string, queue: JobQueue): Promise<void> {
+  const [folder, ...held] = await Promise.all([runDir, ...queue.heldFolders()].map(realPath));
+  if (folder !== undefined && held.includes(folder))
+    throw new DaemonError('run-busy', `a job is already training ${runDir}, or waits to train it`, {
+      hint: 'Wait for that job, or stop it first',
+    });
+}
+
+function continueSweep(sweepDir: string, services: Services): Omit<NewJob, 'id' | 'priority'> {
   const request = { kind: 'sweep', context: contextOf(services, sweepDir), sweepDir } as const;
   return { request, threads: 1, title: path.basename(sweepDir), runDir: sweepDir };
 }

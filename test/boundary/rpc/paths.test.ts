@@ -94,3 +94,30 @@ test('training does not start in the folder of another job', () =>
         await expect(client.request('train', { id: 'other', recipe, runDir: path }), path).rejects.toMatchObject({ code: 'run-busy' });
     },
   ));
+
+test('a run that waits to be trained is not resumed a second time, under any path', () =>
+  whileQueued(
+    id => client.request('resume', { id, runDir }),
+    async () => {
+      for (const path of PATHS)
+        await expect(client.request('resume', { id: 'second', runDir: path }), path).rejects.toMatchObject({ code: 'run-busy' });
+      expect((await client.request('listJobs', {})).map(({ id }) => id)).not.toContain('second');
+    },
+  ));
+
+test('a request that is repeated with its own identifier is still answered', () =>
+  whileQueued(
+    id => client.request('resume', { id, runDir }),
+    async () => {
+      const waits = `waits-${count - 1}`;
+      expect(await client.request('resume', { id: waits, runDir })).toMatchObject({ id: waits, state: 'queued' });
+    },
+  ));
+
+test('a run whose job was asked to stop can be resumed, and the new job waits', async () => {
+  await client.request('resume', { id: 'stops', runDir });
+  await client.request('stopJob', { id: 'stops' });
+  expect(await client.request('resume', { id: 'next', runDir })).toMatchObject({ id: 'next' });
+  await client.request('abortJob', { id: 'next' });
+  for (const id of ['stops', 'next']) await client.request('waitForJob', { id });
+});

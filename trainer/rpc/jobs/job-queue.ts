@@ -131,6 +131,12 @@ export class JobQueue {
       .flatMap(({ record, work }) => [...(record.runDir === undefined ? [] : [record.runDir]), ...(work?.reads ?? [])]);
   }
 
+  /** Folders that jobs write now or will write; a job that was asked to stop only finishes its writing, and a later job waits for that. */
+  heldFolders(): string[] {
+    const held = [...this.jobs.values()].filter(({ record, ending }) => !hasEnded(record) && ending === undefined);
+    return held.flatMap(({ record: { runDir } }) => runDir ?? []);
+  }
+
   private known(): QueuedJob[] {
     return [...this.jobs.values()].filter(({ isNew }) => !isNew);
   }
