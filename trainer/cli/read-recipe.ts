@@ -20,6 +20,9 @@ const MAX_RECIPE_BYTES = 2 ** 20;
 /** The name that stands for a recipe on standard input. */
 export const STDIN = '-';
 
+/** The code of the error for a recipe that cannot be read. */
+export const UNREADABLE = 'recipe-unreadable';
+
 /** @throws CliError (status 2) if the file can't be read or is not a recipe */
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
   if (file === STDIN) return readStdin();
@@ -33,18 +36,19 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
     const hint = isRun
       ? `To continue it: rowtune resume ${shellWord(file)}`
       : `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${shellWord(file)} --model NAME`;
-    throw new CliError(`${file} is ${what}, not a recipe`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint });
+    throw new CliError(`${file} is ${what}, not a recipe`, { code: UNREADABLE, exitStatus: EXIT.usage, hint });
   }
+  const named = file.endsWith('.json') ? `the file ${file}` : `the recipe ${file}`;
   const text = await readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
     const problem =
       error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
-    throw new CliError(`the recipe ${file} ${problem}`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint: 'Check the path.' });
+    throw new CliError(`${named} ${problem}`, { code: UNREADABLE, exitStatus: EXIT.usage, hint: 'Check the path.' });
   });
   // Every second byte is zero in UTF-16, which Windows PowerShell writes.
   if (text.includes('\0')) {
     const hint = 'Save the file as UTF-8.';
-    throw new CliError(`the recipe ${file} is UTF-16 or binary, expected UTF-8 text`, {
-      code: 'recipe-unreadable',
+    throw new CliError(`${named} is UTF-16 or binary, expected UTF-8 text`, {
+      code: UNREADABLE,
       exitStatus: EXIT.usage,
       hint,
     });
@@ -62,7 +66,7 @@ async function readStdin(): Promise<string> {
     text += chunk;
     if (text.length > MAX_RECIPE_BYTES)
       throw new CliError(`the recipe on the standard input has more than ${MAX_RECIPE_BYTES} bytes`, {
-        code: 'recipe-unreadable',
+        code: UNREADABLE,
         exitStatus: EXIT.usage,
         hint: 'A recipe is a single page; check that this is the right file.',
       });

@@ -7,9 +7,8 @@ import { type Missing, missingOfTimm, missingParts } from './missing-parts.ts';
 const ENDING = /(For[A-Z]\w*|Model)$/;
 const nearestByEnding: readonly (readonly [RegExp, string])[] = [
   [/ImageClassification$/, 'ViTForImageClassification'],
-  // Must come before the names that end with Model.
   [/(CausalLM|ConditionalGeneration|LMHeadModel)$/, 'LlamaForCausalLM'],
-  [/SequenceClassification$|MaskedLM$|TokenClassification$|Model$/, 'BertForSequenceClassification'],
+  [/SequenceClassification$|MaskedLM$|TokenClassification$/, 'BertForSequenceClassification'],
 ];
 
 /** The page that lists the families and what is supported for each. */
@@ -41,7 +40,10 @@ function answer({ what, found, nearest, listed }: Answer): string {
 /** @param named the classes that config.json names @param supported all supported classes */
 export function unsupportedArchitecture(named: readonly string[], config: ConfigJson, supported: readonly string[]): string {
   const [first] = named;
-  if (first === undefined) return `config.json names no architecture: add "architectures" with one of the classes in ${LISTED}`;
+  if (first === undefined) {
+    const type = typeof config.model_type === 'string' ? `, and model_type ${config.model_type} does not tell which` : '';
+    return `config.json names no architecture${type}: add "architectures" with one of the classes in ${LISTED}`;
+  }
   const asks = (key: string): boolean => {
     const value = config[key] ?? false;
     return value !== 0 && value !== false;

@@ -84,6 +84,15 @@ describe('lint', () => {
     expect(status).toBe(2);
     expect(value).toMatchObject({ ok: false, error: { code: 'recipe-unreadable' } });
   });
+
+  test('one file of several that is not there does not end the check of the others', () =>
+    withRecipe(BAD, async (file, cwd) => {
+      const { status, value } = await cliJson(['lint', 'none/config.json', file], { cwd });
+      expect(status).toBe(2);
+      const message = expect.stringContaining('the file none/config.json does not exist');
+      const others = expect.arrayContaining([expect.objectContaining({ code: 'unknown-key', line: 2 })]);
+      expect(value).toMatchObject({ files: [{ problems: [{ code: 'recipe-unreadable', message }] }, { file, problems: others }] });
+    }));
 });
 
 describe('bad recipes', () => {

@@ -73,7 +73,13 @@ describe('config.json', () => {
       /LamaForCausalLM, which is not supported; the nearest supported class is LlamaForCausalLM/,
     ],
     ['one of another kind', { architectures: ['FooForImageClassification'] }, /the nearest supported class is ViTForImageClassification/],
+    ['a bare class, which says nothing of the task', { architectures: ['FooModel'] }, /FooModel, which is not supported \(/],
     ['no architecture', { architectures: undefined }, /names no architecture: add "architectures"/],
+    [
+      'a type that leaves it open',
+      { architectures: undefined, model_type: 'llama' },
+      /no architecture, and model_type llama does not tell which: add "architectures"/,
+    ],
     ['keys that are missing or out of bounds, all at once', { hidden_size: undefined, vocab_size: 1e9 }, /vocab_size: .*; hidden_size: /],
     [
       'contradictions, all at once',

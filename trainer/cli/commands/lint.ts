@@ -12,11 +12,12 @@ import { conversion } from '../../lint/quick-fixes.ts';
 import { toSarif } from '../../lint/sarif.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
+import { START } from '../../protocol/recipe/located.ts';
 import { shellWord } from '../../protocol/text/shell-word.ts';
 import { readSources } from '../../reader/lint-sources.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { readRecipeText, STDIN, toJson } from '../read-recipe.ts';
+import { readRecipeText, STDIN, toJson, UNREADABLE } from '../read-recipe.ts';
 import { withReader } from '../with-reader.ts';
 
 /** Maximum time for the model, the data or the estimate of a file; the editor waits as long. */
@@ -74,7 +75,7 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
   const linted: Linted[] = [];
   await withReader(async reader => {
     const sources: LintSources = { ...readSources(reader, settings.cacheDir), ...machine };
-    for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }));
+    for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }).catch(error => unreadable(file, error, files)));
   }, FILE_MS);
   const ok = linted.every(({ problems }) => !hasErrors(problems));
   const value = {
@@ -103,6 +104,14 @@ async function lintFile(
   const original = text === before ? undefined : await replaceText({ file, full, cwd, before, text });
   const tool = conversion({ text, file: full })?.tool;
   return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before, original, tool };
+}
+
+/** One file that cannot be read does not end the check of the others. @throws error if it is the only file, or something else is wrong */
+function unreadable(file: string, error: unknown, { length }: readonly string[]): Linted {
+  if (length === 1 || !(error instanceof CliError) || error.code !== UNREADABLE) throw error;
+  const { message, hint } = error;
+  const problem = { code: UNREADABLE, severity: 'error', message: `${message}. ${hint}`, path: [], range: START } as const;
+  return { file, text: '', problems: [problem], fixed: false };
 }
 
 interface Replacement {

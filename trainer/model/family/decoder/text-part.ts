@@ -62,8 +62,6 @@ interface TextPart {
 const deepstackOf = ({ deepstack_visual_indexes: blocks = QWEN3_VL_DEEPSTACK }: ConfigJson): number =>
   Array.isArray(blocks) ? blocks.length : 0;
 
-const QWEN35_IMAGES = { keys: qwenImageKeys(248056), names: llamaTextNames, vision: qwenImages(() => 0) } as const;
-
 /** Tokens of images are tokens like others. */
 const countedImages = ({ image_token_id: newer, image_token_index: older }: ConfigJson): VisionInput => ({
   imageToken: Number(newer ?? older),
@@ -73,6 +71,12 @@ const countedImages = ({ image_token_id: newer, image_token_index: older }: Conf
 });
 
 const UNREAD = 'is not read by Transformers';
+
+const QWEN35_IMAGES = {
+  keys: { ...qwenImageKeys(248056), ...withoutEffect(UNREAD, 'language_model_only') },
+  names: llamaTextNames,
+  vision: qwenImages(() => 0),
+} as const;
 
 /** SmolVLM's classes differ in nothing but their names. */
 const SMOLVLM = {

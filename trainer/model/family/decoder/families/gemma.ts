@@ -75,6 +75,7 @@ const gemma2Keys = {
   attn_logit_softcapping: computed(z.number().positive().nullish().default(50)),
   final_logit_softcapping: computed(z.number().positive().nullish().default(30)),
   ...withoutEffect('is for Gemma 3', 'sliding_window_pattern'),
+  ...withoutEffect('is of older files; sliding_window counts', 'sliding_window_size'),
 } as const satisfies KeyTable;
 
 const gemma3Keys = {

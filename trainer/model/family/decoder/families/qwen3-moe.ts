@@ -30,6 +30,7 @@ const qwen3MoeKeys = {
   norm_topk_prob: computed(z.boolean().default(false)),
   ...mixtureLayerKeys,
   ...withoutEffect('is of older files; use_sliding_window counts', 'max_window_layers', 'layer_types'),
+  ...withoutEffect('is of other families and not read by Transformers', 'qkv_bias', 'use_qk_norm', 'shared_expert_intermediate_size'),
 } as const satisfies KeyTable;
 
 type Layers = Pick<ConfigValues<typeof qwen3MoeKeys>, 'num_hidden_layers' | 'mlp_only_layers' | 'decoder_sparse_step'>;

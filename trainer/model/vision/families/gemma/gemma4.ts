@@ -62,7 +62,7 @@ export const gemma4TowerKeys = {
   ...refusedUnless([THETA], 'rope_theta'),
   ...refused('rope_scaling', 'layer_types'),
   ...withoutEffect('is not read by Transformers either', 'attention_bias', 'max_position_embeddings', 'global_head_dim', 'pad_token_id'),
-  ...withoutEffect('says what the processor says', 'default_output_length'),
+  ...withoutEffect('says what the processor says', 'default_output_length', 'image_seq_length', 'video_seq_length'),
   ...withoutEffect('is for training, and the encoder is frozen', 'attention_dropout'),
 } as const satisfies KeyTable;
 
