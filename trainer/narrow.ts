@@ -3,9 +3,9 @@
  * `undefined` that travels on.
  */
 
-/** Returns true if a value is an object and not an array. */
+/** Returns true if a value is an object, and neither an array nor a number in an object. */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Number);
 
 /** Returns the object in a JSON text; undefined for any other text. */
 export function recordIn(json: string): Record<string, unknown> | undefined {

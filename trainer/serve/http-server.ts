@@ -2,6 +2,7 @@
 
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { chatWithFloats } from '../format/chat-template/float-json.ts';
 import type { AnswerReading } from '../generate/answer-parts.ts';
 import { GenerateError } from '../generate/decoder.ts';
 import { portOf } from '../machine/port-of.ts';
@@ -287,7 +288,8 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     parts.push(part);
   }
   try {
-    return JSON.parse(Buffer.concat(parts).toString('utf8'));
+    const text = Buffer.concat(parts).toString('utf8');
+    return chatWithFloats(text, JSON.parse(text));
   } catch (error) {
     throw new RequestError(400, `the body of the request is not JSON: ${messageOf(error)}`);
   }

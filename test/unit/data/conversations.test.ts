@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { chatRendererOf } from '../../../trainer/data/chat/chat-renderer.ts';
 import { type FormatSettings, formatExample } from '../../../trainer/data/example/format-example.ts';
 import { formatPair } from '../../../trainer/data/example/format-pair.ts';
+import { parseRecord } from '../../../trainer/data/read/parse-record.ts';
 import type { FormattedExample } from '../../../trainer/data/types.ts';
 import { CHAT_FORMAT, TEMPLATES, templateNamed } from '../../support/chat-format.ts';
 import { readJson } from '../../support/files/read-json.ts';
@@ -54,6 +55,15 @@ describe('a chat with tools', () => {
 
   test.each(['qwen3', 'llama3', 'mistral'])('%s renders arguments as JSON text like an object', name => {
     expect(format(templateNamed(name), withTools('{"city": "Bern"}'))).toEqual(format(templateNamed(name), withTools()));
+  });
+
+  test.each([
+    ['an object', '{"amount": 5.0, "rate": 1e5, "count": 2}'],
+    ['JSON text', '"{\\"amount\\": 5.0, \\"rate\\": 1e5, \\"count\\": 2}"'],
+  ])('writes the floats of a file as Python does: arguments as %s', (_, given) => {
+    const text = JSON.stringify(withTools({})).replace('"arguments":{}', `"arguments":${given}`);
+    const [call] = trained(format(templateNamed('llama3'), parseRecord({ file: 'chats.jsonl', line: 3, text })));
+    expect(call).toContain('{"amount": 5.0, "rate": 100000.0, "count": 2}');
   });
 
   it('in the roles of LLaMA-Factory reads as the same chat', () => {

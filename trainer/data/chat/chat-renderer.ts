@@ -1,6 +1,7 @@
 /** A model's chat template for the data pipeline: converts content and tool calls to the form that the template reads. */
 
 import { type ChatTemplate, createChatTemplate } from '../../format/chat-template/chat-template.ts';
+import { parseWithFloats } from '../../format/chat-template/float-json.ts';
 import { isRecord } from '../../narrow.ts';
 import { textOfContent } from '../../protocol/text/content-text.ts';
 import type { ChatMessage, ChatRenderer, RenderedChat } from '../types.ts';
@@ -113,6 +114,6 @@ function withArguments(call: unknown, form: 'object' | 'text'): unknown {
   const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
   if (inner !== undefined) return { ...others, ...(given !== undefined && { arguments: given }), function: withArguments(inner, form) };
   const isText = typeof given === 'string';
-  const converted: unknown = form === 'object' ? (isText ? JSON.parse(given) : given) : isText ? given : JSON.stringify(given);
+  const converted: unknown = form === 'object' ? (isText ? parseWithFloats(given) : given) : isText ? given : JSON.stringify(given);
   return { ...others, ...(converted !== undefined && { arguments: converted }) };
 }

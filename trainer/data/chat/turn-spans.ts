@@ -1,4 +1,5 @@
 /** Finds the span of a turn in the text that a chat template makes of the whole chat. */
+import { parseWithFloats } from '../../format/chat-template/float-json.ts';
 import { elementAt, isRecord } from '../../narrow.ts';
 import { textOfContent } from '../../protocol/text/content-text.ts';
 import type { DataPlace } from '../data-error.ts';
@@ -165,7 +166,7 @@ function marked(content: unknown, mark: (text: string) => string): unknown {
 function withMarkedArguments(call: unknown): unknown {
   const { function: inner, arguments: given, ...others } = isRecord(call) ? call : {};
   if (inner !== undefined) return { ...others, function: withMarkedArguments(inner) };
-  const parsed: unknown = typeof given === 'string' ? JSON.parse(given) : given;
+  const parsed: unknown = typeof given === 'string' ? parseWithFloats(given) : given;
   return { ...others, arguments: { ...(isRecord(parsed) && parsed), mark: MARK } };
 }
 

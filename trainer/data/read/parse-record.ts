@@ -1,4 +1,5 @@
 /** Parses the text of one sample, and explains what is wrong with it. */
+import { chatWithFloats } from '../../format/chat-template/float-json.ts';
 import { isRecord } from '../../narrow.ts';
 import { DataError, type DataPlace, describeValue, samplePlace } from '../data-error.ts';
 import { MAX_NESTING } from '../types.ts';
@@ -28,7 +29,7 @@ export function parseRecord({ text, ...at }: RecordText): Record<string, unknown
       problem: `lists and objects are nested more than ${MAX_NESTING} deep`,
       advice: 'Check the brackets of the sample that starts on this line',
     });
-  return value;
+  return chatWithFloats(text, value);
 }
 
 /** Returns the error for the first line of a file whose samples are not written on a line each; undefined for any other line. */

@@ -1,6 +1,7 @@
 /** Reads a chat from a record: turns with all their fields, tools, documents, and the answers to train. */
 
 import { isOneOf } from '../../catalog/entries.ts';
+import { parseWithFloats } from '../../format/chat-template/float-json.ts';
 import { isRecord } from '../../narrow.ts';
 import { type DataError, describeValue } from '../data-error.ts';
 import { functionOf } from '../tool-calls/function-of.ts';
@@ -284,7 +285,7 @@ function listField(record: DataRecord, key: 'tools' | 'documents'): Partial<Reco
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseWithFloats(text);
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@ import type { DataFile } from '../read/list-files.ts';
 import type { LargeData } from './large-data.ts';
 
 /** Increased with every change to how samples are made or stored. */
-const VERSION = 5;
+const VERSION = 6;
 
 const READ_BYTES = 2 ** 20;
 

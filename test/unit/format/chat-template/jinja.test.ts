@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ChatTemplateError, createChatTemplate } from '../../../../trainer/format/chat-template/chat-template.ts';
+import { chatWithFloats } from '../../../../trainer/format/chat-template/float-json.ts';
 import { resetBudget } from '../../../../trainer/format/chat-template/jinja/budget.ts';
 import { contextOf, globalsOf } from '../../../../trainer/format/chat-template/jinja/globals.ts';
 import { parseTemplate } from '../../../../trainer/format/chat-template/jinja/parse.ts';
@@ -59,10 +60,9 @@ test('expressions and statements: the same text, an error where Python has one, 
   expect(refused.sort()).toEqual(REFUSED);
 });
 
-const chats = readGoldenJson(
-  'jinja/conversations.json',
-  z.object({ conversations: z.array(chatForm), results: z.record(z.string(), z.array(expectedForm)) }),
-);
+const chatsForm = z.object({ conversations: z.array(chatForm), results: z.record(z.string(), z.array(expectedForm)) });
+const chatsText = readFileSync(goldenPath('jinja/conversations.json'), 'utf8');
+const chats = chatsForm.parse(chatWithFloats(chatsText, JSON.parse(chatsText)));
 
 describe('chat templates of the shapes that models have', () => {
   test.each(Object.entries(chats.results))('%s', (name, results) => {

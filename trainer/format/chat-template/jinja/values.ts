@@ -175,6 +175,7 @@ export function keyOf(key: Value): string {
     return `n${typeof number === 'number' && Number.isInteger(number) ? BigInt(number) : number}`;
   }
   if (key === null) return 'none';
+  if (key instanceof Undefined) return 'undefined';
   if (key instanceof Tuple) return `(${key.items.map(item => JSON.stringify(keyOf(item))).join()})`;
   throw new TemplateError(`unhashable type: '${typeName(key)}'`);
 }
@@ -200,12 +201,13 @@ export function typeName(value: Value): string {
 export const orElse = <Other extends Value | undefined>(value: Value | undefined, other: () => Other): Value | Other =>
   value === undefined ? other() : value;
 
-/** Converts a caller's JSON value; whole numbers become int. @throws TemplateError for other values */
+/** Converts a caller's JSON value; whole numbers become int, unless they are in a `Number` object. @throws TemplateError for other values */
 export function toValue(value: unknown, depth = 0): Value {
   if (depth > 200) throw new TemplateError('a variable is nested more than 200 deep');
   if (value === undefined) return new Undefined('');
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'bigint') return value;
   if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value;
+  if (value instanceof Number) return value.valueOf();
   if (Array.isArray(value)) return value.map(item => toValue(item, depth + 1));
   if (value instanceof Callable) return value;
   if (typeof value === 'object')
