@@ -32,6 +32,8 @@ export interface ChatMessage {
 /** A chat with everything that a template may read. */
 export interface Conversation {
   readonly messages: readonly ChatMessage[];
+  /** The place of each message in its sample ("conversations[0]"); fewer, or left out, for messages that are no part of a list there. */
+  readonly keys?: readonly string[];
   /** The weight of each message in the loss; 0 leaves it as context. Undefined if its role decides whether it is trained. */
   readonly weights?: ReadonlyArray<number | undefined>;
   /** Descriptions of functions, as JSON schemas. */

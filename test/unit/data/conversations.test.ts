@@ -128,6 +128,13 @@ describe('reasoning', () => {
 
   it('that the template never writes is an error instead of being lost', () => {
     expect(() => format(templateNamed('llama3'), chat)).toThrow('key "messages[1].reasoning_content"');
+    const [asked, answered] = chat.messages;
+    const turns = [
+      { from: 'human', value: asked?.content },
+      { from: 'gpt', value: answered?.content, reasoning_content: 'Hm.' },
+    ];
+    for (const system of ['', 'Be brief.'])
+      expect(() => format(templateNamed('llama3'), { system, conversations: turns })).toThrow('key "conversations[1].reasoning_content"');
     const inContent = {
       messages: [
         { role: 'user', content: '1?' },

@@ -1,5 +1,5 @@
 /** Checks that a template does not drop data: the fields of a chat, its tools, and all parts of a trained answer must reach the text. */
-import { isRecord } from '../../narrow.ts';
+import { elementAt, isRecord } from '../../narrow.ts';
 import { textOfContent } from '../../protocol/text/content-text.ts';
 import type { DataPlace } from '../data-error.ts';
 import { DataError } from '../data-error.ts';
@@ -36,7 +36,8 @@ export function checkFields(chat: Conversation, { renderer, place }: ChatText): 
   if (chat.tools) check('tools', 'tools');
   if (chat.documents) check('documents', 'documents');
   chat.messages.forEach((message, i) => {
-    for (const field of Object.keys(message)) check(field, `messages[${i}].${field}`);
+    const at = chat.keys?.[i];
+    for (const field of Object.keys(message)) check(field, at === undefined ? field : `${at}.${field}`);
   });
 }
 
@@ -53,7 +54,8 @@ export function checkTools({ tools = [] }: Conversation, text: string, { place }
 }
 
 /** @throws DataError if the text of a trained turn lacks a part of the message: its text, its reasoning or a call */
-export function checkTurn(turn: string, message: ChatMessage, index: number, { place }: ChatText): void {
+export function checkTurn(turn: string, { messages, keys }: Conversation, index: number, { place }: ChatText): void {
+  const message = elementAt(messages, index);
   const text = squeezed(turn);
   const missing = partsOf(message).find(part => !text.includes(squeezed(part)));
   if (missing === undefined) return;
@@ -61,7 +63,7 @@ export function checkTurn(turn: string, message: ChatMessage, index: number, { p
   const isAnswer = message.role === 'assistant';
   throw new DataError({
     ...place,
-    key: `messages[${index}]`,
+    key: keys?.[index],
     problem: `the model's chat template leaves out a part of this ${isAnswer ? 'answer' : `turn of the role '${message.role}'`} ("${shown}${missing.trim().length > 40 ? '…' : ''}")`,
     advice: isAnswer
       ? 'Set data.trained_turns: last where it leaves it out of earlier answers only; otherwise remove that part from the data'

@@ -17,8 +17,8 @@ export interface WrittenAnswer {
   readonly before: string;
   /** The answer; several messages if the template's own marks do not separate them. */
   readonly messages: readonly ChatMessage[];
-  /** The index of the first of these messages in the chat. */
-  readonly index: number;
+  /** The place of the first of these messages in the sample, if it has one. */
+  readonly key: string | undefined;
 }
 
 /** The stretches of an answer that stay context. @throws DataError for a part that cannot be located in the text */
@@ -65,15 +65,15 @@ function endOfAnswers(renderer: ChatRenderer): string {
 
 /** The reasoning in the template's form, or between the usual tags if the template has another form and the answer uses these tags. */
 function writtenReasoning(answer: WrittenAnswer, form: ReasoningForm | undefined, { place }: ChatText): Span[] {
-  const { text, before, messages, index } = answer;
+  const { text, before, messages, key } = answer;
   const own = form === undefined ? [] : form.kind === 'heads' ? headedIn(text, form) : taggedIn(text, form, isBegun(before, form));
   const usual = form?.kind === 'tags' && form.closing === NAMED_TAGS.closing ? [] : taggedIn(text, NAMED_TAGS, false);
-  if (own === undefined || usual === undefined) throw notLocated('reasoning', 'Close the reasoning with its mark', index, place);
+  if (own === undefined || usual === undefined) throw notLocated('reasoning', 'Close the reasoning with its mark', key, place);
   const found = [...own, ...usual];
   const located = squeezed(found.map(([from, to]) => text.slice(from, to)).join(' '));
   const others = squeezed(found.reduceRight((rest, [from, to]) => `${rest.slice(0, from)} ${rest.slice(to)}`, text));
   const isMissed = (thought: string): boolean => !located.includes(thought) && others.includes(thought);
-  if (messages.flatMap(thoughtsOf).some(isMissed)) throw notLocated('reasoning', 'Remove it from the data', index, place);
+  if (messages.flatMap(thoughtsOf).some(isMissed)) throw notLocated('reasoning', 'Remove it from the data', key, place);
   return found;
 }
 
@@ -117,7 +117,7 @@ function thoughtsOf(message: ChatMessage): string[] {
 }
 
 /** The end of an answer: what the template writes after any answer, or another special token in its place. */
-function writtenEnd({ text, messages, index }: WrittenAnswer, end: string, { place }: ChatText): Span[] {
+function writtenEnd({ text, messages, key }: WrittenAnswer, end: string, { place }: ChatText): Span[] {
   if (end.trim() === '') return [];
   const last = messages.at(-1);
   const said =
@@ -134,14 +134,14 @@ function writtenEnd({ text, messages, index }: WrittenAnswer, end: string, { pla
   const startOf = (each: string): number => trimmed.length - each.length;
   const isEnd = (each: string): boolean => trimmed.endsWith(each) && squeezed(trimmed.slice(0, startOf(each))).endsWith(said);
   const found = [end, end.trimStart(), other].find(each => each !== undefined && isEnd(each));
-  if (found === undefined) throw notLocated('end of the turn', 'Set data.train_end_of_turn: true', index, place);
+  if (found === undefined) throw notLocated('end of the turn', 'Set data.train_end_of_turn: true', key, place);
   return [[startOf(found), text.length]];
 }
 
-const notLocated = (part: string, advice: string, index: number, place: ChatText['place']): DataError =>
+const notLocated = (part: string, advice: string, key: string | undefined, place: ChatText['place']): DataError =>
   new DataError({
     ...place,
-    key: `messages[${index}]`,
+    key,
     problem: `the ${part} of this answer cannot be located in the text that the model's chat template makes of it, so it cannot be left out of the training`,
     advice,
   });

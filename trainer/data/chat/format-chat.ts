@@ -113,7 +113,7 @@ function checkTurns(chat: Conversation, whole: string, settings: ChatSettings): 
     if (index === 0 || role === 'assistant' || !dropsTurn(chat, index, whole, settings)) continue;
     throw new DataError({
       ...settings.place,
-      key: `messages[${index}]`,
+      key: chat.keys?.[index],
       problem: `the model's chat template drops this turn of the role '${role}', so it would be lost`,
       advice: 'Write its text into the turn after it, or remove it',
     });
@@ -133,7 +133,7 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonl
   if (index !== last || others.length > 0 || !whole.startsWith(bare) || prompt === bare) {
     throw new DataError({
       ...settings.place,
-      key: 'messages[0]',
+      key: chat.keys?.[0],
       problem: "the model's chat template drops the system message of this chat",
       advice:
         'Write its text at the beginning of the first question, or set data.trained_turns: last where the template writes it into the last question',
@@ -142,7 +142,7 @@ function lastAnswerAsGenerated(chat: Conversation, whole: string, turns: readonl
   const text = prompt + whole.slice(bare.length);
   const message = elementAt(chat.messages, last);
   const span: Span = [prompt.length, text.length - trailingSpace(text, message)];
-  checkTurn(text.slice(...span), message, last, settings);
+  checkTurn(text.slice(...span), chat, last, settings);
   const note = "have a system message that the model's chat template writes into the last question";
   return {
     pieces: piecesOf(text, [span], kindsOf(chat, turns, { text, spans: [span] }, settings)),
@@ -201,7 +201,7 @@ function kindsOf(
   return spans.map(([from, to], i) => {
     const own = isOneByOne ? answers.slice(i, i + 1) : answers;
     const messages = own.map(index => elementAt(chat.messages, index));
-    const answer = { text: text.slice(from, to), before: text.slice(0, from), messages, index: own[0] ?? 0 };
+    const answer = { text: text.slice(from, to), before: text.slice(0, from), messages, key: chat.keys?.[own[0] ?? 0] };
     const context = contextParts(answer, parts, settings);
     return { ...kinds[i], ...(context.length > 0 && { context }) };
   });

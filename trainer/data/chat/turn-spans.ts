@@ -15,11 +15,10 @@ import { MARK, render, type Span } from './render-chat.ts';
  * @throws DataError if it is not found
  */
 export function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatText): Span {
-  const message = elementAt(chat.messages, index);
   const from = startOf(chat, whole, index, settings);
   const to = from === undefined ? undefined : endOf(chat, whole, index, settings);
   if (from === undefined || to === undefined || to <= from) throw notFound(settings.place, index);
-  checkTurn(whole.slice(from, to), message, index, settings);
+  checkTurn(whole.slice(from, to), chat, index, settings);
   return [from, to];
 }
 
@@ -34,13 +33,13 @@ export function turnSpan(chat: Conversation, whole: string, index: number, withE
   const message = elementAt(chat.messages, index);
   if (textOfContent(message.content).trim() === '') return undefined;
   const marked = textWith(withMarkedStart(chat, index), settings);
-  if (marked.split(MARK).length !== 2) throw notWritten(settings.place, index, message);
+  if (marked.split(MARK).length !== 2) throw notWritten(settings.place, message, chat.keys?.[index]);
   const from = commonStart(whole, marked);
   const end = endOfText(chat, whole, index, settings);
   const to = withEnd ? (endOfTurn(chat, whole, index, settings) ?? end) : end;
   // The text may be followed by more than marks, such as the tools that gpt-oss's template writes below a system message.
   const span: Span = [from, /^\s*\S+$/.test(whole.slice(end, to)) ? to : end];
-  checkTurn(whole.slice(...span), message, index, settings);
+  checkTurn(whole.slice(...span), chat, index, settings);
   return span;
 }
 
@@ -186,10 +185,10 @@ function notFound(place: DataPlace, index: number): DataError {
   });
 }
 
-const notWritten = (place: DataPlace, index: number, { role }: ChatMessage): DataError =>
+const notWritten = (place: DataPlace, { role }: ChatMessage, key: string | undefined): DataError =>
   new DataError({
     ...place,
-    key: `messages[${index}]`,
+    key,
     problem: `the model's chat template does not write this turn of the role '${role}' once, so it cannot be trained`,
     advice: `Remove '${role}' from data.trained_roles, or set train: false in this turn`,
   });

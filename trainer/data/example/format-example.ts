@@ -176,8 +176,9 @@ export const fillPrompt = ({ promptTemplate, shownLabels }: Pick<FormatSettings,
 export function sharegptChat(record: DataRecord): Conversation {
   const chat = readConversation(record, 'conversations', { role: 'from', content: 'value', weighs: true });
   const system = optionalText(record, 'system');
-  const weights = system === '' ? chat.weights : [undefined, ...(chat.weights ?? [])];
-  return { ...chat, weights, messages: withSystem(system, chat.messages) };
+  if (system === '') return chat;
+  const { messages, weights = [], keys = [] } = chat;
+  return { ...chat, messages: withSystem(system, messages), weights: [undefined, ...weights], keys: ['system', ...keys] };
 }
 
 /** Pieces of the prompt before, in and after the stretch that may be shortened, then the completion. */

@@ -177,7 +177,7 @@ interface ChatSide {
 }
 
 function answerAfter(record: DataRecord, { prompt, name, given }: ChatSide): Conversation {
-  const { messages, ...others } = given;
+  const { messages, keys: _, ...others } = given;
   // Data sets with a separate prompt often repeat it in the answers.
   const isRepeated = startsWith(messages, prompt);
   const begin = isRepeated ? prompt.length : 0;

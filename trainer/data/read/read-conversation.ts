@@ -57,6 +57,7 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
   const variables = record.value.chat_template_kwargs;
   return {
     messages: read.map(({ message }) => message),
+    keys: read.map((_, index) => `${key}[${index}]`),
     weights: read.map(({ weight }) => weight),
     ...listField(record, 'tools'),
     ...listField(record, 'documents'),
