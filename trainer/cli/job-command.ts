@@ -1,5 +1,6 @@
 /** The common parts of commands that start a worker: names on the command line, folders, options. */
 
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { engineChoiceNames, hostingEngines } from '../catalog/engines.ts';
@@ -7,6 +8,7 @@ import { orList } from '../catalog/entries.ts';
 import { baseForms, basePlaces, inferenceTypes, type JobContext } from '../protocol/messages/job-messages.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
+import { RUNS_FOLDER } from '../run/free-run-folder.ts';
 import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
 import { jobContext, type Settings } from '../settings.ts';
@@ -14,7 +16,7 @@ import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 import { requireNoRuns } from './model-and-adapter.ts';
 import { absoluteOverrides } from './override-paths.ts';
-import { readRecipe } from './read-recipe.ts';
+import { readRecipe, STDIN } from './read-recipe.ts';
 
 export const engineOption = (): Option =>
   new Option('--engine <name>', 'the compute engine; auto uses TensorFlow if it is installed').choices(engineChoiceNames).default('auto');
@@ -87,9 +89,19 @@ export async function recipeOrRun(
     requireBase(recipe.model, nameOrPath, 'model=PATH');
     return { recipe, baseDir: folder, runDir: folder };
   }
-  if (!/\.(?:ya?ml|json)$/i.test(nameOrPath)) await requireNoRuns(folder, nameOrPath);
+  if (!/\.(?:ya?ml|json)$/i.test(nameOrPath)) {
+    await requireNoRuns(folder, nameOrPath);
+    if (nameOrPath !== STDIN && !existsSync(folder)) throw await noRunOrRecipe(context, nameOrPath);
+  }
   const { recipe, source } = await readRecipe(context, nameOrPath, { overrides });
   return { recipe, baseDir: source.baseDir };
+}
+
+/** The error for a name of nothing; a run is often named without the folder of the runs. */
+async function noRunOrRecipe({ cwd }: CommandContext, name: string): Promise<CliError> {
+  const run = path.join(RUNS_FOLDER, name);
+  const hint = (await isRunFolder(path.join(cwd, run))) ? `Did you mean ${shellWord(run)}?` : 'List runs with: rowtune runs';
+  return new CliError(`there is no run and no recipe ${name}`, { code: 'run-missing', exitStatus: EXIT.usage, hint });
 }
 
 /** Parses a numeric option within bounds. */

@@ -85,6 +85,15 @@ describe('lint', () => {
     expect(value).toMatchObject({ ok: false, error: { code: 'recipe-unreadable' } });
   });
 
+  test.each([
+    ['evaluate', /there is no run and no recipe nope\nList runs with: rowtune runs/],
+    ['data', /there is no run and no recipe nope\n/],
+    ['verify', /there is no folder nope\n/],
+  ])('%s of a name that nothing has', async (command, message) => {
+    const { status, stderr } = await cli([command, 'nope']);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+
   test('one file of several that is not there does not end the check of the others', () =>
     withRecipe(BAD, async (file, cwd) => {
       const { status, value } = await cliJson(['lint', 'none/config.json', file], { cwd });

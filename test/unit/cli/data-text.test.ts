@@ -49,6 +49,7 @@ test('samples are shown with marked tokens, their place and their problem', () =
       'more samples: --from 6',
     ].join('\n\n'),
   );
+  expect(describeSamples(page, false, file => `data/${file}`)).toContain('— 4: data/a.jsonl:7\n');
   expect(describeSamples(page, true)).toContain('\u001b[32m⟦ yes⟧');
   const weighed = [{ use: 'trained', weight: 0.5, tokens: [token(' no')] } as const];
   const sequences = [{ length: 1, targets: 1, cut: 0, runs: weighed, hidden: 0 }];
@@ -103,6 +104,7 @@ test('facts about all samples', async () => {
     ['read'],
   );
   expect(describeStatistics(found)).toContain('duplicates: 1 (a:1 = a:3)');
+  expect(describeStatistics(found, file => `data/${file}`)).toContain('duplicates: 1 (data/a:1 = data/a:3)');
   expect(describeStatistics(found)).toContain('same input with another answer: 1 (a:2 = a:4)');
   expect(describeStatistics(found)).toContain('held-out samples that are also trained on: 1 (a:2 = a:9)');
   expect(found.parts[0]?.histogram.map(({ from, count }) => [from, count])).toEqual([

@@ -89,7 +89,7 @@ describe('is refused', () => {
     expect(await refusal(folderWith('spm.model', bytes), 'bert')).toContain('belongs to a model of the type bert');
     expect(await refusal(folderWith('spm.model', bytes, { split_by_punct: true }), 'deberta-v2')).toContain('split_by_punct');
     expect(await refusal(folderWith('vocab.txt', 'a\nb\n'), 'bert')).toContain('lacks the special tokens [UNK], [CLS], [SEP]');
-    expect(await refusal(temporaryFolder(), 'bert')).toContain('has neither a tokenizer.json nor a vocabulary');
+    expect(await refusal(temporaryFolder(), 'bert')).toContain('there is neither a tokenizer.json nor a vocabulary');
   });
 
   test('a model that was cut or is something else', async () => {

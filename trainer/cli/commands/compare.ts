@@ -7,7 +7,7 @@ import { distinctNames } from '../../protocol/run/run-names.ts';
 import { settingValueText } from '../../protocol/run/sweep.ts';
 import { TrainingTime } from '../../protocol/run/training-time.ts';
 import { duration, table } from '../../protocol/text/format.ts';
-import { formatOf } from '../../protocol/text/metric-text.ts';
+import { formatOf, labelOf } from '../../protocol/text/metric-text.ts';
 import { readMetrics } from '../../run/metrics-file.ts';
 import { type RunSummary, readRunRecipe, summarizeRun } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -42,10 +42,10 @@ async function compare(context: CommandContext, folders: readonly string[]): Pro
   terminal.print(
     table([
       head,
-      row('state', ({ summary }) => summary.state),
-      row('step', ({ summary }) => `${summary.step}/${summary.totalSteps}`),
-      row('training time', ({ seconds }) => duration(seconds)),
-      ...names.map(name => row(name, ({ summary }) => metricText(name, summary.metrics?.[name]))),
+      row('State', ({ summary }) => summary.state),
+      row('Step', ({ summary }) => `${summary.step}/${summary.totalSteps}`),
+      row('Training time', ({ seconds }) => duration(seconds)),
+      ...names.map(name => row(labelOf(name), ({ summary }) => metricText(name, summary.metrics?.[name]))),
     ]),
   );
   if (differences.length > 0)

@@ -1,10 +1,11 @@
 /** `rowtune data`: samples as the model will see them, and statistics of all samples. */
+import path from 'node:path';
 import { Option } from 'commander';
 import { DATA_PARTS, type DataPart, type SamplePage } from '../../protocol/view/data.ts';
 import { jobContext } from '../../settings.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { numberOption, recipeOrRun, withOverrides } from '../job-command.ts';
+import { numberOption, recipeOrRun, shownPath, withOverrides } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 import { describeSamples, describeStatistics } from '../show/data-text.ts';
 
@@ -44,20 +45,21 @@ async function data(
   const { settings, terminal } = context;
   const { recipe, baseDir } = await recipeOrRun(context, source, overrides);
   const request = { kind: 'data', context: jobContext(settings, baseDir), recipe, part, from, count, statistics } as const;
+  const shown = (file: string): string => (path.isAbsolute(file) ? shownPath(file, context.cwd) : file);
   let isShown = false;
   const showSamples = (page: SamplePage): void => {
     isShown = true;
     // The error that follows explains why there are no samples.
     if (page.samples.length === 0 && page.problem !== undefined) return;
     if (page.part !== part) terminal.say('warning', `the recipe has no data.${part}: these are samples of data.${page.part}`);
-    terminal.print(describeSamples(page, terminal.isColored));
+    terminal.print(describeSamples(page, terminal.isColored, shown));
   };
   const result = await runWorker({
     request,
     terminal,
     threads: recipe.threads,
     onEvent: event => {
-      if (event.type === 'statistics') terminal.say('info', `\n${describeStatistics(event.statistics)}\n`);
+      if (event.type === 'statistics') terminal.say('info', `\n${describeStatistics(event.statistics, shown)}\n`);
       if (event.type !== 'samples') return false;
       showSamples(event.page);
       return true;
@@ -65,7 +67,7 @@ async function data(
   });
   const problem = result.failure ?? result.page.problem;
   if (!isShown) showSamples(result.page);
-  if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics)}`);
+  if (result.statistics) terminal.print(`\n${describeStatistics(result.statistics, shown)}`);
   if (problem !== undefined) terminal.say('error', `training would stop at this data:\n${problem}`);
   return { value: { ok: problem === undefined, ...result }, exitStatus: problem === undefined ? EXIT.ok : EXIT.failed };
 }

@@ -1,4 +1,5 @@
 /** `rowtune verify`: compares model folders with the reference numbers next to them. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { compact, table } from '../../protocol/text/format.ts';
 import { jobContext } from '../../settings.ts';
@@ -27,6 +28,8 @@ async function verify(context: CommandContext, dirs: readonly string[], { engine
   const { terminal } = context;
   const found: { dir: string; result: Verification }[] = [];
   for (const dir of dirs) {
+    if (!existsSync(path.resolve(context.cwd, dir)))
+      throw new CliError(`there is no folder ${dir}`, { code: 'model-missing', hint: 'Check the path.' });
     const request = {
       kind: 'verify',
       context: jobContext(context.settings, context.cwd),

@@ -21,13 +21,17 @@ const BAR = 40;
 /** Maximum number of labels to list. */
 const LISTED_LABELS = 20;
 
+/** Returns the path of a file as a reader knows it. */
+type ShownPath = (file: string) => string;
+const unchanged: ShownPath = file => file;
+
 /** Describes a page of samples. @param isColored colors trained tokens in addition to their marks */
-export function describeSamples({ samples, from, part, format, more }: SamplePage, isColored: boolean): string {
+export function describeSamples({ samples, from, part, format, more }: SamplePage, isColored: boolean, shown = unchanged): string {
   const paint: Paint = (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text);
   const lines = [
     ...(format === undefined ? [] : [`format ${format}`]),
     ...(samples.length === 0 ? [`no samples from ${from} on in data.${part}`] : legendOf(samples)),
-    ...samples.map(sample => sampleText(sample, paint)),
+    ...samples.map(sample => sampleText(sample, paint, shown)),
     ...(more ? [`more samples: --from ${from + samples.length}`] : []),
   ];
   return lines.join('\n\n');
@@ -47,10 +51,10 @@ const isCut = ({ sequences }: ShownSample): boolean => sequences.some(({ cut }) 
 
 type Paint = (style: 'green' | 'dim', text: string) => string;
 
-function sampleText(sample: ShownSample, paint: Paint): string {
+function sampleText(sample: ShownSample, paint: Paint, shown: ShownPath): string {
   const { index, file, line, state, reason, sequences, labels, notes, picture, images = [] } = sample;
   const facts = [
-    `— ${index}: ${placeText({ file, line })}`,
+    `— ${index}: ${placeText({ file: shown(file), line })}`,
     ...(labels ? [`label: ${labels.join(', ')}`] : []),
     ...(picture ? [`${picture.width} × ${picture.height} pixels`] : []),
     ...(images.length > 0 ? [`${counted(images.length, 'image')}: ${images.map(({ name }) => name).join(', ')}`] : []),
@@ -76,7 +80,7 @@ function runText({ use, weight, tokens }: TokenRun, paint: Paint): string {
 
 const placeText = ({ file, line }: SamplePlace): string => (line === undefined ? file : `${file}:${line}`);
 
-export function describeStatistics({ drawn, parts, leaks, reports, comparedAtMost }: DataStatistics): string {
+export function describeStatistics({ drawn, parts, leaks, reports, comparedAtMost }: DataStatistics, shown = unchanged): string {
   const compared = parts.some(({ samples }) => samples > comparedAtMost)
     ? [`only the first ${grouped(comparedAtMost)} samples were compared`]
     : [];
@@ -84,13 +88,13 @@ export function describeStatistics({ drawn, parts, leaks, reports, comparedAtMos
   return [
     ...coverage,
     ...reports,
-    ...parts.map(partText),
-    findingText('held-out samples that are also trained on', leaks),
+    ...parts.map(part => partText(part, shown)),
+    findingText('held-out samples that are also trained on', leaks, shown),
     ...compared,
   ].join('\n\n');
 }
 
-function partText(facts: PartStatistics): string {
+function partText(facts: PartStatistics, shown: ShownPath): string {
   const { part, samples, padding, shapes, histogram, labels, duplicates, conflicts, emptyAnswers } = facts;
   const name = part === 'train' ? 'training' : 'held out';
   const most = Math.max(...histogram.map(({ count }) => count), 1);
@@ -106,9 +110,9 @@ function partText(facts: PartStatistics): string {
         ? [shapeTable(shapes), `padding in total: ${percent(padding)}`]
         : []),
     ...(named.length > 0 ? [table([['label', 'count'], ...named])] : []),
-    findingText('duplicates', duplicates),
-    findingText('same input with another answer', conflicts),
-    ...(isWithoutTokens(facts) ? [] : [findingText('empty answers', emptyAnswers)]),
+    findingText('duplicates', duplicates, shown),
+    findingText('same input with another answer', conflicts, shown),
+    ...(isWithoutTokens(facts) ? [] : [findingText('empty answers', emptyAnswers, shown)]),
   ].join('\n');
 }
 
@@ -132,8 +136,8 @@ const shapeTable = (shapes: PartStatistics['shapes']): string =>
     ...shapes.map(shape => [`${shape.batch} × ${shape.tokens}`, grouped(shape.batches), grouped(shape.samples), percent(shape.padding)]),
   ]);
 
-function findingText(what: string, { count, groups }: Finding): string {
+function findingText(what: string, { count, groups }: Finding, shownPath: ShownPath): string {
   if (count === 0) return `${what}: none`;
-  const shown = groups.slice(0, 3).map(group => group.map(placeText).join(' = '));
+  const shown = groups.slice(0, 3).map(group => group.map(({ file, line }) => placeText({ file: shownPath(file), line })).join(' = '));
   return `${what}: ${grouped(count)} (${shown.join('; ')}${groups.length > shown.length ? ' …' : ''})`;
 }

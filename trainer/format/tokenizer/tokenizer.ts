@@ -99,7 +99,7 @@ export function specialSettings(source: string, files: ReadonlyMap<string, strin
 export const missingTokenizer = (source: string): ModelFileError =>
   new ModelFileError(
     source,
-    'has neither a tokenizer.json nor a vocabulary that is read for its kind of model',
+    'there is neither a tokenizer.json nor a vocabulary that is read for its kind of model',
     'Save it with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
   );
 
