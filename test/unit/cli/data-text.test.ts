@@ -115,13 +115,15 @@ test('facts about all samples', async () => {
   ]);
 });
 
-test('no token of texts with labels is trained, so the number of labels is not called that', async () => {
-  const sample = { file: 'a', line: 1, length: 10, tokens: 10, targets: 1, input: 'x', whole: 'x', labels: ['spam'] };
+test('no token of texts with labels or numbers is trained, so their count is not called that', async () => {
+  const sample = { file: 'a', line: 1, length: 10, tokens: 10, targets: 0, input: 'x', whole: 'x', labels: ['spam'] };
   const read = async (facts: typeof sample) => {
     const found = await dataStatistics({ train: loadedPart([facts], one => one), held: loadedPart([], one => one) }, []);
     return describeStatistics(found);
   };
-  expect(await read(sample)).toMatch(/^training: 1 sample, 10 tokens$/m);
+  for (const labels of [['spam'], []]) expect(await read({ ...sample, labels })).toMatch(/^training: 1 sample, 10 tokens$/m);
+  // A label that is one token of an answer.
+  expect(await read({ ...sample, targets: 1 })).toMatch(/^training: 1 sample, 10 tokens, 1 trained$/m);
   expect(await read({ ...sample, targets: 4, labels: ['PER', 'PER'] })).toMatch(/^training: 1 sample, 10 tokens, 4 trained$/m);
 });
 

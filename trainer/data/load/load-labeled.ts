@@ -240,11 +240,13 @@ function reportOf(
   { files, drawnFrom, truncated, malformed, glue }: Counts,
 ): DataReport {
   const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;
-  const counted = examples.map(({ ids, file, line, label: name }) => {
-    const train = new Uint8Array(ids.length);
-    train[train.length - 1] = 1;
-    return { ids, train, file, line, label: name === '' ? undefined : name };
-  });
+  const counted = examples.map(({ ids, file, line, label: name }) => ({
+    ids,
+    train: new Uint8Array(ids.length),
+    file,
+    line,
+    label: name === '' ? undefined : name,
+  }));
   const several: Record<string, number> = {};
   for (const { names = [] } of examples) for (const name of names) several[name] = (several[name] ?? 0) + 1;
   return {

@@ -82,7 +82,7 @@ export function describeData(report: DataReport): string {
   return [
     `format ${format}: ${formatReason}`,
     `${drawnFrom > read ? `${grouped(read)} of ${counted(drawnFrom, 'sample')}, drawn at random,` : counted(read, 'sample')} from ${counted(files, 'file')}, ${grouped(kept)} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${grouped(truncated)} cut to length` : ''}`,
-    `${tokensText({ samples: kept, tokens, targets, labels })}; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
+    `${tokensText({ tokens, targets })}; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
     ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
     ...Object.entries(report.notes ?? {}).map(([note, count]) =>
       count === 1 ? `1 sample ${ofOne(note)}` : `${grouped(count)} samples ${note}`,

@@ -134,9 +134,9 @@ export function describeGroupColumns(
   return `"${anchor}" with "${positive}"${hard}`;
 }
 
-/** Summarizes the samples; every text counts as one target. */
+/** Summarizes the samples; no token of theirs is trained. */
 function summarizeGroups(groups: readonly TextGroup[]): Pick<DataReport, 'kept' | 'tokens' | 'targets' | 'lengths' | 'labelCounts'> {
   const lengths = groups.flatMap(({ texts }) => texts.map(ids => ids.length));
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  return { kept: groups.length, tokens, targets: lengths.length, lengths: lengthQuantiles(lengths), labelCounts: {} };
+  return { kept: groups.length, tokens, targets: 0, lengths: lengthQuantiles(lengths), labelCounts: {} };
 }

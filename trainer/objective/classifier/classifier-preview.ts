@@ -97,7 +97,7 @@ export const previewImages: PreviewData = async params => {
     load: () =>
       load(params, reader, ({ label, file, line, content }) => {
         const identity = content === undefined ? identityOf(path.resolve(file), line ?? 0) : identityOf(content);
-        return { file, line, length: 1, tokens: 1, targets: 1, labels: [label], input: identity, whole: identityOf(identity, label) };
+        return { file, line, length: 1, tokens: 1, targets: 0, labels: [label], input: identity, whole: identityOf(identity, label) };
       }),
   };
 };
@@ -105,7 +105,7 @@ export const previewImages: PreviewData = async params => {
 const ofTokens = (ids: Int32Array, answer: readonly (string | number)[]) => ({
   length: ids.length,
   tokens: ids.length,
-  targets: 1,
+  targets: 0,
   input: identityOf(ids),
   whole: identityOf(ids, ...answer),
 });

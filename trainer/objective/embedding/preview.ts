@@ -37,7 +37,7 @@ const factsOf = (group: TextGroup): SampleFacts => {
     line,
     length: Math.max(...texts.map(ids => ids.length)),
     tokens: tokensOf(group),
-    targets: 1,
+    targets: 0,
     input: identityOf(...texts.slice(0, 1)),
     whole: identityOf(...texts, score),
   };

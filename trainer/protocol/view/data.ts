@@ -223,16 +223,9 @@ export const sequenceFacts = ({ side, length, targets, cut, cutsMore }: ShownSeq
   ...(cut > 0 ? [`${grouped(cut)}${cutsMore ? ' or more' : ''} cut off`] : []),
 ];
 
-/**
- * "1,200 tokens, 300 trained". Where each sample has one label, the targets are these labels, and no token is trained.
- * @param counts targets: number of tokens or labels that the loss counts
- */
-export const tokensText = ({ samples, tokens, targets, labels }: TokenCounts): string =>
-  labels.length > 0 && targets === samples ? counted(tokens, 'token') : `${counted(tokens, 'token')}, ${grouped(targets)} trained`;
-
-interface TokenCounts extends Pick<PartStatistics, 'samples' | 'tokens' | 'targets'> {
-  readonly labels: readonly unknown[];
-}
+/** "1,200 tokens, 300 trained"; only the first part where the loss counts no tokens, but labels, numbers or vectors of whole texts. */
+export const tokensText = ({ tokens, targets }: Pick<PartStatistics, 'tokens' | 'targets'>): string =>
+  targets === 0 ? counted(tokens, 'token') : `${counted(tokens, 'token')}, ${grouped(targets)} trained`;
 
 /** Number of samples per page. */
 export const PAGE_SAMPLES = 20;
