@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { until } from '../../support/machine/until.ts';
+import { PATIENCE_MS, retry } from './retry.ts';
 
-/** Time limit for the editor's own actions; tests of a training set their own. */
-const PATIENCE_MS = 120_000;
 /** Delay before the palette is reopened for the first time. */
 const PALETTE_MS = 3000;
 /** Delay before a command that opens a list is run again for the first time; the list may wait for the daemon. */
@@ -18,22 +17,6 @@ const EFFECT_MS = 20_000;
 /** Delay before a text that is not displayed is typed again. */
 const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
-
-/**
- * Retries until it succeeds, because an editor under load loses keys.
- * @param attempt called with a factor for its time limits, which doubles with each attempt
- * @throws Error that names what did not happen
- */
-async function retry(what: string, attempt: (factor: number) => Promise<void>, patienceMs = PATIENCE_MS): Promise<void> {
-  const deadline = performance.now() + patienceMs;
-  for (let factor = 1; ; factor *= 2) {
-    try {
-      return await attempt(factor);
-    } catch (cause) {
-      if (performance.now() > deadline) throw new Error(`${what} did not come`, { cause });
-    }
-  }
-}
 
 /** A window of the editor. */
 export class Workbench {
@@ -229,8 +212,13 @@ export class Workbench {
     });
   }
 
+  /** Opens a file of the explorer. Its rows move while files are written, so a double click may open a neighbor; the file is then opened again. */
   async openFile(name: string): Promise<void> {
-    await this.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name }).first().dblclick();
+    const row = this.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name }).first();
+    await retry(`the file ${name}`, async factor => {
+      await row.dblclick({ timeout: LIST_MS * factor });
+      await this.page.locator('.tabs-container .tab.active', { hasText: name }).waitFor({ timeout: TYPED_MS * factor });
+    });
     await this.page.locator('.editor-instance .view-lines').first().waitFor();
     await this.page.locator('.editor-instance .view-lines').first().click();
   }
