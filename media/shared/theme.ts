@@ -28,8 +28,6 @@ const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, st
 export function readTheme(): Theme {
   const style = getComputedStyle(document.body);
   const color = (name: keyof typeof NAMES): string => style.getPropertyValue(NAMES[name]).trim();
-  const { classList } = document.body;
-  const isHighContrast = classList.contains('vscode-high-contrast') || classList.contains('vscode-high-contrast-light');
   return {
     foreground: color('foreground'),
     muted: color('muted'),
@@ -39,6 +37,11 @@ export function readTheme(): Theme {
     accent: color('accent'),
     plain: color('plain'),
     font: style.fontFamily,
-    isHighContrast,
+    isHighContrast: isHighContrast(),
   };
+}
+
+export function isHighContrast(): boolean {
+  const { classList } = document.body;
+  return classList.contains('vscode-high-contrast') || classList.contains('vscode-high-contrast-light');
 }

@@ -17,3 +17,18 @@ export function curveLook(index: number): CurveLook {
   const color = CURVE_COLORS[index % CURVE_COLORS.length] ?? 'blue';
   return { color, dash: DASHES[Math.floor(index / CURVE_COLORS.length) % DASHES.length] ?? [] };
 }
+
+export interface LineStyle {
+  /** In pixels. */
+  readonly width: number;
+  readonly alpha: number;
+}
+
+/**
+ * The line of a curve; `isFaint` for a raw curve behind a smoothed one. In high-contrast themes, a raw curve has the contrast of 3 to 1 that
+ * WCAG 2 requires of graphics, so a wider line makes the smoothed curve stand out.
+ */
+export function lineStyle(isFaint: boolean, isHighContrast: boolean): LineStyle {
+  if (!isFaint) return { width: isHighContrast ? 2.5 : 1.75, alpha: 1 };
+  return { width: 1, alpha: isHighContrast ? 0.75 : 0.35 };
+}

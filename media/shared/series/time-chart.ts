@@ -1,10 +1,12 @@
 /** A chart of curves over steps: drawn by uPlot, controlled by mouse and keyboard, and exposed to screen readers as a slider. */
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
+import { isHighContrast } from '../theme.ts';
 import { axisLabels, shortNumber } from './axis-labels.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
 import { type ChartContent, type Curve, smoothedText } from './chart-content.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';
+import { lineStyle } from './curve-look.ts';
 import { dotsHaveRoom, valuesIn } from './dots.ts';
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
@@ -36,7 +38,6 @@ const KEY_PARTS = 400;
 const WHEEL_FACTOR = 1.2;
 /** Minimum length of a drag in pixels; anything shorter is a click. */
 const SMALLEST_DRAG_PX = 4;
-const FAINT_ALPHA = 0.35;
 const DOT_SIZE = 6;
 /** Possible distances between ticks of the x axis: … 0.5, 1, 2, 5, 10 … */
 const INCREMENTS = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(part => part * 10 ** (i - 4))).flat();
@@ -355,8 +356,7 @@ function seriesOf({ label, look, kind }: Curve): uPlot.Series {
   return {
     label,
     stroke,
-    width: kind === 'faint' ? 1 : 1.75,
-    alpha: kind === 'faint' ? FAINT_ALPHA : 1,
+    ...lineStyle(kind === 'faint', isHighContrast()),
     dash: look.dash.length > 0 ? [...look.dash] : undefined,
     spanGaps: true,
     points: kind === 'dots' ? { show: haveRoom, size: DOT_SIZE, fill: stroke, stroke } : { show: isLonely },

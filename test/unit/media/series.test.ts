@@ -1,6 +1,7 @@
 /** Tests curves: history, smoothing, and reducing 100,000 points to a chart of a few hundred pixels. */
 import { describe, expect, test } from 'vitest';
 import { axisLabels } from '../../../media/shared/series/axis-labels.ts';
+import { lineStyle } from '../../../media/shared/series/curve-look.ts';
 import { dotsHaveRoom, valuesIn } from '../../../media/shared/series/dots.ts';
 import { MetricHistory, type Points } from '../../../media/shared/series/metric-history.ts';
 import { lastAtMost, Numbers, nearest } from '../../../media/shared/series/numbers.ts';
@@ -8,6 +9,7 @@ import { everyX, nearestX, valueNear } from '../../../media/shared/series/points
 import { resample } from '../../../media/shared/series/resample.ts';
 import { smooth, smoothingWeight } from '../../../media/shared/series/smooth.ts';
 import { compact } from '../../../trainer/protocol/text/format.ts';
+import { editorThemes } from '../../support/pages/theme-colors.ts';
 
 const points = (x: readonly number[], y: readonly number[]): Points => ({ x: Float64Array.from(x), y: Float64Array.from(y) });
 
@@ -17,6 +19,27 @@ test('dots are drawn while they do not touch', () => {
   expect(valuesIn([1, null, 3, undefined, 5])).toBe(3);
   expect(valuesIn([1, null, 3, undefined, 5], 1, 3)).toBe(1);
 });
+
+test.each(['hc-dark', 'hc-light'] as const)('a raw curve has a contrast of at least 3 to 1 in %s', name => {
+  const { colors } = editorThemes[name];
+  const background = channels(colors['editor-background']);
+  const { width, alpha } = lineStyle(true, true);
+  for (const color of ['blue', 'red', 'green', 'purple', 'yellow']) {
+    const drawn = channels(colors[`charts-${color}`]).map((value, i) => value * alpha + (background[i] ?? 0) * (1 - alpha));
+    const [low = 0, high = 0] = [luminance(drawn), luminance(background)].sort((a, b) => a - b);
+    expect((high + 0.05) / (low + 0.05), color).toBeGreaterThanOrEqual(3);
+  }
+  expect(lineStyle(false, true).width).toBeGreaterThan(2 * width);
+});
+
+/** The red, green and blue of a color such as #59a4f9, from 0 to 1. */
+const channels = (color = ''): number[] => [1, 3, 5].map(at => Number.parseInt(color.slice(at, at + 2), 16) / 255);
+
+/** The relative luminance of WCAG 2. */
+function luminance(color: readonly number[]): number {
+  const [r = 0, g = 0, b = 0] = color.map(value => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
 
 describe('numbers', () => {
   test('grow without losing values', () => {
