@@ -105,7 +105,7 @@ describe('init explains what it cannot write', () => {
     [['faq.csv', '--model', 'models/vit'], /faq\.csv is not a file of images/],
     [
       ['faq.csv', '--model', 'models/llama', '--task', 'image_classification'],
-      /this llama model predicts the next token and can't be tuned for image_classification; use causal_lm or/,
+      /this llama model predicts the next token and can't be tuned for image_classification; use causal_lm,/,
     ],
     [['pairs.jsonl', '--model', 'models/gemma4', '--task', 'reward'], /takes no head for whole texts and can't be tuned for reward/],
     [

@@ -51,10 +51,8 @@ test('modules that are not computed are named', async () => {
   const modules = [module('', 'Transformer'), module('1_Pooling', 'Pooling'), module('2_LSTM', 'LSTM')];
   writeFileSync(join(baseDir, 'qwen3_embedding', 'modules.json'), JSON.stringify(modules));
   const model = await look(baseDir, 'qwen3_embedding');
-  const { resolved: values } = parseRecipe(
-    'model: qwen3_embedding\ntask: embedding\nmethod: lora\nmax_length: 32\ndata: {train: pairs.jsonl}',
-  );
-  expect([...modelProblems({ model, values })]).toEqual([
+  const parsed = parseRecipe('model: qwen3_embedding\ntask: embedding\nmethod: lora\nmax_length: 32\ndata: {train: pairs.jsonl}');
+  expect([...modelProblems({ model, parsed, values: parsed.resolved })]).toEqual([
     expect.objectContaining({ code: 'task-for-model', message: expect.stringContaining('modules.json: lists the module LSTM') }),
   ]);
 });

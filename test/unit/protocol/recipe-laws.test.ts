@@ -151,6 +151,16 @@ describe('foreign names', () => {
   });
 });
 
+test.each([
+  ['classification', /write sequence_classification for one label per text, .*token_classification for labels of words/],
+  ['text_classification', /did you mean 'sequence_classification'\?/],
+  ['regression', /did you mean 'sequence_regression'\?/],
+  ['rlhf', /write dpo, orpo or simpo for pairs .*kto .*reward/],
+])('a task by another name, %s, is answered with the fitting ones', (task, message) => {
+  const { problems } = parseRecipe(`model: m\ndata: {train: a}\ntask: ${task}\n`);
+  expect(problems).toMatchObject([{ code: 'not-a-choice', message: expect.stringMatching(message) }]);
+});
+
 describe('parse and stringify', () => {
   test.each(TEXTS)('a resolved recipe reads back to itself, without new warnings: %#', text => {
     const recipe = recipeWith(text);

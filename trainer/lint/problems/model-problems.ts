@@ -1,6 +1,7 @@
 /** Problems of a recipe that depend on its model: supported tasks, trainable modules, and the maximum length of its inputs. */
 
 import { didYouMean } from '../../catalog/did-you-mean.ts';
+import { orList } from '../../catalog/entries.ts';
 import { defaultMeasure } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { comparesTexts, objectivesOf } from '../../catalog/objectives.ts';
@@ -10,6 +11,7 @@ import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModule
 import { type AnyModel, type Model, takesSize } from '../../model/model-spec.ts';
 import type { ModuleSpec } from '../../model/module-specs.ts';
 import { attachFirst } from '../../plan/run-plan.ts';
+import type { ParsedRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import type { Recipe } from '../../protocol/recipe/recipe-schema.ts';
 import { SelectionError } from '../../selection.ts';
 import { methodSettings } from '../../train/recipe-settings.ts';
@@ -22,11 +24,11 @@ import type { Report } from './fact-report.ts';
 import { mostRank } from './most-rank.ts';
 import { unusable } from './unusable-model.ts';
 
-export function* modelProblems({ model, values }: Pick<RecipeView, 'model' | 'values'>): Generator<Report> {
+export function* modelProblems({ model, values, parsed }: Pick<RecipeView, 'model' | 'values' | 'parsed'>): Generator<Report> {
   if (model === undefined) return;
   if (model.kind !== 'ready') yield unusable(model, values.model ?? '', ['model']);
   else {
-    yield* taskProblems(model.model, values.task);
+    yield* taskProblems(model.model, isRefused(parsed, 'task') ? undefined : values.task);
     if (comparesTexts(values.task) && model.vectors !== undefined && 'refused' in model.vectors)
       yield { code: 'task-for-model', path: ['model'], message: `the model's vectors are not computed here: ${model.vectors.refused}` };
     if (model.noTokenizer !== undefined) yield { code: 'no-tokenizer', path: ['model'], message: model.noTokenizer };
@@ -53,16 +55,26 @@ export function* modelProblems({ model, values }: Pick<RecipeView, 'model' | 'va
   }
 }
 
-function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
+/** @param task undefined if the recipe names none that exists, so that there is nothing to compare with the model */
+function* taskProblems(model: AnyModel, task: Recipe['task'] | undefined): Generator<Report> {
+  const at = { code: 'task-for-model', path: ['task'], replaceBy: tasksOf(model)[0] } as const;
+  if (task === undefined) {
+    yield { ...at, severity: 'info', message: `this ${model.family} model can be tuned for ${orList(tasksOf(model))}` };
+    return;
+  }
   const message = taskProblem(model, task);
-  if (message !== undefined) yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasksOf(model)[0] };
+  if (message !== undefined) yield { ...at, message };
 }
+
+/** True if the recipe has a value of a setting that cannot be used, so that its default stands in the values. */
+const isRefused = ({ problems }: ParsedRecipe, setting: string): boolean =>
+  problems.some(({ severity, path }) => severity === 'error' && path[0] === setting);
 
 /** Returns why a model cannot be tuned for a task, with the tasks that are possible; undefined if it can. */
 export function taskProblem(model: AnyModel, task: Recipe['task']): string | undefined {
   const tasks = tasksOf(model);
   if (tasks.includes(task)) return undefined;
-  return `this ${model.family} model ${whatItDoes(model, task)} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
+  return `this ${model.family} model ${whatItDoes(model, task)} and can't be tuned for ${task}; use ${orList(tasks)}`;
 }
 
 function whatItDoes(model: AnyModel, task: Recipe['task']): string {
