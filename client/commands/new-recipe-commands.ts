@@ -3,6 +3,7 @@ import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import { methodNames } from '../../trainer/catalog/methods.ts';
 import { objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { heldOutFiles, isHeldOutName } from '../../trainer/files/held-out-files.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { messageOf } from '../../trainer/protocol/error-facts.ts';
 import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
@@ -42,6 +43,8 @@ interface Answers {
 
 interface DataChoice {
   readonly file?: string;
+  /** The held-out data, if it is in a file of its own. */
+  readonly evaluation?: string;
 }
 
 /** Adds an answer to the previous ones. */
@@ -97,8 +100,8 @@ async function writeRecipe(app: App, folder: Uri, answers: Answers = {}): Promis
   const baseDir = app.settings().daemonFolder || folder.fsPath;
   const found = await client.request('newRecipe', { model: model.path ?? model.name, data: looked, task, method, baseDir });
   if ('problem' in found) throw new DaemonError('unfit-answers', found.problem.message, { hint: found.problem.hint });
-  const train = data?.file === undefined ? undefined : written(data.file, folder.fsPath);
-  const text = recipeText({ ...found.fitting, name, model: written(model.name, folder.fsPath), method, train });
+  const [train, evaluation] = [data?.file, data?.evaluation].map(file => (file === undefined ? undefined : written(file, folder.fsPath)));
+  const text = recipeText({ ...found.fitting, name, model: written(model.name, folder.fsPath), method, train, evaluation });
   await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
   await window.showTextDocument(uri, { preview: false });
 }
@@ -250,12 +253,30 @@ function askData(app: App): Question {
     const detailed = files.then(async found => dataChoices(found, await describeFiles(app, found)));
     const chosen = await pickStep({ ...place, placeHolder: 'Select the training data', items, detailed });
     if (chosen === BACK || chosen === undefined) return chosen;
-    if (typeof chosen === 'object') return { ...before, data: chosen };
-    const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
-    if (file === undefined) return ask(before, place);
-    return { ...before, data: { file } };
+    const file = chosen === 'disk' ? await browseData() : chosen.file;
+    if (file === undefined) return chosen === 'disk' ? ask(before, place) : { ...before, data: {} };
+    const data = await askHeldOut(file, place);
+    return data === BACK ? ask(before, place) : data && { ...before, data };
   };
   return ask;
+}
+
+const browseData = async (): Promise<string | undefined> =>
+  (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
+
+/** Asks only if there are files of held-out data next to the training data. */
+async function askHeldOut(file: string, place: Place): Promise<DataChoice | typeof BACK | undefined> {
+  const found = await heldOutFiles(file);
+  if (found.length === 0) return { file };
+  const items: Choice<DataChoice>[] = [
+    ...found.map(evaluation => ({
+      label: path.basename(evaluation),
+      description: 'next to the training data',
+      value: { file, evaluation },
+    })),
+    { label: 'A tenth of the training data', description: 'is held out', value: { file } },
+  ];
+  return pickStep({ ...place, canGoBack: true, placeHolder: 'Select the held-out data', items });
 }
 
 interface FoundData {
@@ -270,7 +291,8 @@ async function findData(): Promise<readonly FoundData[]> {
       .map(uri => ({ label: workspace.asRelativePath(uri), file: uri.fsPath }))
       // Exclude run folders: their metrics are not training data.
       .filter(({ label }) => !/(^|\/)runs\//.test(label))
-      .sort((a, b) => Number(isHeldOut(a.label)) - Number(isHeldOut(b.label)) || a.label.localeCompare(b.label))
+      // Held-out data is not what a model is trained on, so it comes last.
+      .sort((a, b) => Number(isHeldOutName(a.label)) - Number(isHeldOutName(b.label)) || a.label.localeCompare(b.label))
   );
 }
 
@@ -294,10 +316,6 @@ function dataChoices(files: readonly FoundData[], known: readonly DataFileInfo[]
     { label: '$(clock) I have no data yet', value: {} },
   ];
 }
-
-/** True if the name suggests held-out data; such files are listed last. */
-const isHeldOut = (file: string): boolean =>
-  /(^|[^a-z])(held[-_ ]?out|eval|valid|validation|val|dev|test)([^a-z]|$)/i.test(path.basename(file));
 
 /** A path inside the folder is written relative to it, so the folder can be moved; hub names stay unchanged. */
 function written(value: string, folder: string): string {

@@ -10,7 +10,11 @@ import { fittingBudget, taskProblem } from './problems/model-problems.ts';
 import { unusable } from './problems/unusable-model.ts';
 
 /** The answer with facts about the data, if there is data. */
-type Answer = NewRecipeAnswer<{ readonly data?: DataFact }>;
+type Answer = NewRecipeAnswer<{
+  readonly data?: DataFact;
+  /** The first of the asked files that fits. */
+  readonly evaluation?: string | undefined;
+}>;
 type Fitting = Extract<Answer, { fitting: unknown }>['fitting'];
 type Problem = Extract<Answer, { problem: unknown }>['problem'];
 
@@ -19,19 +23,28 @@ export interface NewRecipeSources {
   readonly data: DataCache;
 }
 
-type UsableModel = Extract<ModelFacts, { kind: 'ready' | 'not-downloaded' }>;
+export interface NewRecipeQuestion extends NewRecipeParams {
+  /** Files that may be the held-out data, preferred ones first. */
+  readonly heldOut?: readonly string[];
+}
 
 /** Answers for a new recipe. Rejects if `look` of a source does. */
-export async function newRecipe(sources: NewRecipeSources, params: NewRecipeParams): Promise<Answer> {
-  const { model: name, data, task: wanted, method, baseDir } = params;
+export async function newRecipe(sources: NewRecipeSources, params: NewRecipeQuestion): Promise<Answer> {
+  const { model: name, data, task: wanted, method, baseDir, heldOut = [] } = params;
   const model = await sources.models.look(name, 'main', baseDir);
   if (model.kind !== 'ready' && model.kind !== 'not-downloaded') return problem(unusable(model, name, []).message, 'Choose another model');
   const unfit = model.kind === 'ready' && wanted !== undefined ? taskProblem(model.model, wanted) : undefined;
   if (unfit !== undefined) return problem(unfit, 'Choose another task or another model');
   const tasks = wanted !== undefined ? [wanted] : model.kind === 'ready' ? likelyTasks(model) : objectiveNames;
-  const chosen = await chooseTask({ files: sources.data, data, model, baseDir, tasks });
-  const why = chosen.data === undefined ? undefined : whyUnusable(chosen.data, chosen.task);
+  const known = model.kind === 'ready' ? { path: model.path, id: model.id } : undefined;
+  const lookAt: LookAt = async (file, part, { task, columns = {} }) => {
+    const { resolved } = parseRecipe(JSON.stringify({ model: 'm', task, data: { [part]: file, columns } }));
+    return sources.data.look(file, resolved, baseDir, { part, model: known });
+  };
+  const found = await chooseTask(data, tasks, lookAt);
+  const why = found.data === undefined ? undefined : whyUnusable(found.data, found.task);
   if (why !== undefined) return { problem: why };
+  const chosen = { ...found, evaluation: await firstFitting(heldOut, found, lookAt) };
   if (model.kind !== 'ready') return { fitting: chosen };
   const { resolved } = parseRecipe(JSON.stringify({ model: name, task: chosen.task, method }));
   const prompts = comparesTexts(chosen.task) && model.vectors && 'prompts' in model.vectors ? model.vectors.prompts : undefined;
@@ -61,25 +74,26 @@ function whyUnusable(fact: DataFact, task: ObjectiveName): Problem | undefined {
   return { message: `the data cannot be read: ${fact.reason}`, hint: 'Choose other data or another model' };
 }
 
-interface ChooseParams {
-  readonly files: DataCache;
-  readonly data: string | undefined;
-  readonly model: UsableModel;
-  readonly baseDir: string;
-  /** The tasks to choose from, at least one. */
-  readonly tasks: readonly ObjectiveName[];
+type LookAt = (file: string, part: 'train' | 'eval', as: Pick<Fitting, 'task' | 'columns'>) => Promise<DataFact>;
+
+/** The first of these files with samples that can be read in the same way as the training data. */
+async function firstFitting(files: readonly string[], training: Fitting, lookAt: LookAt): Promise<string | undefined> {
+  for (const file of files) {
+    const data = await lookAt(file, 'eval', training);
+    if (data.format === training.data?.format && usableOf({ ...training, data }) > 0) return file;
+  }
+  return undefined;
 }
 
-/** The first task whose samples the data has, with columns for questions and answers; otherwise the one that can use most samples. */
-async function chooseTask({ files, data, model, baseDir, tasks }: ChooseParams): Promise<Fitting> {
+/**
+ * The first task whose samples the data has, with columns for questions and answers; otherwise the one that can use most samples.
+ * @param tasks the tasks to choose from, at least one
+ */
+async function chooseTask(data: string | undefined, tasks: readonly ObjectiveName[], lookAt: LookAt): Promise<Fitting> {
   const [suggested] = tasks;
   if (suggested === undefined) throw new Error('a model has at least one task');
   if (data === undefined) return { task: suggested };
-  const look: Look = async (task, columns) => {
-    const asked = parseRecipe(JSON.stringify({ model: 'm', task, data: { train: data, columns } })).resolved;
-    const known = model.kind === 'ready' ? { path: model.path, id: model.id } : undefined;
-    return files.look(data, asked, baseDir, { part: 'train', model: known });
-  };
+  const look: Look = (task, columns) => lookAt(data, 'train', { task, columns });
   let best: Fitting | undefined;
   for (const task of tasks) {
     const found = await readings(task, look);

@@ -13,9 +13,8 @@ import { readDataFact } from '../lint/facts/read-data-fact.ts';
 import { readModelFacts } from '../lint/facts/read-model-facts.ts';
 import { tasksOfModel } from '../lint/facts/tasks-of-model.ts';
 import { lintConfig } from '../lint/lint.ts';
-import { newRecipe } from '../lint/new-recipe.ts';
+import { type NewRecipeQuestion, newRecipe } from '../lint/new-recipe.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
-import type { NewRecipeParams } from '../protocol/recipe/recipe-text.ts';
 import { printGraph } from './print-graph.ts';
 
 /** The compiled programs that an estimate uses. */
@@ -45,7 +44,7 @@ export const readerRequests = {
   /** Describes a data file for a list. */
   describeData: ({ file }: { readonly file: string }) => describeData(file),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
-  newRecipe: ({ cacheDir, ...params }: NewRecipeParams & { readonly cacheDir: string }) =>
+  newRecipe: ({ cacheDir, ...params }: NewRecipeQuestion & { readonly cacheDir: string }) =>
     newRecipe({ models: modelsOf(cacheDir), data: new DataCache(fact => dataFact({ ...fact, cacheDir }), cacheDir) }, params),
   estimate,
   plan,

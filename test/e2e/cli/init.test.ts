@@ -68,6 +68,21 @@ describe('the recipe fits the data and the model', () => {
     }));
 });
 
+test('held-out data next to the training data is used if it can be read in the same way', () =>
+  withData(async cwd => {
+    await mkdir(path.join(cwd, 'data'));
+    const train = ['init', 'data/faq.csv', '--model', 'models/llama', '--output', 'recipes/mine.rowtune.yaml'];
+    for (const [name, text] of Object.entries({ faq: 'question,answer', 'faq-val': 'id,text', test: 'question,answer' }))
+      await writeFile(path.join(cwd, 'data', `${name}.csv`), `${text}\n${'Why?,So.\n'.repeat(9)}`);
+    const { stdout } = await cli(train, { cwd });
+    expect(stdout).toContain('the held-out data is data/test.csv, found next to the training data\n');
+    const written = await readFile(path.join(cwd, 'recipes/mine.rowtune.yaml'), 'utf8');
+    expect(written).toContain(`  eval: [${path.join(cwd, 'data/test.csv')}]\n`);
+    expect(written).not.toContain('val_size');
+    const linted = await cliJson(['lint', 'recipes/mine.rowtune.yaml'], { cwd });
+    expect(linted.status, JSON.stringify(linted.value)).toBe(0);
+  }));
+
 describe('a flaw in one sample does not change the task or the columns', () => {
   const answer = '{"prompt":"Why?","completion":"So."}\n';
   test.each([

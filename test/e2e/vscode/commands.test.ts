@@ -33,6 +33,9 @@ describeEditor(
       await rows.filter({ hasText: /train\.jsonl.* kB · texts with a label.*lunch at 0 → ham/ }).waitFor();
       await workbench.screenshot('new-recipe-data');
       await workbench.pick('train.jsonl');
+      await rows.filter({ hasText: /heldout\.jsonl.*next to the training data/ }).waitFor();
+      await workbench.screenshot('new-recipe-held-out');
+      await workbench.pick('heldout.jsonl');
       await rows.filter({ hasText: /Language model.*fits this model/ }).waitFor();
       await workbench.screenshot('new-recipe-task');
       const tasks = await rows.locator('.label-name').allTextContents();
@@ -46,12 +49,14 @@ describeEditor(
       const text = readFileSync(inFolder('model-spsft.rowtune.yaml'), 'utf8');
       expect(text).toMatch(/^model: model$/m);
       expect(text).toMatch(/^ {2}train: \[train\.jsonl\]$/m);
+      expect(text).toMatch(/^ {2}eval: \[heldout\.jsonl\]$/m);
     });
 
     test('New Recipe refuses data that the model does not read, and writes nothing', async () => {
       cpSync(join(GOLDEN, 'convnext'), inFolder('pictures'), { recursive: true });
       await workbench.runCommandOn('Rowtune: New Recipe', 'pictures');
       await workbench.pick('train.jsonl');
+      await workbench.pick('A tenth of the training data');
       await workbench.pick('Image classification');
       await workbench.pick('Sparse fine-tuning (SPSFT)');
       await workbench.notification(/data cannot be read: .*Choose other data or another model\./).waitFor();

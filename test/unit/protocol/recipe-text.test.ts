@@ -62,6 +62,14 @@ describe('the recipe', () => {
     for (const config of [undefined, null, 3, {}, { architectures: 'x' }]) expect(taskOfConfig(config)).toBeUndefined();
   });
 
+  test('names held-out data, and then holds out none of the training data', () => {
+    const text = recipeText({ ...answers, evaluation: 'data/val.jsonl' });
+    const { recipe, problems } = parseRecipe(text);
+    expect(problems).toEqual([]);
+    expect(recipe).toMatchObject({ val_size: 0, data: { train: ['data/train.jsonl'], eval: ['data/val.jsonl'] } });
+    expect(text).not.toContain('val_size');
+  });
+
   test('takes a path with anything in it', () => {
     const model = 'a "b": #c/übung';
     expect(parseRecipe(recipeText({ ...answers, model })).recipe?.model).toBe(model);

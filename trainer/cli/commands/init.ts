@@ -8,6 +8,7 @@ import { type MethodName, methodNames } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../../catalog/objectives.ts';
 import { writeTextFile } from '../../files/durable-file.ts';
 import { makeFolder } from '../../files/durable-folder.ts';
+import { heldOutFiles } from '../../files/held-out-files.ts';
 import type { DataFact } from '../../lint/facts/data-facts.ts';
 import { parseRecipe } from '../../protocol/recipe/parse-recipe.ts';
 import { freeName, recipeFileName, recipeText } from '../../protocol/recipe/recipe-text.ts';
@@ -58,22 +59,25 @@ async function init(context: CommandContext, data: string, { model: name, method
   const file = path.resolve(cwd, options.output ?? recipeFileName(freeName(name, method, await recipesIn(cwd))));
   if (existsSync(file)) throw usage(`${path.relative(cwd, file)} exists already`, 'Choose another name with --output');
   if (!RECIPE_NAME.test(file)) throw usage(`${path.basename(file)} is not the name of a recipe`, 'Let --output end with .rowtune.yaml');
+  const heldOut = (await heldOutFiles(path.resolve(cwd, data))).map(each => path.join(path.dirname(data), path.basename(each)));
   const answer = await withReader(reader => {
-    const params = { model: name, data, task: options.task, method, baseDir: cwd, cacheDir: settings.cacheDir };
+    const params = { model: name, data, task: options.task, method, baseDir: cwd, cacheDir: settings.cacheDir, heldOut };
     return reader.ask('newRecipe', params, `Reading ${name} and ${data}`);
   });
   if ('problem' in answer) throw usage(answer.problem.message, answer.problem.hint);
-  const { data: fact, ...fitting } = answer.fitting;
+  const { data: fact, evaluation, ...fitting } = answer.fitting;
   const { task, columns = {} } = fitting;
   const folder = path.dirname(file);
   const from = (written: string): string =>
     existsSync(path.resolve(cwd, written)) ? relativeTo(folder, path.resolve(cwd, written)) : written;
   const recipeName = path.basename(file).replace(RECIPE_NAME, '');
   await makeFolder(folder);
-  await writeTextFile(file, recipeText({ ...fitting, name: recipeName, model: from(name), method, train: from(data) }));
+  const paths = { model: from(name), train: from(data), evaluation: evaluation === undefined ? undefined : from(evaluation) };
+  await writeTextFile(file, recipeText({ ...fitting, ...paths, name: recipeName, method }));
   const recipe = path.relative(cwd, file);
   const layout = fact === undefined ? '' : formatOf(fact, columns);
   terminal.print(`wrote ${recipe}: ${[objectiveCatalog[task].label, layout].filter(part => part !== '').join(', ')}`);
+  if (evaluation !== undefined) terminal.print(`the held-out data is ${evaluation}, found next to the training data`);
   if (fact?.state === 'unreadable') terminal.say('warning', `the data cannot be read: ${fact.reason}`);
   if (fact?.isOnHub === true) terminal.say('info', `${data} is not downloaded, so its columns and samples are not checked yet`);
   const problem = fact?.badSamples?.[0];
@@ -82,7 +86,7 @@ async function init(context: CommandContext, data: string, { model: name, method
     terminal.say('warning', `the data does not fit yet: ${where}: ${problem.reason}`);
   }
   terminal.print(`Next:\n  rowtune lint ${shellWord(recipe)}\n  rowtune train ${shellWord(recipe)}`);
-  return { value: { ok: true, recipe: file, task, method, columns } };
+  return { value: { ok: true, recipe: file, task, method, columns, ...(evaluation !== undefined && { evaluation }) } };
 }
 
 const usage = (message: string, hint: string): CliError => new CliError(message, { code: 'usage', exitStatus: EXIT.usage, hint });

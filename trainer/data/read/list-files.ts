@@ -84,7 +84,7 @@ async function addFolder(folder: string, files: DataFile[], depth = 0): Promise<
 }
 
 const TRAINING = /^(train|training|data_batch)([-_.]|$)/i;
-const HELD_BACK = /^(validation|valid|val|dev|eval|test)([-_.]|$)/i;
+const HELD_BACK = /^(h[eo]ld[-_]?out|validation|valid|val|dev|eval|test)([-_.]|$)/i;
 
 /**
  * Checks that a folder does not hold both the training split and a held-out split: training on both would invalidate the evaluation.

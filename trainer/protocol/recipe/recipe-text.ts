@@ -20,6 +20,8 @@ export interface RecipeAnswers {
   readonly method: Recipe['method'];
   /** The training data as the recipe should name it; missing if the user has no data yet. */
   readonly train?: string;
+  /** The held-out data as the recipe should name it; if left out, a share of the training data is held out. */
+  readonly evaluation?: string | undefined;
   /** Our column names → the names in the data. */
   readonly columns?: Readonly<Record<string, string>>;
   /** Maximum input length of the model in tokens, if known. */
@@ -81,6 +83,7 @@ export function recipeText({
   task,
   method,
   train,
+  evaluation,
   columns = {},
   maxPositions = Number.POSITIVE_INFINITY,
   r,
@@ -92,8 +95,8 @@ export function recipeText({
     model,
     task,
     method,
-    data: { train: [train ?? EXAMPLE_DATA] },
-    val_size: VAL_SIZE,
+    data: { train: [train ?? EXAMPLE_DATA], ...(evaluation !== undefined && { eval: [evaluation] }) },
+    ...(evaluation === undefined && { val_size: VAL_SIZE }),
     ...(r !== undefined && { r }),
     ...(hasTeacher && { distillation: { teacher: EXAMPLE_TEACHER } }),
   };
@@ -108,7 +111,7 @@ export function recipeText({
     ...(methodCatalog[method].lowRank === 'factors' ? { lora_alpha: recipe.lora_alpha, lora_dropout: recipe.lora_dropout } : {}),
     ...(methodCatalog[method].trainsColumns ? { trains: recipe.trains } : {}),
     target_modules: recipe.target_modules,
-    data: { train: recipe.data.train, format: recipe.data.format, ...(Object.keys(columns).length > 0 && { columns }) },
+    data: { ...given.data, format: recipe.data.format, ...(Object.keys(columns).length > 0 && { columns }) },
     ...(methodCatalog[method].chooses === 'rows'
       ? {
           importance: {
