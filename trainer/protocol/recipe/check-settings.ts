@@ -137,8 +137,12 @@ class Check implements CheckedSettings {
       this.report(located, entryPath, 'foreign-key', message, { kind: 'remove-key', losesNothing: true }, true);
       return;
     }
-    const found = (code: string, message: string, to?: string): void =>
-      this.report(located, entryPath, code, message, to === undefined ? undefined : this.rename(to, groupPath), true);
+    const shown = show(name).slice(1, -1);
+    const found = (code: string, message: string, to?: string, guess = ''): void => {
+      const suggestion = to === undefined ? undefined : this.rename(to, groupPath);
+      const wayOut = suggestion?.kind === 'remove-key' ? `; '${to}' is already set, so remove '${shown}'` : guess;
+      this.report(located, entryPath, code, message + wayOut, suggestion, true);
+    };
     if (foreign !== undefined && foreign.to === undefined)
       found('foreign-key', `'${name}' is a key of another tool without a counterpart here${note}`);
     else if (foreign?.to !== undefined && home !== foreign.to)
@@ -159,11 +163,8 @@ class Check implements CheckedSettings {
       const farHome = Object.keys(settings).find(candidate => candidate.split('.').at(-1) === farther);
       const to = near === undefined ? farHome : [...path, near].join('.');
       const where = groupPath === '' ? '' : ` under '${groupPath}'`;
-      found(
-        'unknown-key',
-        `there is no setting '${show(name).slice(1, -1)}'${where}${to === undefined ? '' : `; did you mean '${near ?? to}'?`}`,
-        to,
-      );
+      const guess = to === undefined ? '' : `; did you mean '${near ?? to}'?`;
+      found('unknown-key', `there is no setting '${shown}'${where}`, to, guess);
     }
   }
 
@@ -173,6 +174,7 @@ class Check implements CheckedSettings {
     // The value exists under another name, so it is neither missing nor at its default.
     this.invalid.add(to);
     if (this.root !== undefined && follow(this.root, steps).complete) return { kind: 'remove-key' };
+    for (const path of Object.keys(settings).filter(each => each.startsWith(`${to}.`))) this.invalid.add(path);
     const home = steps.slice(0, -1).join('.');
     return home === groupPath ? { kind: 'rename-key', to: steps.at(-1) ?? to } : { kind: 'move-key', to };
   }
