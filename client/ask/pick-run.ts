@@ -1,10 +1,10 @@
 /** Finds the run that a command is about: an item of the view, a link, a folder, or the user's choice from a list. */
 import path from 'node:path';
-import { CancellationTokenSource, type QuickPickItem, type QuickPickOptions, ThemeIcon, Uri, window } from 'vscode';
+import { CancellationTokenSource, type QuickPickItem, QuickPickItemKind, type QuickPickOptions, ThemeIcon, Uri, window } from 'vscode';
 import type { App } from '../app.ts';
 import type { RunFlag, RunItem } from '../views/run-tree.ts';
-import { comparableRuns, runTree } from '../views/run-tree.ts';
-import type { Views } from '../views/views.ts';
+import { comparableRuns, runsByPlace, runTree } from '../views/run-tree.ts';
+import { trainerFolders, type Views } from '../views/views.ts';
 
 export interface RunPick {
   readonly placeHolder: string;
@@ -28,6 +28,7 @@ export async function runFor(app: App, views: Views, argument: unknown, pick: Ru
   // The list opens at once and fills when the daemon answers.
   if (argument === undefined && !isEnding)
     return pickItem(
+      app,
       listing.then(items => items.filter(({ flags }) => flags.includes(pick.flag))),
       pick,
     );
@@ -43,15 +44,20 @@ export async function runFor(app: App, views: Views, argument: unknown, pick: Ru
   const [only] = fitting;
   // A single running job is stopped without asking.
   if (fitting.length === 1 && isEnding) return only;
-  return pickItem(Promise.resolve(fitting), pick);
+  return pickItem(app, Promise.resolve(fitting), pick);
 }
 
-async function pickItem(fitting: Promise<readonly RunItem[]>, { placeHolder, none }: RunPick): Promise<RunItem | undefined> {
-  const chosen = await pickOrExplain(
-    fitting.then(items => items.map(asPick)),
-    { placeHolder, none },
-  );
-  return chosen?.item;
+async function pickItem(app: App, fitting: Promise<readonly RunItem[]>, { placeHolder, none }: RunPick): Promise<RunItem | undefined> {
+  const picks = fitting.then((items): readonly ItemPick[] => {
+    const { here, elsewhere } = runsByPlace(items, trainerFolders(app));
+    if (elsewhere.length === 0) return here.map(asPick);
+    return [...here.map(asPick), { label: 'in other folders', kind: QuickPickItemKind.Separator }, ...elsewhere.map(asPick)];
+  });
+  return (await pickOrExplain(picks, { placeHolder, none }))?.item;
+}
+
+interface ItemPick extends QuickPickItem {
+  readonly item?: RunItem;
 }
 
 /** Opens a list before its items are known; shows a message instead if there are none. */

@@ -55,6 +55,18 @@ export function comparableRuns(items: readonly RunItem[]): readonly RunItem[] {
   return [...all.filter(hasCurves), ...all.filter(item => !hasCurves(item))];
 }
 
+/** Separates the runs of other folders, which only jobs of the daemon can be; their windows list them, too. */
+export function runsByPlace(
+  items: readonly RunItem[],
+  folders: readonly string[],
+): { readonly here: readonly RunItem[]; readonly elsewhere: readonly RunItem[] } {
+  const starts = folders.map(folder => folder.replace(/[\\/]+$/, ''));
+  const isIn = (runDir: string): boolean => starts.some(start => runDir.startsWith(start) && /^[\\/]/.test(runDir.slice(start.length)));
+  // A run on the list of these folders has steps; its output may be anywhere.
+  const isHere = ({ step, runDir }: RunItem): boolean => step !== undefined || runDir === undefined || isIn(runDir);
+  return { here: items.filter(isHere), elsewhere: items.filter(item => !isHere(item)) };
+}
+
 /**
  * `run`: it has a page. `folder`: it has files. `scores`: it has scores or is computing them. `answers`: its model can be tried. `job`: it
  * is not a training. `sweep`: it is the group of a sweep. `cluster`: it is on a cluster, where it can be stopped.

@@ -1,7 +1,7 @@
 /** Tests the Runs view: one item per run and job, in the correct group, with its possible actions. */
 import { expect, test } from 'vitest';
 import { tagsChange } from '../../../client/ask/tags-change.ts';
-import { comparableRuns, newestRun, runTree } from '../../../client/views/run-tree.ts';
+import { comparableRuns, newestRun, runsByPlace, runTree } from '../../../client/views/run-tree.ts';
 import { methodLabel } from '../../../trainer/catalog/labels.ts';
 import type { JobRecord, RunInfo } from '../../../trainer/protocol/messages/rpc-messages.ts';
 
@@ -39,6 +39,22 @@ const only = (groups: ReturnType<typeof tree>) => {
   if (item === undefined) throw new Error('the tree is empty');
   return item;
 };
+
+test('runs of other folders are separated from those of the open ones', () => {
+  const failed = { state: 'failed', endedAt: at(1) } as const;
+  const jobs = [
+    job('starting'),
+    job('other', { ...failed, runDir: '/w2/runs/other', resume: { runDir: '/w2/runs/other' } }),
+    job('load', { kind: 'generate', runDir: undefined }),
+  ];
+  const listed = [run('mine', { state: 'stopped' }), run('far', { state: 'stopped', runDir: '/disk/far' })];
+  const items = tree(listed, jobs).flatMap(group => group.items);
+  const labels = (folders: readonly string[]) =>
+    Object.values(runsByPlace(items, folders)).map(each => each.map(({ runDir, jobId }) => runDir ?? jobId));
+  for (const folder of ['/w', '/w/'])
+    expect(labels([folder])).toEqual([['job-load', '/w/runs/starting', '/w/runs/mine', '/disk/far'], ['/w2/runs/other']]);
+  expect(labels([])[1]).toEqual(['/w/runs/starting', '/w2/runs/other']);
+});
 
 test('groups stand in the order of what one looks for, newest run first', () => {
   const runs = [
