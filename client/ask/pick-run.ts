@@ -90,7 +90,8 @@ export async function runsFor(app: App, views: Views, argument: unknown, all: un
     return [];
   }
   const picks = items.map(item => ({ ...asPick(item), picked: given.some(({ id }) => id === item.id) }));
-  const chosen = await window.showQuickPick(picks, { placeHolder, canPickMany: true, matchOnDescription: true });
+  const options = { placeHolder, canPickMany: true, matchOnDescription: true, ignoreFocusOut: true } as const;
+  const chosen = await window.showQuickPick(picks, options);
   return (chosen ?? []).map(({ item }) => item);
 }
 
