@@ -78,7 +78,7 @@ function partElement(part: PartStatistics, open: OpenPlace): HTMLElement {
     labels.length === 0 ? undefined : barTable('Labels', ['Label', 'Count'], countBars(labels)),
     findingElement('Duplicates', part.duplicates, open),
     findingElement('The same input with another answer', part.conflicts, open),
-    findingElement('Empty answers', part.emptyAnswers, open),
+    part.emptyAnswers && findingElement('Empty answers', part.emptyAnswers, open),
   );
 }
 

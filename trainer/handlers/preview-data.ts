@@ -3,7 +3,7 @@ import { objectiveCatalog } from '../catalog/objectives.ts';
 import { DataError } from '../data/data-error.ts';
 import { listDataFiles } from '../data/read/list-files.ts';
 import { readRecords } from '../data/read/read-records.ts';
-import { type DataReport, describeData } from '../data/shown/data-report.ts';
+import { PartReports } from '../data/shown/part-reports.ts';
 import { dataStatistics } from '../data/shown/statistics.ts';
 import { HubError } from '../hub/hub-error.ts';
 import type { Job } from '../job/job.ts';
@@ -41,12 +41,12 @@ export async function previewDataJob(request: Request, { job, context }: JobScop
   const { recipe, statistics } = request;
   if (recipe.data.train.length === 0 && recipe.data.eval.length === 0)
     throw new RunError('no-data', 'the recipe names no data', 'Set data.train');
-  const reports: DataReport[] = [];
+  const reports = new PartReports(recipe);
   const folder = await openModelFolder({ job, context }, recipe);
   try {
     const now = new Date();
     const base = { folder, model: loadModel(folder.config), now: () => now };
-    const named = { job, context, recipe, base, onReport: (report: DataReport) => void reports.push(report) };
+    const named = { job, context, recipe, base, onReport: reports.add };
     const { page, preview } = await firstPage(named, request);
     job.emit({ type: 'samples', page });
     if (!statistics) return { page };
@@ -180,13 +180,17 @@ async function drawnStatistics(params: ReadParams): Promise<DataStatistics | und
   job.phase('draw', `drawing ${grouped(FIRST_SAMPLES)} samples of ${byteSize(bytes)}`);
   const fewer = (count: number | undefined): number => Math.min(count ?? FIRST_SAMPLES, FIRST_SAMPLES);
   const data = { ...recipe.data, max_samples: fewer(recipe.data.max_samples), eval_max_samples: fewer(recipe.data.eval_max_samples) };
-  const reports: DataReport[] = [];
-  const onReport = (report: DataReport): void => void reports.push(report);
-  const preview = await previews[recipe.task]({ ...params, recipe: { ...recipe, data }, job: job.quiet(), onReport, isBrief: true });
+  const reports = new PartReports(params.recipe);
+  const preview = await previews[recipe.task]({
+    ...params,
+    recipe: { ...recipe, data },
+    job: job.quiet(),
+    onReport: reports.add,
+    isBrief: true,
+  });
   try {
-    const statistics = await dataStatistics(await preview.load(), reports.map(describeData), samplePauses(job));
-    const sum = (of: (report: DataReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
-    return { ...statistics, drawn: { samples: sum(({ read }) => read), of: sum(({ read, drawnFrom = read }) => drawnFrom) } };
+    const statistics = await dataStatistics(await preview.load(), reports.texts(), samplePauses(job));
+    return { ...statistics, drawn: reports.drawn() };
   } catch (error) {
     // All samples are read next, which reports the same error.
     if (!isAboutData(error)) throw error;
@@ -210,7 +214,7 @@ function samplePauses(job: Job, onSeen: (seen: number) => void = () => undefined
 }
 
 /** Computes statistics: for large data, first of a random subset, then of all samples. */
-async function allStatistics(named: ReadParams, shown: DataPreview, reports: readonly DataReport[]): Promise<FoundStatistics> {
+async function allStatistics(named: ReadParams, shown: DataPreview, reports: PartReports): Promise<FoundStatistics> {
   const { job, recipe } = named;
   try {
     const all = await withDataFiles(named);
@@ -221,7 +225,7 @@ async function allStatistics(named: ReadParams, shown: DataPreview, reports: rea
     job.phase('compare', 'comparing the samples');
     const total = loaded.train.count + loaded.held.count;
     const report = job.progress('compare', total, 'samples');
-    const statistics = await dataStatistics(loaded, reports.map(describeData), samplePauses(job, report));
+    const statistics = await dataStatistics(loaded, reports.texts(), samplePauses(job, report));
     report(total);
     return { statistics };
   } catch (error) {

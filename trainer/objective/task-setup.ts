@@ -15,6 +15,7 @@ import type { Base, BaseFiles } from '../job/open-base.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe/recipe-schema.ts';
+import type { DataPart } from '../protocol/view/data.ts';
 import type { MeasureSums } from '../train/measure-sums.ts';
 import type { Task } from '../train/task.ts';
 import type { ImageVectors } from '../vision/encode-images.ts';
@@ -64,7 +65,7 @@ export interface ReadParams extends RecipeScope {
   /** Label names to use if the recipe names none: those that an adapter was trained with. */
   readonly labels?: readonly string[];
   /** Called with the report of each part that was read. */
-  readonly onReport?: (report: DataReport) => void;
+  readonly onReport?: (report: DataReport, part: DataPart) => void;
   /** Set if only a few samples are drawn: they are tokenized directly, without threads and without caching their tokens. */
   readonly isBrief?: boolean;
 }

@@ -1,7 +1,7 @@
 /** Tests the preview of data as text: trained and cut-off text is distinguished without color. */
 import { expect, test } from 'vitest';
 import { describeSamples, describeStatistics } from '../../../trainer/cli/show/data-text.ts';
-import { dataStatistics, loadedPart } from '../../../trainer/data/shown/statistics.ts';
+import { dataStatistics, loadedPart, type SampleFacts } from '../../../trainer/data/shown/statistics.ts';
 import type { SamplePage } from '../../../trainer/protocol/view/data.ts';
 
 const token = (text: string, tag?: string) => ({ text, ids: [1], tag });
@@ -117,10 +117,13 @@ test('facts about all samples', async () => {
 
 test('no token of texts with labels or numbers is trained, so their count is not called that', async () => {
   const sample = { file: 'a', line: 1, length: 10, tokens: 10, targets: 0, input: 'x', whole: 'x', labels: ['spam'] };
-  const read = async (facts: typeof sample) => {
+  const read = async (facts: SampleFacts) => {
     const found = await dataStatistics({ train: loadedPart([facts], one => one), held: loadedPart([], one => one) }, []);
     return describeStatistics(found);
   };
+  expect(await read(sample)).toContain('same input with another label: none');
+  expect(await read(sample)).not.toContain('empty answers');
+  expect(await read({ ...sample, labels: [], isEmpty: true })).toContain('empty answers: 1 (a:1)');
   for (const labels of [['spam'], []]) expect(await read({ ...sample, labels })).toMatch(/^training: 1 sample, 10 tokens$/m);
   // A label that is one token of an answer.
   expect(await read({ ...sample, targets: 1 })).toMatch(/^training: 1 sample, 10 tokens, 1 trained$/m);

@@ -88,6 +88,11 @@ describe('language models', () => {
     expect(held).toMatchObject({ part: 'held', samples: 10 });
     expect(train?.shapes.reduce((sum, { samples }) => sum + samples, 0)).toBe(24);
     expect(train?.histogram.reduce((sum, { count }) => sum + count, 0)).toBe(24);
+    // Each report names its part.
+    expect(value.statistics?.reports).toMatchObject([
+      expect.stringMatching(/^data\.train: .*train\.jsonl\nformat /),
+      expect.stringMatching(/^data\.eval: .*\.jsonl\nformat /),
+    ]);
     // The first samples arrive before all are read.
     const order = events.map(({ type }) => type);
     expect(order.indexOf('samples')).toBeGreaterThanOrEqual(0);

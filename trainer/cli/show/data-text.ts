@@ -111,8 +111,8 @@ function partText(facts: PartStatistics, shown: ShownPath): string {
         : []),
     ...(named.length > 0 ? [table([['label', 'count'], ...named])] : []),
     findingText('duplicates', duplicates, shown),
-    findingText('same input with another answer', conflicts, shown),
-    ...(isWithoutTokens(facts) ? [] : [findingText('empty answers', emptyAnswers, shown)]),
+    findingText(`same input with another ${labels.length > 0 ? 'label' : 'answer'}`, conflicts, shown),
+    ...(emptyAnswers ? [findingText('empty answers', emptyAnswers, shown)] : []),
   ].join('\n');
 }
 

@@ -15,7 +15,7 @@ export interface SampleFacts {
   readonly input: string;
   /** Identifies the whole sample, including its answer or label. */
   readonly whole: string;
-  /** Whether the answer consists only of its end token. */
+  /** Whether the answer consists only of its end token; left out if the sample has no answer, such as a text with a label. */
   readonly isEmpty?: boolean;
 }
 
@@ -109,6 +109,7 @@ class PartFacts {
   private readonly conflicts = new Groups();
   private readonly empty: SamplePlace[][] = [];
   private emptyCount = 0;
+  private hasAnswers = false;
 
   get count(): number {
     return this.lengths.length;
@@ -120,6 +121,7 @@ class PartFacts {
     this.tokensOf.push(facts.tokens);
     this.targets += facts.targets;
     for (const label of facts.labels ?? []) this.labels.set(label, (this.labels.get(label) ?? 0) + 1);
+    if (facts.isEmpty !== undefined) this.hasAnswers = true;
     if (facts.isEmpty) {
       this.emptyCount++;
       if (this.empty.length < MAX_GROUPS) this.empty.push([placeOf(facts)]);
@@ -158,7 +160,7 @@ class PartFacts {
       labels: labels.map(([name, count]) => ({ name, count })),
       duplicates: this.duplicates.end(),
       conflicts: this.conflicts.end(),
-      emptyAnswers: { count: this.emptyCount, groups: this.empty },
+      ...(this.hasAnswers && { emptyAnswers: { count: this.emptyCount, groups: this.empty } }),
     };
   }
 }

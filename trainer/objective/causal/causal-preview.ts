@@ -61,6 +61,6 @@ function factsOf(example: Example): SampleFacts {
     labels: label === undefined ? [] : [label],
     input: identityOf(inputOf(example), ...pictures),
     whole: identityOf(ids, train, ...pictures),
-    isEmpty: targets <= 1,
+    ...(label === undefined && { isEmpty: targets <= 1 }),
   };
 }

@@ -152,8 +152,8 @@ export interface PartStatistics {
   readonly duplicates: Finding;
   /** Samples with the same input as an earlier sample but another answer or label. */
   readonly conflicts: Finding;
-  /** Samples that train at most one token: an answer that consists only of its end. */
-  readonly emptyAnswers: Finding;
+  /** Samples that train at most one token: an answer that consists only of its end. Left out if samples have no answers. */
+  readonly emptyAnswers?: Finding;
 }
 
 /** The random subset that the statistics are about. */
