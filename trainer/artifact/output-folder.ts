@@ -5,11 +5,15 @@ import type { ExportFormat } from '../catalog/artifacts.ts';
 import { buildFolderDurably, makeFolder, recoverFolders } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { freeDiskBytes } from '../machine/machine.ts';
+import { byteSize } from '../protocol/text/format.ts';
 import { ExportError } from './export-error.ts';
 import { foreignParts, writeManifest } from './export-manifest.ts';
 
-/** Number of bytes to leave free on the disk. */
-const SPARE_BYTES = 128 * 2 ** 20;
+/**
+ * Free space beyond the tensors of an export, for the configuration and the tokenizer next to them, and for the rest of the disk: a tenth,
+ * within bounds.
+ */
+export const spareBytes = (bytes: number): number => Math.min(128 * 2 ** 20, Math.max(4 * 2 ** 20, bytes / 10));
 /** Maximum number of names in a message; the rest are counted. */
 const MAX_NAMED = 5;
 
@@ -31,7 +35,7 @@ export interface OutputFolderParams {
  * @throws ExportError if the folder holds anything else, contains an input, cannot be written, or the disk is full
  */
 export async function buildFolder<T>(params: OutputFolderParams, build: (dir: string) => Promise<T>): Promise<T> {
-  const unusable = await whyNotWritable(params.outputDir);
+  const unusable = await whyNotWritable(params.outputDir, 0);
   if (unusable !== undefined)
     throw new ExportError(`nothing can be written to ${params.outputDir}: ${unusable}. Choose another output folder`);
   // Follow links: the folder that a link points to may be replaced.
@@ -73,9 +77,9 @@ function isWithin(folder: string, path: string): boolean {
 
 function requireSpace(folder: string, bytes: number): void {
   const free = freeDiskBytes(folder);
-  const mb = (n: number): string => `${Math.ceil(n / 1e6)} MB`;
-  if (free < bytes + SPARE_BYTES)
+  const spare = spareBytes(bytes);
+  if (free < bytes + spare)
     throw new ExportError(
-      `the export needs ${mb(bytes)} and ${mb(SPARE_BYTES)} to spare in ${folder}, which has ${mb(free)} free: free some space or choose another output folder`,
+      `the export needs ${byteSize(bytes)} and ${byteSize(spare)} to spare in ${folder}, which has ${byteSize(free)} free: free some space or choose another output folder`,
     );
 }

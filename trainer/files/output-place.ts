@@ -29,8 +29,11 @@ const KERNEL_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x6165676c, 'pstore'],
 ]);
 
-/** The reason why no folder can be created or written to at `folder`, as a sentence without its end; undefined if there is none. */
-export async function whyNotWritable(folder: string): Promise<string | undefined> {
+/**
+ * The reason why no folder can be created or written to at `folder`, as a sentence without its end; undefined if there is none.
+ * @param neededBytes the free space that is needed; 0 if the caller checks it
+ */
+export async function whyNotWritable(folder: string, neededBytes = MIN_FREE_BYTES): Promise<string | undefined> {
   try {
     const { place, stats } = await nearestExisting(resolve(folder));
     if (!stats.isDirectory()) return `${place} is ${stats.isFile() ? 'a file' : 'a device, a pipe or a socket'}, not a folder`;
@@ -39,8 +42,8 @@ export async function whyNotWritable(folder: string): Promise<string | undefined
     if (kernel !== undefined) return `${place} belongs to the kernel (${kernel}), which keeps no files`;
     await access(place, constants.W_OK | constants.X_OK);
     const free = bavail * bsize;
-    if (free >= MIN_FREE_BYTES) return undefined;
-    return `the disk of ${place} is full: ${byteSize(free)} are free, and at least ${byteSize(MIN_FREE_BYTES)} are needed`;
+    if (free >= neededBytes) return undefined;
+    return `the disk of ${place} is full: ${byteSize(free)} are free, and at least ${byteSize(neededBytes)} are needed`;
   } catch (error) {
     if (error instanceof UnusablePlace) return error.message;
     const code = codeOf(error);
