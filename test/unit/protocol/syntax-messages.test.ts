@@ -22,6 +22,30 @@ test('lines that are not aligned', () => {
   expect(syntaxOf('data:\n    train: a\n  eval: b\n')).toEqual([[2, message]]);
 });
 
+test.each([
+  ['a list', 'target_modules:\n  - a\n - b\n'],
+  ['a list two levels deep', 'data:\n  train:\n    - a\n  - b\n'],
+  ['a list and a value', 'target_modules:\n  - a\n  b\n'],
+])('%s that is not aligned is one mistake', (_, text) => {
+  const message = 'this line is not aligned with those before it: lines of one group have the same indentation';
+  expect(syntaxOf(text)).toEqual([[text.split('\n').length - 2, message]]);
+});
+
+test.each([
+  ['{', '}', 'data: {train: a\nr: 4\n', 1],
+  ['{', '}', 'data: {\ntrain: a}\n', 1],
+  ['{', '}', 'data: {train: a, eval: b]\nr: 4\n', 0],
+  ['[', ']', 'target_modules: [a, b\nr: 4\n', 1],
+])('%s without %s, or with a line that is not indented: %j', (open, close, text, line) => {
+  expect(syntaxOf(text)).toEqual([[line, `the '${open}' before this is not closed: add '${close}', and indent every line between them`]]);
+});
+
+test('entries without a comma', () => {
+  expect(syntaxOf('data: {train: a eval: b}\n')).toEqual([
+    [0, 'entries inside brackets are not separated: put a comma between them, or the text in quotes'],
+  ]);
+});
+
 test('other errors are those of the library', () => {
-  expect(syntaxOf('data: {train: a\n')).toHaveLength(1);
+  expect(syntaxOf('data: {train: a}}\n')).toEqual([[0, expect.stringContaining('Unexpected flow-map-end')]]);
 });

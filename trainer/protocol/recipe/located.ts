@@ -84,7 +84,8 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
     const syntax = errors
       .slice(0, MAX_SYNTAX_PROBLEMS)
       .map((error, i) => problem('invalid-yaml', syntaxMessage(error, errors[i + 1]), toRange(error.pos[0], error.pos[1])))
-      .filter((_, i) => !isContinued(errors[i - 1], errors[i]));
+      .filter((_, i) => !isContinued(errors[i - 1], errors[i]))
+      .filter(({ range }, i, all) => !all.slice(0, i).some(each => each.message === NOT_ALIGNED && isSameLine(each.range, range)));
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
     const reason = messageOf(error);
@@ -96,12 +97,18 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
 const isContinued = (first: YAMLParseError | undefined, second: YAMLParseError | undefined): boolean =>
   first?.code === 'BLOCK_AS_IMPLICIT_KEY' && second?.code === 'MULTILINE_IMPLICIT_KEY' && first.pos[0] === second.pos[0];
 
+const NOT_ALIGNED = 'this line is not aligned with those before it: lines of one group have the same indentation';
+const isSameLine = (a: Range, b: Range): boolean => a.start.line === b.start.line;
+
 /** The message for an error; frequent mistakes are named, which the library words for readers of YAML's specification. */
 function syntaxMessage(error: YAMLParseError, next: YAMLParseError | undefined): string {
   const message = error.message.split('\n')[0] ?? error.message;
   if (error.code === 'TAB_AS_INDENT') return 'tabs are not allowed as indentation: write spaces';
-  if (error.code === 'BAD_INDENT' && message.startsWith('All '))
-    return 'this line is not aligned with those before it: lines of one group have the same indentation';
+  if (error.code === 'BAD_INDENT' && message.startsWith('All ')) return NOT_ALIGNED;
+  if (message.startsWith('A block sequence may not be used as an implicit map key')) return NOT_ALIGNED;
+  if (error.code === 'BAD_INDENT' && message.startsWith('Flow '))
+    return `the ${message.startsWith('Flow map') ? "'{' before this is not closed: add '}'" : "'[' before this is not closed: add ']'"}, and indent every line between them`;
+  if (error.code === 'BLOCK_IN_FLOW') return 'entries inside brackets are not separated: put a comma between them, or the text in quotes';
   if (!message.startsWith('Nested mappings')) return message;
   return isContinued(error, next)
     ? 'this key has a value, but the next line is indented below it: align the two keys'
