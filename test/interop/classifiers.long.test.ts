@@ -99,6 +99,10 @@ const cases: readonly Case[] = [
   { family: 'qwen3_moe', method: 'spsft', format: 'merged', ...REWARD },
   { family: 'qwen3_moe', method: 'lora', format: 'peft', ...REWARD },
   { family: 'gpt2_bare', method: 'spsft', format: 'merged', ...REWARD },
+  // A head of several layers, which are not those before the head for tokens.
+  { family: 'modernbert_decoder', method: 'spsft', format: 'merged', ...REWARD },
+  { family: 'modernbert_decoder', method: 'lora', format: 'peft', ...REWARD },
+  { family: 'modernbert_decoder_score', method: 'lora', format: 'peft' },
   ...HEADLESS.filter(({ architecture }) => /^(Bert|Albert|ViT|Swin|ResNet)Model/.test(architecture)).map(
     headless => ({ family: headless.family, method: 'lora', format: 'peft', headless }) as const,
   ),
@@ -107,6 +111,7 @@ const cases: readonly Case[] = [
   { family: 'qwen3', method: 'lora', format: 'peft', ...VECTORS },
   { family: 'qwen3_embedding', method: 'lora', format: 'peft', ...VECTORS },
   { family: 'qwen3_moe', method: 'lora', format: 'peft', ...VECTORS },
+  { family: 'modernbert_decoder', method: 'lora', format: 'peft', ...VECTORS },
   ...HEADLESS.filter(({ architecture }) =>
     /^BertModel|^DistilBert|^Electra|^Albert|^MPNet|^NomicBert|^EuroBert|^Gte|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(
       architecture,

@@ -73,6 +73,8 @@ const DECODERS = [
   'cohere2',
   'cwm',
   'nanochat',
+  'modernbert_decoder',
+  'modernbert_decoder_biased',
   'phi3',
   'phi3_long',
   'ministral',
@@ -117,6 +119,14 @@ const cases: readonly Case[] = [
     method: 'spsft',
     budget: { r: 5 },
     base: join(TINY_LLAMA, '..', 'gguf', 'tiny-llama.gguf'),
+    format: 'merged',
+  },
+  // The head is the embedding, with a bias of its own.
+  {
+    name: 'full of a head with a bias, merged',
+    method: 'full',
+    budget: { r: 1 },
+    base: join(TINY_LLAMA, '..', 'modernbert_decoder'),
     format: 'merged',
   },
   // Experts are written back to one tensor per expert.

@@ -5,7 +5,7 @@ import { elementCount, sameShape } from '../graph/types.ts';
 import { methods } from '../method/methods.ts';
 import type { ExpectedTensor } from '../method/trained-parts.ts';
 import { isCausal, type Model } from '../model/model-spec.ts';
-import type { ModuleSpec, ParameterSpec } from '../model/module-specs.ts';
+import { isBiasAlone, type ModuleSpec, type ParameterSpec } from '../model/module-specs.ts';
 import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
 
 /**
@@ -89,7 +89,7 @@ function expectedTensors(
   const { name, weight, bias } = module;
   const { method, rows: allRows, columns: allColumns, elements: allElements, whole } = description;
   const parameters: ParameterSpec[] = bias ? [weight, bias] : [weight];
-  if (whole.includes(name)) return parameters;
+  if (whole.includes(name) || (isBiasAlone(module) && !allRows.has(name))) return parameters;
   const [rows, columns, elements] = [allRows.get(name), allColumns.get(name), allElements.get(name)];
   const expected: ExpectedTensor[] = [];
   if (rows) {

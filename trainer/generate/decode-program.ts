@@ -221,7 +221,7 @@ function traceCached(
     ...(model.states && { states: traceStates(graph, { model, slots, compute, positions, counts: counts(), slot, effects }) }),
   });
   const last = lastPlace ? graph.gather(hidden, lastPlace) : hidden;
-  const head = headNodes(tracer, model.head);
+  const head = headNodes(tracer, model);
   return { graph, outputs: { logits: headLogits(graph, model, last, head) }, effects };
 }
 
@@ -230,6 +230,6 @@ export function logitsProgram({ model, linearHook, storage = FLOAT32_STORAGE, to
   const graph = new Graph();
   const tracer = new Tracer({ graph, linearHook, storage });
   const hidden = model.hidden(tracer, { ids: graph.feed('ids', [1, tokens], 'int32'), mask: { kind: 'causal' } });
-  const head = headNodes(tracer, model.head);
+  const head = headNodes(tracer, model);
   return assemble({ [LOGITS]: { graph, outputs: { logits: headLogits(graph, model, hidden, head) }, effects: [] } });
 }

@@ -1,12 +1,13 @@
 /** Checks whether a decoder's files hold a head in addition to the embedding. */
 import type { WeightFiles } from '../format/weight-files.ts';
 
-/** Names of the embedding and the head: in a decoder, in a decoder inside a model that also sees images, in GPT-NeoX and in GPT-2. */
+/** Names of the embedding and the head: in a decoder, in a decoder inside a model that also sees images, in GPT-NeoX, in ModernBERT and in GPT-2. */
 const PAIRS: readonly (readonly [embedding: string, head: string])[] = [
   ['model.embed_tokens.weight', 'lm_head.weight'],
   ['model.language_model.embed_tokens.weight', 'lm_head.weight'],
   ['model.text_model.embed_tokens.weight', 'lm_head.weight'],
   ['gpt_neox.embed_in.weight', 'embed_out.weight'],
+  ['model.embeddings.tok_embeddings.weight', 'decoder.weight'],
   ['transformer.wte.weight', 'lm_head.weight'],
   ['wte.weight', 'lm_head.weight'],
 ];

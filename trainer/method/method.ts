@@ -4,7 +4,7 @@ import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import type { Place, VariableData } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
-import { isBatchNorm, type ModuleSpec } from '../model/module-specs.ts';
+import { isBatchNorm, type ModuleSpec, ownBias } from '../model/module-specs.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
@@ -220,7 +220,7 @@ export const withBatchNorm = (attachment: Attachment, { parameters }: Model, mod
 export function withoutNormDecay(attachment: Attachment, { modules }: Model): Attachment {
   const left = new Set(
     modules.flatMap(module => [
-      ...(module.bias ? [module.bias.name] : []),
+      ...[ownBias(module)?.name ?? []].flat(),
       ...(module.kind === 'norm' && !isBatchNorm(module) && !module.decays ? [module.weight.name] : []),
     ]),
   );

@@ -56,9 +56,12 @@ export function savedModules(model: Model, { modulesToSave = [], freeze }: Targe
   return model.modules.filter(module => isNew(module) || ((named.has(module) || heads.has(module)) && !freeze.includes(module.part)));
 }
 
-/** The modules of the output head. If the head of a language model is tied to the embedding, this is the embedding. */
-export function headModules(model: Model & Partial<Pick<CausalModel, 'head'> & Pick<ClassifierModel, 'heads'>>): readonly ModuleSpec[] {
-  return model.heads ?? (model.head ? [model.head] : model.modules.filter(({ part }) => part === 'head'));
+/** The modules of the output head. If the head of a language model is tied to the embedding, these are the embedding and the head's bias. */
+export function headModules(
+  model: Model & Partial<Pick<CausalModel, 'head' | 'headBias'> & Pick<ClassifierModel, 'heads'>>,
+): readonly ModuleSpec[] {
+  const { headBias } = model;
+  return model.heads ?? (model.head ? [model.head, ...(headBias ? [headBias] : [])] : model.modules.filter(({ part }) => part === 'head'));
 }
 
 /** The last parts of the modules' names, without duplicates: q_proj, k_proj, … */

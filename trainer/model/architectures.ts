@@ -12,6 +12,7 @@ import {
   decoderKeysOf,
   isDecoder,
 } from './family/decoder/decoder-families.ts';
+import { scoreLayersOf } from './family/decoder/head-layers.ts';
 import { withScoreHead } from './family/decoder/score-head.ts';
 import { type TextPartArchitecture, textPart, textPartKeys } from './family/decoder/text-part.ts';
 import { convNext } from './family/image/convnext.ts';
@@ -82,7 +83,8 @@ const bareDecoderOf = (architecture: DecoderArchitecture, names: DecoderNames): 
 /** @throws ModelConfigError */
 function scored(architecture: DecoderArchitecture, hasHead: boolean, config: ConfigJson, options: ModelOptions): AnyModel {
   const read = decoderConfig(architecture, config);
-  return withScoreHead(decoder(read), { architecture, json: config, options, hasHead, padId: read.padId });
+  const layersOf = (spread: number) => scoreLayersOf(read, { isFresh: !hasHead, spread, seed: options.headSeed ?? 0 });
+  return withScoreHead(decoder(read), { architecture, json: config, options, hasHead, layersOf, padId: read.padId });
 }
 
 /** A decoder whose file has a head for whole texts. */
@@ -213,6 +215,7 @@ export const architectures = {
   PhiForSequenceClassification: scoredDecoderOf('PhiForCausalLM'),
   Starcoder2ForSequenceClassification: scoredDecoderOf('Starcoder2ForCausalLM'),
   StableLmForSequenceClassification: scoredDecoderOf('StableLmForCausalLM'),
+  ModernBertDecoderForSequenceClassification: scoredDecoderOf('ModernBertDecoderForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),

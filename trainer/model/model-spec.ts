@@ -114,6 +114,10 @@ export interface CausalModel extends Model, KnownTokens {
   readonly states?: ReadonlyMap<number, StateShape> | undefined;
   /** The module that computes logits: the output head, or the embedding it is tied to. */
   readonly head: ModuleSpec;
+  /** The bias of a head that is tied to the embedding: a module of its own. */
+  readonly headBias?: ModuleSpec | undefined;
+  /** The layers between the last hidden states and the head, in families with some, and the states that they read. */
+  readonly headLayers?: { readonly modules: readonly ModuleSpec[]; readonly before: CausalModel['hidden'] } | undefined;
   /** Soft cap of the head's logits: see `headLogits`. */
   readonly logitCap?: number | undefined;
   /**
@@ -123,7 +127,7 @@ export interface CausalModel extends Model, KnownTokens {
   readonly ropeRescaling?: { readonly length: number; readonly isReread: boolean } | undefined;
   /** How images enter the text; undefined for a model that reads none. */
   readonly vision?: VisionInput | undefined;
-  /** Final hidden states, [batch · tokens, hiddenSize]. */
+  /** The states that the head reads, [batch · tokens, hiddenSize]. */
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }
 

@@ -4,7 +4,7 @@ import type { Window2d } from '../graph/attributes.ts';
 /**
  * The initial values of a parameter that is not in the weight file. Drawn from the seed and the parameter's name, so they are reproducible.
  */
-export type Initial = { readonly kind: 'zeros' } | { readonly kind: 'normal'; readonly std: number; readonly seed: number };
+export type Initial = { readonly kind: 'zeros' | 'ones' } | { readonly kind: 'normal'; readonly std: number; readonly seed: number };
 
 /** One tensor of the model, with its name and layout in the weight file. */
 export interface ParameterSpec {
@@ -300,6 +300,18 @@ export const parameterSpec = (name: string, shape: readonly number[]): ModuleSpe
   layer: -1,
   weight: { name, shape },
 });
+
+/** The bias of a head whose weight is the embedding. @param name of the head */
+export const headBiasSpec = (name: string, rows: number): ModuleSpec => ({
+  ...{ name, kind: 'parameter', part: 'head', layer: -1 },
+  weight: biasOf(name, [rows]),
+});
+
+/** True for a module that is a bias alone: see {@link headBiasSpec}. */
+export const isBiasAlone = ({ name, weight }: ModuleSpec): boolean => weight.name === `${name}.bias`;
+
+/** The bias of a module, or the one that it is. */
+export const ownBias = (module: ModuleSpec): ParameterSpec | undefined => module.bias ?? (isBiasAlone(module) ? module.weight : undefined);
 
 export interface ConvSizes {
   readonly in: number;

@@ -62,7 +62,7 @@ function initialValues(spec: ParameterSpec | undefined): Float32Array | undefine
   if (!spec?.initial) return undefined;
   const count = elementCount(spec.shape);
   const { initial } = spec;
-  if (initial.kind === 'zeros') return new Float32Array(count);
+  if (initial.kind !== 'normal') return new Float32Array(count).fill(initial.kind === 'ones' ? 1 : 0);
   const random = createRandom(hashSeed(initial.seed, spec.name));
   // Box and Muller (1958); 1 − u lies in (0, 1], so the logarithm is finite.
   const draw = () => initial.std * Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());

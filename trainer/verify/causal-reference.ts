@@ -18,7 +18,7 @@ export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);
   const tracer = new Tracer({ graph });
   const hidden = model.hidden(tracer, { ids, seen, mask: { kind: 'bias', bias, causal: true } });
-  const head = headNodes(tracer, model.head);
+  const head = headNodes(tracer, model);
   const logits = headLogits(graph, model, hidden, head);
   const targets = labeled(golden).length;
   const { loss, seeds } = headLossWithGradient(

@@ -13,6 +13,7 @@ from transformers import CamembertConfig, CamembertForSequenceClassification
 from transformers import CohereConfig, CohereForCausalLM, CwmConfig, CwmForCausalLM, FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import HeliumConfig, HeliumForCausalLM, InternLM3Config, IQuestCoderConfig, Jais2Config, Jais2ForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
+from transformers import ModernBertDecoderConfig, ModernBertDecoderForCausalLM
 from transformers import NanoChatConfig, NanoChatForCausalLM
 from transformers import PhiConfig, PhiForCausalLM
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
@@ -145,6 +146,7 @@ FAMILIES = dict(
                 moe_intermediate_size=16, moe_shared_expert_intermediate_size=20)),
     falcon_h1=(FalconH1ForCausalLM, FalconH1Config, dict(**decoder, mamba_d_ssm=48, mamba_n_heads=4, mamba_d_state=6, mamba_chunk_size=8, mamba_n_groups=2, mamba_rms_norm=True)),
     nanochat=(NanoChatForCausalLM, NanoChatConfig, decoder),
+    modernbert_decoder=(ModernBertDecoderForCausalLM, ModernBertDecoderConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),
     phi3=(Phi3ForCausalLM, Phi3Config, decoder),
     ministral=(MinistralForCausalLM, MinistralConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
     ministral3=(Ministral3ForCausalLM, Ministral3Config, dict(**decoder, head_dim=8)),
@@ -212,6 +214,9 @@ OLDER = dict(
                  'position_embedding_type', 'use_sliding_window', 'mlp_bias', 'rotary_pct', 'num_local_experts'],
     phi=['head_dim', 'rms_norm_eps', 'attention_bias', 'mlp_bias', 'layer_types', 'sliding_window'],
     nanochat=['logits_soft_cap', 'qkv_bias'],
+    modernbert_decoder=['position_embedding_type', 'global_attn_every_n_layers', 'global_rope_theta', 'local_rope_theta', 'rope_scaling', 'reference_compile', 'repad_logits_with_grad',
+                        'deterministic_flash_attn', 'sparse_prediction', 'sparse_pred_ignore_index', 'classifier_pooling', 'layer_norm_eps', 'rms_norm_eps', 'hidden_act', 'head_dim',
+                        'num_key_value_heads', 'is_causal'],
     gpt_neox=['head_dim', 'num_key_value_heads', 'rms_norm_eps', 'rotary_pct', 'rotary_emb_base', 'classifier_dropout'],
     gpt2=['n_ctx', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings', 'intermediate_size', 'head_dim', 'num_key_value_heads', 'hidden_act',
           'layer_norm_eps', 'classifier_dropout', '_num_labels', 'afn', 'predict_special_tokens', 'n_special'],

@@ -1,4 +1,5 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT and GTE, with padding.
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT and GTE, with padding; and ModernBERT
+as a decoder, which reads the last token.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder [name …]]      (with names, only these are written)"""
@@ -12,6 +13,7 @@ from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilB
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
 from transformers import CamembertConfig, CamembertForSequenceClassification
 from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
+from transformers import ModernBertDecoderConfig, ModernBertDecoderForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
@@ -71,6 +73,8 @@ make('modernbert_mean', ModernBertForSequenceClassification, ModernBertConfig(**
      mlp_bias=True, classifier_bias=True, classifier_pooling='mean', classifier_activation='relu', hidden_activation='silu',
      layer_types=['sliding_attention', 'full_attention'], rope_parameters=dict(full_attention=dict(rope_type='default', rope_theta=500.0),
      sliding_attention=dict(rope_type='default', rope_theta=50.0))), 351, text(353, 12), three)
+make('modernbert_decoder_score', ModernBertDecoderForSequenceClassification, ModernBertDecoderConfig(**modern, num_hidden_layers=2, local_attention=10, initializer_range=0.3,
+     classifier_bias=True, classifier_activation='relu'), 511, text(513, 12), three)
 albert = dict(vocab_size=128, hidden_size=32, num_attention_heads=4, intermediate_size=48, max_position_embeddings=32, num_labels=3)
 # One block for all four layers.
 make('albert', AlbertForSequenceClassification, AlbertConfig(**albert, embedding_size=16, num_hidden_layers=4), 361, text(363, 12, True), three)

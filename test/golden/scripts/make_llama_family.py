@@ -18,6 +18,7 @@ from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, G
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 from transformers import HeliumConfig, HeliumForCausalLM, Jais2Config, Jais2ForCausalLM, PhiConfig, PhiForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
+from transformers import ModernBertDecoderConfig, ModernBertDecoderForCausalLM
 from transformers import NanoChatConfig, NanoChatForCausalLM
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
 from transformers import YoutuConfig, YoutuForCausalLM
@@ -294,6 +295,15 @@ make('cwm', CwmForCausalLM, CwmConfig(**{**small, 'num_hidden_layers': 3}, head_
 make('nanochat', NanoChatForCausalLM, NanoChatConfig(**small, final_logit_softcapping=2.0), 801, 16)
 make('nanochat_tied', NanoChatForCausalLM, NanoChatConfig(**{**small, 'tie_word_embeddings': True, 'num_key_value_heads': 4}, attention_bias=True, hidden_act='gelu_new',
      rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0)), 811, 12)
+
+# A head that is the embedding with a bias, layers before it, and windows of half the stated size; then every bias, a head of its own and other bases.
+ettin = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4, max_position_embeddings=64,
+             initializer_range=0.3,
+             pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)
+make('modernbert_decoder', ModernBertDecoderForCausalLM, ModernBertDecoderConfig(**ettin, local_attention=10), 821, 16)
+make('modernbert_decoder_biased', ModernBertDecoderForCausalLM, ModernBertDecoderConfig(**{**ettin, 'num_hidden_layers': 3}, local_attention=8, tie_word_embeddings=False,
+     norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True, classifier_activation='silu', hidden_activation='relu', layer_types=layers,
+     rope_parameters=dict(full_attention=dict(rope_type='linear', factor=2.0, rope_theta=1000.0), sliding_attention=dict(rope_type='default', rope_theta=100.0))), 831, 12)
 
 # Fused projections; a part of each head is rotated; texts up to and beyond the original length of longrope.
 make('phi3', Phi3ForCausalLM, Phi3Config(**small, sliding_window=5), 301, 16)

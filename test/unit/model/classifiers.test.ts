@@ -29,6 +29,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^NomicBert/, 'nomic_bert'],
   [/^EuroBert/, 'eurobert'],
   [/^(Gte|New)/, 'gte'],
+  [/^ModernBertDecoder/, 'modernbert_decoder'],
   [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],

@@ -112,6 +112,7 @@ const OF_OTHER_LAYERS: Readonly<Record<string, readonly string[]>> = {
   dinov3_vit: ['layerscale_value'],
   convnext: ['layer_scale_init_value'],
   modernbert: ['initializer_range', 'initializer_cutoff_factor'],
+  modernbert_decoder: ['initializer_cutoff_factor'],
 };
 
 describe.each(Object.entries(fixture.families))('%s', (family, { model, keys }) => {

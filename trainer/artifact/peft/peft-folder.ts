@@ -16,7 +16,7 @@ import { type TensorEntry, writeSafetensors } from '../../format/safetensors/saf
 import { methods } from '../../method/methods.ts';
 import { isParameterTarget, type PeftForm, type PeftTensor } from '../../method/peft-form.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import { isExperts, isTransposed, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
+import { isBiasAlone, isExperts, isTransposed, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
 import { transposedTensor } from '../../model/stored-form.ts';
 import type { WeightSource } from '../../model/weight-source.ts';
 import { withInitial } from '../../model/weight-stream.ts';
@@ -119,6 +119,7 @@ function expressibleForm({ model, adapter }: PeftParams): PeftForm {
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
     const refused = isTuned ? form.refuses?.(adapter, module) : undefined;
     if (refused !== undefined) return [`${name} (${refused})`];
+    if (isBiasAlone(module) && description.modules.includes(name)) return [`${name} (a bias, whose weight is the embedding)`];
     // PEFT saves modules, but this is one tensor of a larger module.
     const isBare = kind === 'parameter' || module.weight.name === name;
     return isBare && (rows.has(name) || whole.includes(name)) ? [`${name} (a parameter)`] : [];

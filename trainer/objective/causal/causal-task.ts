@@ -54,11 +54,11 @@ export function causalTask(
       const feeds = declareBatch(graph, shape, kind);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const head = headNodes(tracer, model.head);
+      const head = headNodes(tracer, model);
       const found = headLossWithGradient(
         graph,
         { hidden, ...head, cap: model.logitCap, soft, fillingRows, ...feeds },
-        { ...headRequests(model.head, requestFor), labelSmoothing },
+        { ...headRequests(model, requestFor), labelSmoothing },
       );
       return found.soft ? { ...found, outputs: { nll: found.nll, divergence: found.soft } } : found;
     },
@@ -67,7 +67,7 @@ export function causalTask(
       const feeds = declareBatch(graph, shape, kind);
       const soft = teacher && declareTeacher(graph, shape, teacher);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const head = headNodes(tracer, model.head);
+      const head = headNodes(tracer, model);
       const { loss, nll, hits, soft: divergence } = headLoss(graph, { hidden, ...head, cap: model.logitCap, soft, fillingRows, ...feeds });
       const hiddenAt = (feed: string, count: number): Node =>
         graph.gather(graph.cast(hidden, head.weight.dtype), graph.feed(feed, [count], 'int32'));

@@ -52,7 +52,7 @@ interface HeadShape extends Pick<TeacherProgramParams, 'vocabulary' | 'temperatu
 
 function traceHead(model: CausalModel, { storage }: Attachment, { chunk, vocabulary, temperature }: HeadShape): Traced {
   const graph = new Graph();
-  const head = headNodes(new Tracer({ graph, storage }), model.head);
+  const head = headNodes(new Tracer({ graph, storage }), model);
   const hidden = graph.feed('hidden', [chunk, model.hiddenSize]);
   const all = headLogits(graph, model, hidden, head);
   const logits = graph.mul(graph.sliceAxis(all, 1, 0, vocabulary), 1 / temperature);

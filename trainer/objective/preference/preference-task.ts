@@ -41,13 +41,13 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
       const { graph, fillingRows } = tracer;
       const feeds = declare(graph, shape);
       const hidden = hiddenOf(model, tracer, feeds.inputs, { learned, rowsPerSample });
-      const head = headNodes(tracer, model.head);
+      const head = headNodes(tracer, model);
       let judged: JudgedBatch | undefined;
       const { nll, seeds } = headSlopes(
         graph,
         { hidden, ...head, cap: model.logitCap, fillingRows, ...feeds },
         {
-          ...headRequests(model.head, requestFor),
+          ...headRequests(model, requestFor),
           weigh: nll => {
             judged = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
             return judged.slopes;
@@ -61,7 +61,7 @@ export function preferenceTask(model: CausalModel, params: PreferenceTaskParams)
       const { graph, fillingRows } = tracer;
       const feeds = declare(graph, shape);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const head = headNodes(tracer, model.head);
+      const head = headNodes(tracer, model);
       const { nll } = headLoss(graph, { hidden, ...head, cap: model.logitCap, fillingRows, targetWeights: feeds.targetPresence, ...feeds });
       const { loss, losses } = judgeBatch(graph, { nll, feeds, rowsPerSample, judge });
       return { loss, losses, nll };

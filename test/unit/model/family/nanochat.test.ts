@@ -23,7 +23,7 @@ const read = (config: ConfigJson) => decoderConfig('NanoChatForCausalLM', config
 test('a published config is known, and no norm has a weight', () => {
   expect(unknownConfigKeys(d20)).toEqual([]);
   expect(read(d20)).toMatchObject({
-    normsEmbeddings: true,
+    names: { embeddingNorm: 'model.norm' },
     logitCap: 15,
     attention: { rotatesBackwards: true, innerNorms: 'rotated heads' },
   });

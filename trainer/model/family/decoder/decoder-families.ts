@@ -45,6 +45,7 @@ import { mellum } from './families/mellum.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { mistral4 } from './families/mistral4.ts';
 import { mixtral } from './families/mixtral.ts';
+import { modernBertDecoder } from './families/modernbert-decoder.ts';
 import { nanoChat } from './families/nanochat.ts';
 import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
@@ -116,6 +117,7 @@ const families = {
   Cohere2ForCausalLM: cohere2,
   Cohere2MoeForCausalLM: cohere2Moe,
   NanoChatForCausalLM: nanoChat,
+  ModernBertDecoderForCausalLM: modernBertDecoder,
   NemotronHForCausalLM: nemotronH,
   FalconH1ForCausalLM: falconH1,
   GPTNeoXForCausalLM: gptNeoX,
@@ -224,6 +226,7 @@ export function configOfFamily(
       biased: own.mlpBias ?? false,
       multipliers: own.mlpMultipliers,
       cutoffs: own.mlpCutoffs,
+      dropout: own.mlpInnerDropout ?? 0,
     },
     parts: own.parts,
     delta: own.delta,
@@ -237,7 +240,6 @@ export function configOfFamily(
     scalesBlocks: own.scalesBlocks ?? false,
     positions: rope.positions.map((layerRope, layer) => (own.usesRope?.[layer] === false ? undefined : layerRope)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
-    normsEmbeddings: own.normsEmbeddings ?? false,
     sideBySide: own.sideBySide ?? false,
     embeddingMultiplier: { factor: 1, rounded: false },
     residualMultiplier: 1,
@@ -249,6 +251,7 @@ export function configOfFamily(
     logitCap: own.logitCap,
     tied: own.tied ?? c.tie_word_embeddings,
     headBias: own.headBias ?? false,
+    headLayers: own.headLayers,
     padId,
     paddingRow: own.trainsPadding ? undefined : padId,
   };

@@ -5,9 +5,14 @@ import type { CausalModel, ClassifierInput, TextStates } from '../../model-spec.
 import type { ModuleSpec } from '../../module-specs.ts';
 import { tokensOf } from '../text/text-encoder.ts';
 
-/** All modules except the head, unless the head is the embedding. */
-export const bodyOf = ({ modules, head }: CausalModel): ModuleSpec[] =>
-  modules.filter(module => module !== head || module.kind === 'embedding');
+/** All modules except the head and the layers before it; an embedding that is the head stays. */
+export function bodyOf({ modules, head, headBias, headLayers }: CausalModel): ModuleSpec[] {
+  const left = new Set([...(headLayers?.modules ?? []), ...(head.kind === 'embedding' ? [] : [head]), ...(headBias ? [headBias] : [])]);
+  return modules.filter(module => !left.has(module));
+}
+
+/** The last hidden states, [batch · tokens, hiddenSize]. */
+export const lastStates = (decoder: CausalModel): CausalModel['hidden'] => decoder.headLayers?.before ?? decoder.hidden;
 
 export const inputOfDecoder = ({ vocabularySize, textTokens, maxPositions }: CausalModel, padId: number): ClassifierInput => ({
   kind: 'tokens',
@@ -27,6 +32,6 @@ export const statesOfDecoder = (decoder: CausalModel): TextStates => ({
   modules: bodyOf(decoder),
   states(tracer, batch) {
     const { ids, seen } = tokensOf(batch);
-    return decoder.hidden(tracer, { ids, mask: decoder.isBidirectional ? paddingMask(tracer.graph, seen) : { kind: 'causal' } });
+    return lastStates(decoder)(tracer, { ids, mask: decoder.isBidirectional ? paddingMask(tracer.graph, seen) : { kind: 'causal' } });
   },
 });

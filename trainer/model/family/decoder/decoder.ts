@@ -12,7 +12,7 @@ import { addPositions, addPositionsAt } from '../../layer/positions/learned.ts';
 import { type Positions, rescaleLength, ropeFrequenciesAt, rotaryTablesOf } from '../../layer/positions/rope-scaling.ts';
 import { type RotaryTables, rotaryTablesAt, rotaryTablesOnGrid } from '../../layer/positions/rotary.ts';
 import type { CausalModel, StateShape, TokenInputs } from '../../model-spec.ts';
-import { embeddingSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
+import { embeddingSpec, headBiasSpec, linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { type StreamEnds, streamEnds, streamModules, traceEnd, traceStreams } from './blocks/alt-up.ts';
 import type { KeyValues, RotaryInput } from './blocks/attention.ts';
@@ -26,6 +26,7 @@ import { mambaState } from './blocks/mamba.ts';
 import { multiplierFor } from './blocks/multiplier.ts';
 import { type Norm, normed, normModules, normOf } from './blocks/norms.ts';
 import { withWindow } from './blocks/window.ts';
+import { headLayerModules, headLayersOf, traceHeadLayers } from './head-layers.ts';
 
 export function decoder(config: DecoderConfig): CausalModel {
   const { vocabularySize, hiddenSize, names, tied } = config;
@@ -33,21 +34,32 @@ export function decoder(config: DecoderConfig): CausalModel {
   const blocks = Array.from({ length: config.blocks }, (_, layer) => blockOf(config, layer));
   const embedding = inFiles(embeddingSpec(names.embedding, vocabularySize, hiddenSize, config.paddingRow));
   const positions = names.positions === undefined ? undefined : inFiles(embeddingSpec(names.positions, config.maxPositions, hiddenSize));
-  const ownNorm = normOf(config, names.finalNorm, -1);
-  const finalNorm = ownNorm === 'without weight' ? ownNorm : inFiles(ownNorm);
+  const norm = (name: string): Exclude<Norm, undefined> => {
+    const own = normOf(config, name, -1);
+    return own === 'without weight' ? own : inFiles(own);
+  };
+  const embeddingNorm = names.embeddingNorm === undefined ? undefined : norm(names.embeddingNorm);
+  const finalNorm = norm(names.finalNorm);
   const ownHead = linearSpec(names.head, { part: 'head', layer: -1 }, vocabularySize, hiddenSize, config.headBias);
   const head = tied ? embedding : { ...ownHead, ...(names.headInMemory !== undefined && { inMemory: names.headInMemory }) };
+  const headBias = tied && config.headBias ? headBiasSpec(names.head, vocabularySize) : undefined;
+  const layers = headLayersOf(config, 'lm_head');
   const blockInputs = layerInputs(config);
   const streams = streamEnds(config);
   const modules = [
     embedding,
     ...(positions ? [positions] : []),
+    ...normModules(embeddingNorm),
     ...(blockInputs ? layerInputModules(blockInputs) : []),
     ...(streams ? streamModules(streams) : []),
     ...blocks.flatMap(modulesOf).map(inFiles),
     ...normModules(finalNorm),
+    ...(layers ? headLayerModules(layers) : []),
     ...(tied ? [] : [head]),
+    ...(headBias ? [headBias] : []),
   ];
+  const parts = { config, blocks, embedding, positions, embeddingNorm, finalNorm, blockInputs, streams };
+  const lastStates: CausalModel['hidden'] = (tracer, inputs) => hidden(tracer, inputs, parts);
   return {
     kind: 'causal',
     family: config.family,
@@ -60,13 +72,15 @@ export function decoder(config: DecoderConfig): CausalModel {
     parameters: [...parametersOf(modules), ...blocks.flatMap(buffersOf)],
     modules,
     head,
+    ...(headBias && { headBias }),
+    ...(layers && { headLayers: { modules: headLayerModules(layers), before: lastStates } }),
     logitCap: config.logitCap,
     ...(config.attention.isBidirectional && { isBidirectional: true }),
     ropeRescaling: rescalingOf(config.positions),
     vision: config.vision,
     ...(config.textTokens !== undefined && { textTokens: config.textTokens }),
     ...(config.remark !== undefined && { remark: config.remark }),
-    hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, positions, finalNorm, blockInputs, streams }),
+    hidden: layers ? (tracer, inputs) => traceHeadLayers(tracer, config, layers, lastStates(tracer, inputs)) : lastStates,
   };
 }
 
@@ -98,6 +112,8 @@ interface Parts {
   readonly embedding: ModuleSpec;
   /** The table of learned positions, in families with one. */
   readonly positions: ModuleSpec | undefined;
+  /** The norm of the embeddings, in families with one. */
+  readonly embeddingNorm: Norm;
   readonly finalNorm: Norm;
   /** The modules that compute the inputs of the blocks, if blocks have inputs. */
   readonly blockInputs: LayerInputs | undefined;
@@ -107,7 +123,7 @@ interface Parts {
 
 function hidden(tracer: Tracer, inputs: TokenInputs, parts: Parts): Node {
   const { graph } = tracer;
-  const { config, blocks, embedding, positions, finalNorm, blockInputs, streams } = parts;
+  const { config, blocks, embedding, positions, embeddingNorm, finalNorm, blockInputs, streams } = parts;
   const [batch, tokens] = dimensions(inputs.ids.shape, 2);
   const rotary = rotaryInputs(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config);
@@ -119,8 +135,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, parts: Parts): Node {
     at ? addPositionsAt(tracer, table, words, at) : addPositions(tracer, table, words, { batch, tokens, first: 0 });
   const embedded = positions ? placed(positions) : words;
   const ofBlocks = blockInputs && traceLayerInputs(tracer, blockInputs, config, ids, embedded);
-  const dropped = tracer.dropout(embedded, config.embeddingDropout);
-  const start = config.normsEmbeddings ? normed(tracer, config, finalNorm, dropped) : dropped;
+  const start = tracer.dropout(normed(tracer, config, embeddingNorm, embedded), config.embeddingDropout);
   let x = streams ? traceStreams(tracer, streams, start) : start;
   const shared = new Map<number, KeyValues>();
   blocks.forEach((block, layer) => {

@@ -1,15 +1,17 @@
 /**
- * A decoder with a head for whole texts: one layer on the state of a text's last token, as in Transformers' `…ForSequenceClassification`.
+ * A decoder with a head for whole texts: one layer, in some families several, on the state of a text's last token, as in Transformers'
+ * `…ForSequenceClassification`.
  */
 
 import type { Graph, Node } from '../../../graph/graph.ts';
 import { dimensions } from '../../../graph/types.ts';
 import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { type CausalModel, type ClassifierModel, ModelConfigError } from '../../model-spec.ts';
-import { linearSpec, parametersOf } from '../../module-specs.ts';
+import { linearSpec, type ModuleSpec, parametersOf } from '../../module-specs.ts';
+import type { Tracer } from '../../tracer.ts';
 import { headSpec, readLabels } from '../labels.ts';
 import { tokensOf } from '../text/text-encoder.ts';
-import { bodyOf, inputOfDecoder } from './decoder-states.ts';
+import { bodyOf, inputOfDecoder, lastStates } from './decoder-states.ts';
 
 export interface ScoreHeadParams {
   readonly architecture: string;
@@ -17,24 +19,36 @@ export interface ScoreHeadParams {
   readonly options: ModelOptions;
   /** True if the weight file has the head, judging by its architecture. */
   readonly hasHead: boolean;
+  /** The layers before the last one of the head, in families with some, given the spread of new layers. */
+  readonly layersOf?: ((spread: number) => ScoreLayers | undefined) | undefined;
   /** The token that pads texts and is never a text's last token. By default, the end token of config.json, or else 0. */
   readonly padId: number | undefined;
 }
 
-/** The name of the layer, in all decoders. */
+/** Layers of a head before its last one, and what that is like. */
+export interface ScoreLayers {
+  readonly modules: readonly ModuleSpec[];
+  /** x [batch, hidden] → the same shape. */
+  readonly trace: (tracer: Tracer, x: Node) => Node;
+  readonly last: { readonly name: string; readonly biased: boolean; readonly std: number };
+}
+
+/** The name of the head in decoders in which it is one layer. */
 const SCORE = 'score';
 
 /** @throws ModelConfigError if labels and problem do not fit each other */
 export function withScoreHead(
   decoder: CausalModel,
-  { architecture, json, options, hasHead, padId = endId(json) }: ScoreHeadParams,
+  { architecture, json, options, hasHead, layersOf, padId = endId(json) }: ScoreHeadParams,
 ): ClassifierModel {
   if (decoder.isBidirectional)
     throw new ModelConfigError(`the tokens of this ${decoder.family} see those behind them, which is computed for embeddings alone`);
   const { hiddenSize } = decoder;
-  const labels = readLabels({ architecture, json, options, hasHead, std: spreadOf(json) });
-  const head = headSpec(linearSpec(SCORE, { part: 'head', layer: -1 }, labels.labels.length, hiddenSize, false), labels.fresh);
-  const modules = [...bodyOf(decoder), head];
+  const layers = layersOf?.(spreadOf(json));
+  const { name, biased, std } = layers?.last ?? { name: SCORE, biased: false, std: spreadOf(json) };
+  const labels = readLabels({ architecture, json, options, hasHead, std });
+  const head = headSpec(linearSpec(name, { part: 'head', layer: -1 }, labels.labels.length, hiddenSize, biased), labels.fresh);
+  const modules = [...bodyOf(decoder), ...(layers?.modules ?? []), head];
   return {
     kind: 'classifier',
     family: decoder.family,
@@ -49,7 +63,8 @@ export function withScoreHead(
     heads: [head],
     logits(tracer, batch) {
       const { ids } = tokensOf(batch);
-      return tracer.linear(head, lastTokens(tracer.graph, decoder.hidden(tracer, { ids, mask: { kind: 'causal' } }), { ids, padId }));
+      const states = lastTokens(tracer.graph, lastStates(decoder)(tracer, { ids, mask: { kind: 'causal' } }), { ids, padId });
+      return tracer.linear(head, layers ? layers.trace(tracer, states) : states);
     },
   };
 }

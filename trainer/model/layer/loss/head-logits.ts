@@ -1,7 +1,7 @@
 /** The full logits of a language model's head. The loss computes its own, chunk by chunk. */
 import type { Graph, Node } from '../../../graph/graph.ts';
 import type { CausalModel } from '../../model-spec.ts';
-import type { ModuleSpec, ParameterSpec } from '../../module-specs.ts';
+import type { ParameterSpec } from '../../module-specs.ts';
 import { product } from '../../product.ts';
 import type { Tracer } from '../../tracer.ts';
 import { softCap } from '../soft-cap.ts';
@@ -14,10 +14,14 @@ export interface HeadNodes {
   readonly bias?: Node | undefined;
 }
 
-export const headNodes = (tracer: Tracer, { weight, bias }: ModuleSpec): HeadNodes => ({
-  weight: tracer.factor(weight),
-  bias: bias && tracer.parameter(bias),
-});
+type Head = Pick<CausalModel, 'head' | 'headBias'>;
+
+const biasOf = ({ head, headBias }: Head): ParameterSpec | undefined => headBias?.weight ?? head.bias;
+
+export function headNodes(tracer: Tracer, model: Head): HeadNodes {
+  const bias = biasOf(model);
+  return { weight: tracer.factor(model.head.weight), bias: bias && tracer.parameter(bias) };
+}
 
 /** Which gradient of a parameter is wanted. */
 export type RowRequest = 'none' | 'all' | { readonly rows: Node };
@@ -28,10 +32,10 @@ export interface HeadRequests {
   readonly bias?: RowRequest;
 }
 
-export const headRequests = ({ weight, bias }: ModuleSpec, requestFor: (parameter: ParameterSpec) => RowRequest): HeadRequests => ({
-  weight: requestFor(weight),
-  ...(bias && { bias: requestFor(bias) }),
-});
+export function headRequests(model: Head, requestFor: (parameter: ParameterSpec) => RowRequest): HeadRequests {
+  const bias = biasOf(model);
+  return { weight: requestFor(model.head.weight), ...(bias && { bias: requestFor(bias) }) };
+}
 
 /** Some rows of a head. @param ids int32 [tokens] */
 export const headRows = (graph: Graph, { weight, bias }: HeadNodes, ids: Node): HeadNodes => ({

@@ -195,5 +195,5 @@ function mix(tracer: Tracer, mixer: Mixer, x: Node, params: BlockParams): Node {
 
 function feed(tracer: Tracer, config: DecoderConfig, mlp: Mlp | ExpertBlock, x: Node): Node {
   if (isMixture(mlp)) return traceExperts(tracer, required(config.experts, 'the description of the experts'), mlp, x);
-  return traceMlp(tracer, mlp, config.mlp.activation, x);
+  return traceMlp(tracer, mlp, config.mlp, x);
 }

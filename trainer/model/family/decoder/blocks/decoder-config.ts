@@ -28,6 +28,8 @@ export interface DecoderConfig {
     readonly multipliers?: MlpMultipliers | undefined;
     /** For each block, how many standard deviations above their mean the gates of a token start to count; undefined: all count. */
     readonly cutoffs?: readonly (number | undefined)[] | undefined;
+    /** Dropout of what the last product reads, in training. */
+    readonly dropout: number;
   };
   /** In families where some blocks have a recurrent state in place of attention. */
   readonly delta?: DecoderDelta | undefined;
@@ -59,8 +61,6 @@ export interface DecoderConfig {
     readonly shifted?: true;
     readonly withoutWeights?: true;
   };
-  /** True if the embeddings are normalized before the first block. */
-  readonly normsEmbeddings: boolean;
   /** True if attention and MLP read the block's input, each by its norm or both by one, and both outputs are added to the input. */
   readonly sideBySide: boolean;
   /** Multiplies embeddings; `rounded`: the factor is rounded to the type of products. */
@@ -79,8 +79,10 @@ export interface DecoderConfig {
   readonly logitCap: number | undefined;
   /** True if the head is the embedding. */
   readonly tied: boolean;
-  /** True if the head, which is then not the embedding, has a bias. */
+  /** True if the head has a bias. */
   readonly headBias: boolean;
+  /** In families with layers between the last hidden states and the head. */
+  readonly headLayers: HeadLayersConfig | undefined;
   /** The token that pads texts. */
   readonly padId: number | undefined;
   /** Tokens that stand for images, sounds and videos, and that a text without these has as padding. */
@@ -92,6 +94,15 @@ export interface DecoderConfig {
   /** How images enter the text, in models that read some. */
   readonly vision?: VisionInput;
   readonly remark?: string;
+}
+
+/** The layers between the last hidden states and a head: a product, an activation and a norm. */
+export interface HeadLayersConfig {
+  readonly activation: string;
+  /** True if the product has a bias, as then has a head for whole texts. */
+  readonly biased: boolean;
+  /** Dropout of what a head for whole texts reads, in training. */
+  readonly dropout: number;
 }
 
 export interface DecoderAttention {

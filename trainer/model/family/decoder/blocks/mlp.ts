@@ -24,6 +24,12 @@ export interface Mlp {
   readonly xielu: Xielu | undefined;
 }
 
+/** The parts of an MLP that all blocks share: see `DecoderConfig.mlp`. */
+export interface MlpForm {
+  readonly activation: string;
+  readonly dropout: number;
+}
+
 /** Factors that are not trained: of the gate before its activation, and of the output. */
 export interface MlpMultipliers {
   readonly gate: number;
@@ -66,10 +72,10 @@ export function mlpOf(
 /** The modules in the order of the forward pass. */
 export const mlpModules = ({ gateUp, xielu, down }: Mlp): ModuleSpec[] => [...gateUp, ...(xielu ? [xielu.above, xielu.below] : []), down];
 
-/** x [tokens, hidden] → the same shape. @param name of the activation */
-export function traceMlp(tracer: Tracer, mlp: Mlp, name: string, x: Node): Node {
-  const between = mlp.isGated ? gated(tracer, mlp, name, x) : ungated(tracer, mlp, name, x);
-  return tracer.graph.mul(tracer.linear(mlp.down, between), mlp.multipliers.down);
+/** x [tokens, hidden] → the same shape. */
+export function traceMlp(tracer: Tracer, mlp: Mlp, { activation, dropout }: MlpForm, x: Node): Node {
+  const between = mlp.isGated ? gated(tracer, mlp, activation, x) : ungated(tracer, mlp, activation, x);
+  return tracer.graph.mul(tracer.linear(mlp.down, tracer.dropout(between, dropout)), mlp.multipliers.down);
 }
 
 function gated(tracer: Tracer, { gateUp, inner, multipliers, cutoff }: Mlp, name: string, x: Node): Node {

@@ -6,6 +6,8 @@ export interface DecoderNames {
   readonly embedding: string;
   /** The table of positions, in families that add a learned row for each position. */
   readonly positions?: string;
+  /** The norm of the embeddings, in families with one. */
+  readonly embeddingNorm?: string;
   readonly finalNorm: string;
   readonly head: string;
   /** The name of the head in memory in Transformers 5, if files use another. */
@@ -170,7 +172,29 @@ const withMlp = (up: string, down: string): DecoderNames => ({
   block: layer => ({ ...arceeNames.block(layer), up: `model.layers.${layer}.mlp.${up}`, down: `model.layers.${layer}.mlp.${down}` }),
 });
 export const starcoderNames = withMlp('c_fc', 'c_proj');
-export const nanoChatNames = withMlp('fc1', 'fc2');
+export const nanoChatNames: DecoderNames = { ...withMlp('fc1', 'fc2'), embeddingNorm: llamaNames.finalNorm };
+
+/**
+ * The names of ModernBERT as a decoder, with gate and up in one matrix. The first block has no norm before attention, because the embeddings
+ * are normalized.
+ */
+export const modernBertDecoderNames: DecoderNames = {
+  ...llamaNames,
+  embedding: 'model.embeddings.tok_embeddings',
+  embeddingNorm: 'model.embeddings.norm',
+  finalNorm: 'model.final_norm',
+  head: 'decoder',
+  block: layer => {
+    const own = llamaNames.block(layer);
+    const { at } = own;
+    return {
+      ...own,
+      ...{ q: `${at}.attn.q_proj`, k: `${at}.attn.k_proj`, v: `${at}.attn.v_proj`, o: `${at}.attn.Wo` },
+      ...{ gateUp: `${at}.mlp.Wi`, down: `${at}.mlp.Wo` },
+      norms: { ...(layer > 0 && { beforeAttention: `${at}.attn_norm` }), beforeMlp: `${at}.mlp_norm` },
+    };
+  },
+};
 
 /** Apertus's names; MLPs have no gate, and an activation with numbers of its own. */
 export const apertusNames: DecoderNames = {

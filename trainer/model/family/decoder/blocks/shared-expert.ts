@@ -51,7 +51,7 @@ export const sharedExpertModules = ({ mlp, gate }: SharedExpert): ModuleSpec[] =
 
 /** x [tokens, hidden] → the same shape. */
 export function traceSharedExpert(tracer: Tracer, { activation }: SharedExpertConfig, { mlp, gate }: SharedExpert, x: Node): Node {
-  if (!gate) return traceMlp(tracer, mlp, activation, x);
-  const share = tracer.graph.sigmoid(tracer.linear(gate, x));
-  return tracer.graph.mul(traceMlp(tracer, mlp, activation, x), share);
+  const share = gate && tracer.graph.sigmoid(tracer.linear(gate, x));
+  const y = traceMlp(tracer, mlp, { activation, dropout: 0 }, x);
+  return share ? tracer.graph.mul(y, share) : y;
 }

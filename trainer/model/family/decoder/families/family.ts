@@ -3,7 +3,7 @@
 import type { ConfigJson } from '../../../config-json.ts';
 import type { ConfigValues, KeyTable } from '../../../config-keys.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
-import type { AttentionShape, DecoderAttention, DecoderConfig } from '../blocks/decoder-config.ts';
+import type { AttentionShape, DecoderAttention, DecoderConfig, HeadLayersConfig } from '../blocks/decoder-config.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
 import type { MlpMultipliers } from '../blocks/mlp.ts';
 import type { DecoderNames } from '../blocks/names.ts';
@@ -45,6 +45,7 @@ export interface Own
   readonly mlpBias?: boolean;
   readonly mlpMultipliers?: MlpMultipliers;
   readonly mlpCutoffs?: readonly (number | undefined)[];
+  readonly mlpInnerDropout?: number;
   /** The intermediate size of each block's MLP, for families whose blocks differ in it. */
   readonly intermediateSizes?: readonly number[];
   readonly embeddingDropout?: number;
@@ -57,11 +58,11 @@ export interface Own
   readonly trainsPadding?: boolean;
   readonly activation?: string;
   readonly norms?: DecoderConfig['norms'];
-  readonly normsEmbeddings?: boolean;
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
   /** True if the head has a bias. */
   readonly headBias?: boolean;
+  readonly headLayers?: HeadLayersConfig;
   /** True if the head is the embedding; given if a key other than `tie_word_embeddings` states it. */
   readonly tied?: boolean;
   readonly experts?: DecoderExperts;

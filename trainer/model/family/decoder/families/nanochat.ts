@@ -38,7 +38,6 @@ export const nanoChat = familyOf({
     biases: alike(c.attention_bias),
     windows: everywhere(c, undefined),
     norms: { epsilon: c.rms_norm_eps, offset: 0, withoutWeights: true },
-    normsEmbeddings: true,
     innerNorms: 'rotated heads',
     rotatesBackwards: true,
     logitCap: c.final_logit_softcapping ?? undefined,
