@@ -11,7 +11,7 @@ import { describeOn, openOthers } from '../support/engines.ts';
 import { readRecord } from '../support/files/read-json.ts';
 import { cachedTokens, checkBatch, encodeImages, type GoldenImage, goldenPixels, greedyTokens, gridsOf, pixelsOf, readVisionGolden, visionOf } from '../support/golden/vision-golden.ts';
 
-const folders = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_5_vision', 'qwen3_5_moe_vision', 'qwen3_vl', 'qwen3_vl_moe', 'glm4v', 'glm_ocr', 'paddleocr_vl', 'smolvlm', 'idefics3', 'gemma3_vision', 'mistral3_vision', 'lfm2_vl', 'lfm3_vl', 'lighton_ocr', 'gemma4_images', 'gemma4_unified', 'internvl', 'internvl_resized', 'internvl_rms'];
+const folders = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_5_vision', 'qwen3_5_moe_vision', 'qwen3_vl', 'qwen3_vl_moe', 'glm4v', 'glm_ocr', 'paddleocr_vl', 'smolvlm', 'idefics3', 'gemma3_vision', 'mistral3_vision', 'lfm2_vl', 'lfm3_vl', 'lighton_ocr', 'minicpm_v', 'gemma4_images', 'gemma4_unified', 'internvl', 'internvl_resized', 'internvl_rms'];
 const dirOf = (name: string): string => join(import.meta.dirname, name);
 /** The rounding of a pixel's value. */
 const EPSILON = 1e-5;

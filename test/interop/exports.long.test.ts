@@ -86,6 +86,7 @@ const DECODERS = [
   'smolvlm',
   'internvl',
   'lfm3_vl',
+  'minicpm_v',
   'lighton_ocr',
   'glm4v',
   'glm_ocr',

@@ -175,6 +175,7 @@ export const architectures = {
   InternVLForConditionalGeneration: textPartOf('InternVLForConditionalGeneration'),
   Lfm2VlForConditionalGeneration: textPartOf('Lfm2VlForConditionalGeneration'),
   Lfm3VlForConditionalGeneration: textPartOf('Lfm3VlForConditionalGeneration'),
+  MiniCPMV4_6ForConditionalGeneration: textPartOf('MiniCPMV4_6ForConditionalGeneration'),
   LightOnOcrForConditionalGeneration: textPartOf('LightOnOcrForConditionalGeneration'),
   Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
   PaddleOCRVLForConditionalGeneration: textPartOf('PaddleOCRVLForConditionalGeneration'),

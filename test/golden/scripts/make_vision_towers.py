@@ -1,4 +1,4 @@
-"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3, LightOnOCR), InternVL or LFM3-VL: what the image processor, the encoder and
+"""Golden folders of language models with a tower of SigLIP (SmolVLM, Idefics3, Gemma 3, LFM2-VL), Pixtral (Mistral 3, LightOnOCR), InternVL, LFM3-VL or MiniCPM-V: what the image processor, the encoder and
 the language model make of a few small pictures, with the gradients of the text part and the tokens that generate writes. Deterministic (fixed seeds, 1
 thread); needs torchvision 0.27 or newer, Pillow and num2words.
 run: OMP_NUM_THREADS=1 python make_vision_towers.py [folder [name of a golden folder…]]"""
@@ -12,7 +12,7 @@ from pictures import NOTE, picture
 from text_golden import text_golden
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Idefics3Config, Idefics3ForConditionalGeneration, SmolVLMConfig, SmolVLMForConditionalGeneration
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Lfm2VlConfig, Lfm2VlForConditionalGeneration, Mistral3Config, Mistral3ForConditionalGeneration
-from transformers import Lfm3VlConfig, Lfm3VlForConditionalGeneration, LightOnOcrConfig, LightOnOcrForConditionalGeneration
+from transformers import Lfm3VlConfig, Lfm3VlForConditionalGeneration, LightOnOcrConfig, LightOnOcrForConditionalGeneration, MiniCPMV4_6Config, MiniCPMV4_6ForConditionalGeneration
 from transformers.models.gemma3.image_processing_gemma3 import Gemma3ImageProcessor
 from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
 from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
@@ -21,6 +21,8 @@ from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProc
 from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
 from transformers.models.lfm3_vl.processing_lfm3_vl import Lfm3VlProcessor
 from transformers.models.lighton_ocr.processing_lighton_ocr import LightOnOcrProcessor
+from transformers.models.minicpmv4_6.image_processing_minicpmv4_6 import MiniCPMV4_6ImageProcessor
+from transformers.models.minicpmv4_6.processing_minicpmv4_6 import MiniCPMV4_6Processor
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
 from transformers.models.pixtral.processing_pixtral import PixtralProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -35,7 +37,7 @@ META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note=f'float32, eval mode; every parameter jittered by 0.1*randn; {NOTE}')
 STEPS = 6
 # The parts that read images, which are not trained.
-EYES = ('vision_model.', 'connector.', 'vision_tower.', 'multi_modal_projector.', 'vision_encoder.', 'vision_projection.')
+EYES = ('vision_model.', 'connector.', 'vision_tower.', 'model.merger.', 'multi_modal_projector.', 'vision_encoder.', 'vision_projection.')
 IMAGE, FAKE, WHOLE, LINE = 60, 61, 59, 58
 TOKENS = {'<image>': IMAGE, '<fake_token_around_image>': FAKE, '<global-img>': WHOLE, '\n\n': LINE, '\n': LINE, '<start_of_image>': FAKE, '<image_soft_token>': IMAGE,
           '<end_of_image>': WHOLE, '[IMG]': IMAGE, '[IMG_BREAK]': FAKE, '[IMG_END]': WHOLE,
@@ -231,6 +233,47 @@ class Smart:
         return {key: torch.cat([image[key] for own in images for image in own]) for key in ('pixel_values', 'image_grid_thw')}
 
 
+class Slices:
+    """MiniCPM-V's images are a picture of the whole, and slices of a large one."""
+    # The names of its tokens are those of other tokens in other families.
+    OTHERS = {'<image>': '<start_of_image>', '</image>': '<end_of_image>', '<slice>': '<img>', '</slice>': '</img>'}
+
+    def __init__(self, processor):
+        self.processor = processor
+        self.text_of = object.__new__(MiniCPMV4_6Processor)
+        for name, token in dict(image_token='<|image_pad|>', image_start_token='<image>', image_end_token='</image>', slice_start_token='<slice>',
+                                slice_end_token='</slice>', slice_mode=True).items():
+            setattr(self.text_of, name, token)
+
+    def read(self, size):
+        image = self.processor(images=[picture(*size)], return_tensors='pt')
+        place = {key: image[key] for key in ('grids', 'num_patches_per_image', 'target_sizes')}
+        side, views, start = self.processor.patch_size, [], 0
+        for rows, columns in image['target_sizes'].tolist():
+            patches = image['pixel_values'][0, :, :, start:start + rows * columns * side]
+            views.append(patches.view(3, side, rows, columns, side).permute(0, 2, 1, 3, 4).reshape(3, rows * side, columns * side))
+            start += rows * columns * side
+        return image, views, place
+
+    def seen(self, pixels):
+        return bytes_of(self.processor, pixels)
+
+    def features(self, model, image):
+        return torch.cat(model.model.get_image_features(image['pixel_values'], image['target_sizes'], return_dict=True).pooler_output)
+
+    def text(self, vectors, views, place):
+        return self.text_of.replace_image_token(place, 0, image_token_divisor=16)
+
+    def ids(self, text):
+        for own, other in self.OTHERS.items():
+            text = text.replace(own, other)
+        return ids_of(text)
+
+    def inputs(self, images, ids):
+        images = [image for own in images for image in own]
+        return dict(pixel_values=torch.cat([image['pixel_values'] for image in images], dim=-1), target_sizes=torch.cat([image['target_sizes'] for image in images]))
+
+
 def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True):
     """Saves a jittered random model with its results: each picture alone, then a padded batch of a text with one and one with two.
     with_text: whether texts without images get results too, which another folder of the family may have"""
@@ -262,7 +305,7 @@ def make(name, model_class, config, reader, sizes, seed, tail=(), with_text=True
         text = reader.text(len(features), len(pixels), place)
         texts_of.append(text)
         seen.append(dict(width=size[0], height=size[1], vectors=len(features), text=text, **reader.seen(pixels), features=tensor(features[None])))
-    placed = [ids_of(text) for text in texts_of]
+    placed = [getattr(reader, 'ids', ids_of)(text) for text in texts_of]
     texts = [dict(ids=[5, 17, *placed[0], 9, 41, 33, 8, 27, *tail], images=[0]), dict(ids=[7, *placed[1], 23, 11, *placed[2], 50, 14], images=[1, 2])]
 
     def inputs_of(texts):
@@ -345,3 +388,9 @@ make('lfm3_vl', Lfm3VlForConditionalGeneration, Lfm3VlConfig(text_config=dict(**
 make('lighton_ocr', LightOnOcrForConditionalGeneration, LightOnOcrConfig(text_config=dict(**small, model_type='qwen3', head_dim=12, tie_word_embeddings=True),
      vision_config=dict(**{**eyes, 'num_attention_heads': 2}, model_type='pixtral', hidden_act='silu', rope_parameters=dict(rope_type='axial', rope_theta=100.0)), image_token_id=IMAGE),
      PlainRows(PixtralImageProcessorPil(size=dict(longest_edge=40), patch_size=dict(height=4, width=4), image_std=[0.5, 0.6, 0.7]), 4, 2), [(27, 20), (90, 35), (7, 21)], 911)
+# The first picture gives 1 × 2 slices and the whole, the second and the third are seen as wholes that are made larger. The table of positions has fewer
+# rows than the patches of one view, and more columns than those of another.
+make('minicpm_v', MiniCPMV4_6ForConditionalGeneration, MiniCPMV4_6Config(text_config=dict(**small, model_type='qwen3_5_text', head_dim=16, layer_types=['linear_attention', 'full_attention'],
+     linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, tie_word_embeddings=True), vision_config={**eyes, 'image_size': 40, 'num_hidden_layers': 3},
+     insert_layer_id=1, image_token_id=IMAGE, video_token_id=57, tie_word_embeddings=True), Slices(MiniCPMV4_6ImageProcessor(scale_resolution=32, patch_size=4, max_slice_nums=4,
+     image_std=[0.5, 0.6, 0.7])), [(50, 30), (20, 28), (13, 40)], 931, tail=(12, 20, 6, 31, 45, 3, 28, 17, 39))

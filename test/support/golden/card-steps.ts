@@ -62,6 +62,7 @@ const SAME_LAYERS = [
   'modernbert_decoder_score',
   'lfm2_vl',
   'lfm3_vl',
+  'minicpm_v',
   'lighton_ocr',
   'glm4v',
   'glm_ocr',

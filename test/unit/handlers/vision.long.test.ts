@@ -101,6 +101,7 @@ test('answers follow the images of prompts, in a run, with its adapter, and in i
 
 test.each([
   ['lfm3_vl', '<|image_pad|>'],
+  ['minicpm_v', '<|image_pad|>'],
   ['lighton_ocr', '<|image_pad|>'],
   ['glm4v', '<|image|>'],
   ['glm_ocr', '<|image|>'],

@@ -41,6 +41,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Swin/, 'swin'],
   [/^Lfm2Vl/, 'lfm2_vl'],
   [/^Lfm3Vl/, 'lfm3_vl'],
+  [/^MiniCPMV/, 'minicpm_v'],
   [/^LightOnOcr/, 'lighton_ocr'],
   [/^Glm4(v|6V)For/, 'glm4v'],
   [/^GlmOcr/, 'glm_ocr'],

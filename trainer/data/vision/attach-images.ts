@@ -35,7 +35,9 @@ export async function attachImages(given: DataRecord, format: DataFormat, readin
   if (named.length === 0) return record;
   if (named.length > MAX_IMAGES)
     throw fieldError(record, 'images', `${named.length} images, at most ${MAX_IMAGES} of a sample are read`, 'Split the sample');
-  const opened = reading ? await Promise.all(named.map(one => openImage(record, one, reading))) : named.map(() => NOT_OPENED);
+  const opened = reading
+    ? await Promise.all(named.map((one, index) => openImage(record, one, index, reading)))
+    : named.map(() => NOT_OPENED);
   return withImages(record, format, opened);
 }
 
@@ -58,7 +60,7 @@ export async function messagesWithImages(
   return value.messages as readonly ChatMessage[];
 }
 
-async function openImage(record: DataRecord, named: NamedImage, reading: ImageReading): Promise<SampleImage> {
+async function openImage(record: DataRecord, named: NamedImage, index: number, reading: ImageReading): Promise<SampleImage> {
   const fail = (problem: string, advice: string): DataError => fieldError(record, named.key, problem, advice);
   const sharp = await imageLibrary();
   try {
@@ -69,7 +71,7 @@ async function openImage(record: DataRecord, named: NamedImage, reading: ImageRe
     // Orientations from 5 on are turned by a quarter.
     const isTurned = (found.orientation ?? 1) >= 5;
     const size = isTurned ? { width: found.height, height: found.width } : { width: found.width, height: found.height };
-    return { path: file, key, ...size, ...reading.textOf(size) };
+    return { path: file, key, ...size, ...reading.textOf(size, index) };
   } catch (error) {
     if (error instanceof DataError && error.place.line !== undefined) throw error;
     throw fail(`an image that cannot be used: ${reasonOf(error)}`, 'Replace the image, or remove the sample');

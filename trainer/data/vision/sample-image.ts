@@ -28,8 +28,8 @@ export interface ImageReading {
   readonly placeholder: string;
   /** The id of the token that stands for a vector. */
   readonly imageToken: number;
-  /** @throws Error for a size that the model does not take */
-  readonly textOf: (size: { readonly width: number; readonly height: number }) => ImageText;
+  /** @param index of the image in its sample, from 0 @throws Error for a size that the model does not take */
+  readonly textOf: (size: { readonly width: number; readonly height: number }, index: number) => ImageText;
   /** The folder for the bytes of images that are inside data files; if left out, such images are only looked at. */
   readonly folder?: string | undefined;
 }
@@ -40,16 +40,17 @@ interface ImageWriter {
   readonly layout: (size: { readonly width: number; readonly height: number }) => Omit<ImageText, 'vectors'> & {
     readonly views: readonly { readonly vectors: number }[];
   };
+  readonly numberOf?: ((index: number) => string) | undefined;
 }
 
 /** How images become text for a model with this encoder and image token. @param folder see `ImageReading` */
-export const imageReading = ({ placeholder, layout }: ImageWriter, imageToken: number, folder?: string): ImageReading => ({
+export const imageReading = ({ placeholder, layout, numberOf }: ImageWriter, imageToken: number, folder?: string): ImageReading => ({
   placeholder,
   imageToken,
   folder,
-  textOf(size) {
+  textOf(size, index) {
     const { text, views, grid } = layout(size);
-    return { text, vectors: views.reduce((sum, view) => sum + view.vectors, 0), ...(grid && { grid }) };
+    return { text: (numberOf?.(index) ?? '') + text, vectors: views.reduce((sum, view) => sum + view.vectors, 0), ...(grid && { grid }) };
   },
 });
 

@@ -67,6 +67,8 @@ export interface VisionEncoder {
    * @throws ModelConfigError for a size that the model does not take, such as an extreme ratio of the sides
    */
   readonly layout: (size: ImageSize, maxPixels?: number) => ImageLayout;
+  /** The text before that of an image, if it tells images apart by their number. @param index of the image in its text, from 0 */
+  readonly numberOf?: ((index: number) => string) | undefined;
   /**
    * The shape of the program that reads a view: a number that names it (patches that fit, say). Few shapes serve all sizes.
    */

@@ -15,6 +15,8 @@ import { lfm2Vl } from './families/lfm/lfm2-vl.ts';
 import { lfm2VlProcessorKeys, lfm2VlTowerKeys } from './families/lfm/lfm2-vl-config.ts';
 import { lfm3Vl } from './families/lfm/lfm3-vl.ts';
 import { LFM3_VL, lfm3VlTowerKeys } from './families/lfm/lfm3-vl-config.ts';
+import { miniCpmV } from './families/minicpm/minicpm-v.ts';
+import { MINICPM_V, miniCpmVProcessorKeys, miniCpmVTowerKeys } from './families/minicpm/minicpm-v-config.ts';
 import { paddleOcr } from './families/paddle/paddle-ocr.ts';
 import { PADDLE_OCR, paddleOcrProcessorKeys, paddleOcrTowerKeys } from './families/paddle/paddle-ocr-config.ts';
 import { lightOn, pixtral } from './families/pixtral/pixtral.ts';
@@ -74,6 +76,7 @@ const encoders: Readonly<Record<string, EncoderEntry>> = {
   Lfm2VlForConditionalGeneration: { read: lfm2Vl, towerKeys: lfm2VlTowerKeys, processorKeys: lfm2VlProcessorKeys },
   [LFM3_VL]: { read: lfm3Vl, towerKeys: lfm3VlTowerKeys, processorKeys: qwenProcessorKeys },
   LightOnOcrForConditionalGeneration: { read: lightOn, towerKeys: pixtralTowerKeys, processorKeys: lightOnProcessorKeys },
+  [MINICPM_V]: { read: miniCpmV, towerKeys: miniCpmVTowerKeys, processorKeys: miniCpmVProcessorKeys },
   Mistral3ForConditionalGeneration: { read: pixtral, towerKeys: pixtralTowerKeys, processorKeys: pixtralProcessorKeys },
   [PADDLE_OCR]: { read: paddleOcr, towerKeys: paddleOcrTowerKeys, processorKeys: paddleOcrProcessorKeys },
   Qwen2VLForConditionalGeneration: {

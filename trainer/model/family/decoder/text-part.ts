@@ -31,6 +31,7 @@ import {
   lfm2VlImageKeys,
   lfm3VlImageKeys,
   lightOnImageKeys,
+  miniCpmVImageKeys,
   mistral3ImageKeys,
   smolvlmImageKeys,
 } from './keys/image-text-keys.ts';
@@ -184,6 +185,13 @@ const textParts = {
       gpt_oss: 'GptOssForCausalLM',
     },
     vision: countedImages,
+  },
+  MiniCPMV4_6ForConditionalGeneration: {
+    keys: miniCpmVImageKeys,
+    names: llamaTextNames,
+    decoders: { qwen3_5_text: 'Qwen3_5ForCausalLM' },
+    // Without a token for images, Transformers reads none.
+    vision: values => (typeof values.image_token_id === 'number' ? countedImages(values) : undefined),
   },
   Mistral3ForConditionalGeneration: {
     keys: mistral3ImageKeys,

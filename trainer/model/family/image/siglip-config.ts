@@ -62,7 +62,7 @@ export const siglipTowerKeys = {
 } as const satisfies KeyTable;
 
 /** The keys of towers of language models, which read colors. */
-const eyeKeys = (usual: Usual) =>
+export const eyeKeys = (usual: Usual) =>
   ({
     ...towerKeys(usual),
     num_channels: computed(size(3).default(3), [3]),

@@ -21,20 +21,27 @@ function boundaries(side: number): number[] {
   });
 }
 
-/** The entries of the patches along a side. */
-function entriesOf(patches: number, side: number): number[] {
-  const bounds = boundaries(side);
+/** The place of each patch along a side, from 0 to 1, in float32. */
+type Fractions = (patches: number) => readonly number[];
+
+/** Multiples of a rounded step (Idefics3). */
+const bySteps: Fractions = patches => {
   const step = Math.fround(1 / patches);
   const last = Math.fround(1 - 1e-6);
-  return Array.from({ length: patches }, (_, i) => {
-    const at = Math.min(Math.fround(i * step), last);
-    return bounds.filter(bound => bound <= at).length;
-  });
+  return Array.from({ length: patches }, (_, i) => Math.min(Math.fround(i * step), last));
+};
+
+/** Rounded quotients (MiniCPM-V). */
+export const byQuotients: Fractions = patches => Array.from({ length: patches }, (_, i) => Math.fround(i / patches));
+
+/** The entry of each patch along a side. @param side number of entries */
+export function bucketsOf(patches: number, side: number, fractions: Fractions): number[] {
+  const bounds = boundaries(side);
+  return fractions(patches).map(at => bounds.filter(bound => bound <= at).length);
 }
 
-/** The entry of each patch, row by row. @param side of the table's grid */
+/** The entry of each patch, row by row, by multiples of rounded steps. @param side of the table's grid */
 export function bucketedGrid([rows, columns]: GridSize, side: number): number[] {
-  const down = entriesOf(rows, side);
-  const across = entriesOf(columns, side);
+  const [down, across] = [bucketsOf(rows, side, bySteps), bucketsOf(columns, side, bySteps)];
   return Array.from({ length: rows * columns }, (_, i) => elementAt(down, Math.floor(i / columns)) * side + elementAt(across, i % columns));
 }

@@ -112,6 +112,21 @@ export const internVlImageKeys = {
   ...withoutEffect('is read from text_config', 'hidden_size'),
 } as const satisfies KeyTable;
 
+export const miniCpmVImageKeys = {
+  ...imageTextKeys,
+  tie_word_embeddings: computed(z.boolean().default(false)),
+  vision_config: tower,
+  image_token_id: computed(tokenId.nullish()),
+  insert_layer_id: computed(z.number().int().nonnegative().max(256).default(6)),
+  ...refusedUnless(['16x'], 'downsample_mode'),
+  ...refusedUnless([1], 'merger_times'),
+  merge_kernel_size: computed(z.tuple([z.literal(2), z.literal(2)]).default([2, 2])),
+  ...withoutEffect('is not read by Transformers', 'drop_vision_last_layer'),
+  ...withoutEffect('belongs to the processor', 'image_size'),
+  ...withoutEffect('is read from vision_config', 'patch_size'),
+  ...withoutEffect('is of videos, which are not read', 'video_token_id'),
+} as const satisfies KeyTable;
+
 /** The keys of SmolVLM and Idefics3. */
 export const smolvlmImageKeys = {
   ...imageTextKeys,
