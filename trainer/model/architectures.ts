@@ -20,29 +20,29 @@ import { type ConvNextForm, convNextConfig, convNextKeys, convNextV2Keys } from 
 import { type Dinov2Form, dinov2Config, dinov2Keys, dinov2RegisterKeys } from './family/image/dinov2-config.ts';
 import { dinov3Config, dinov3Keys } from './family/image/dinov3-config.ts';
 import { resnet } from './family/image/resnet.ts';
-import { type ResNetForm, resnetConfig, resnetKeys } from './family/image/resnet-config.ts';
+import { resnetConfig, resnetKeys } from './family/image/resnet-config.ts';
 import { siglipConfig, siglipKeys } from './family/image/siglip-config.ts';
 import { swin } from './family/image/swin.ts';
-import { type SwinForm, swinConfig, swinKeys } from './family/image/swin-config.ts';
+import { swinConfig, swinKeys } from './family/image/swin-config.ts';
 import { timm } from './family/image/timm.ts';
 import { timmKeys } from './family/image/timm-params.ts';
 import { vit } from './family/image/vit.ts';
-import { type VitForm, vitConfig, vitKeys } from './family/image/vit-config.ts';
-import { type AlbertForm, albertConfig, albertKeys } from './family/text/albert-config.ts';
-import { type BertConfig, bert } from './family/text/bert.ts';
-import { type BertForm, bertConfig, bertKeys } from './family/text/bert-config.ts';
+import { vitConfig, vitKeys } from './family/image/vit-config.ts';
+import { albertConfig, albertKeys } from './family/text/albert-config.ts';
+import { bert } from './family/text/bert.ts';
+import { bertConfig, bertKeys } from './family/text/bert-config.ts';
 import { deberta } from './family/text/deberta.ts';
 import { debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
 import { distilBertConfig, distilBertKeys } from './family/text/distilbert-config.ts';
 import { electraConfig, electraKeys } from './family/text/electra-config.ts';
+import { esm } from './family/text/esm.ts';
+import { esmConfig, esmKeys } from './family/text/esm-config.ts';
 import { euroBert, euroBertConfig, euroBertKeys } from './family/text/eurobert.ts';
-import { type GteForm, gteConfig, gteKeys } from './family/text/gte-config.ts';
+import { gteConfig, gteKeys } from './family/text/gte-config.ts';
 import { modernBert } from './family/text/modernbert.ts';
-import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
+import { modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
 import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
 import { nomicBertConfig, nomicBertKeys } from './family/text/nomic-bert-config.ts';
-import type { RotaryBertForm } from './family/text/rotary-bert-config.ts';
-import type { TextForm } from './family/text/text-classifier.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
 
 /** How a model class is built, and which keys its config.json may have. */
@@ -97,37 +97,34 @@ const scoredDecoderOf = (architecture: DecoderArchitecture): ArchitectureEntry =
 const textPartOf = (architecture: TextPartArchitecture) =>
   entryOf(textPartKeys(architecture), config => textPart(architecture, config), decoder);
 
-/** Encoders with BERT's blocks. */
-const bertsOf =
-  <Form>(keys: KeyTable, read: (architecture: string, form: Form, config: ConfigJson, options: ModelOptions) => BertConfig) =>
+/** The classes of one family, which differ in their form. */
+const classesOf =
+  <Form, Read extends object>(
+    keys: KeyTable,
+    read: (architecture: string, form: Form, config: ConfigJson, options: ModelOptions) => Read,
+    build: (config: Read) => AnyModel,
+  ) =>
   (architecture: string, form: Form): ArchitectureEntry =>
-    entryOf(keys, (config, options) => read(architecture, form, config, options), bert);
+    entryOf(keys, (config, options) => read(architecture, form, config, options), build);
 
-const bertLike = bertsOf<BertForm>(bertKeys, bertConfig);
-const distilBertLike = bertsOf<TextForm>(distilBertKeys, distilBertConfig);
-const electraLike = bertsOf<TextForm>(electraKeys, electraConfig);
-const albertLike = bertsOf<AlbertForm>(albertKeys, albertConfig);
-const mpnetLike = bertsOf<TextForm>(mpnetKeys, mpnetConfig);
-const gteLike = bertsOf<GteForm>(gteKeys, gteConfig);
-const nomicBertLike = bertsOf<RotaryBertForm>(nomicBertKeys, nomicBertConfig);
-
-const debertaLike = (architecture: string, form: TextForm) =>
-  entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
-
-const euroBertLike = (architecture: string, form: TextForm) =>
-  entryOf(euroBertKeys, (config, options) => euroBertConfig(architecture, form, config, options), euroBert);
-
-const modernBertLike = (architecture: string, form: ModernBertForm) =>
-  entryOf(modernBertKeys, (config, options) => modernBertConfig(architecture, form, config, options), modernBert);
-
-const vitLike = (architecture: string, form: VitForm) =>
-  entryOf(vitKeys, (config, options) => vitConfig(architecture, form, config, options), vit);
+const bertLike = classesOf(bertKeys, bertConfig, bert);
+const distilBertLike = classesOf(distilBertKeys, distilBertConfig, bert);
+const electraLike = classesOf(electraKeys, electraConfig, bert);
+const albertLike = classesOf(albertKeys, albertConfig, bert);
+const mpnetLike = classesOf(mpnetKeys, mpnetConfig, bert);
+const gteLike = classesOf(gteKeys, gteConfig, bert);
+const nomicBertLike = classesOf(nomicBertKeys, nomicBertConfig, bert);
+const debertaLike = classesOf(debertaKeys, debertaConfig, deberta);
+const euroBertLike = classesOf(euroBertKeys, euroBertConfig, euroBert);
+const esmLike = classesOf(esmKeys, esmConfig, esm);
+const modernBertLike = classesOf(modernBertKeys, modernBertConfig, modernBert);
+const vitLike = classesOf(vitKeys, vitConfig, vit);
+const dinov3Like = classesOf(dinov3Keys, dinov3Config, vit);
+const swinLike = classesOf(swinKeys, swinConfig, swin);
+const resnetLike = classesOf(resnetKeys, resnetConfig, resnet);
 
 const dinov2Like = (architecture: string, form: Dinov2Form) =>
   entryOf(form.hasRegisters ? dinov2RegisterKeys : dinov2Keys, (config, options) => dinov2Config(architecture, form, config, options), vit);
-
-const dinov3Like = (architecture: string, hasHead: boolean) =>
-  entryOf(dinov3Keys, (config, options) => dinov3Config(architecture, hasHead, config, options), vit);
 
 const convNextLike = (architecture: string, form: ConvNextForm) =>
   entryOf(
@@ -135,12 +132,6 @@ const convNextLike = (architecture: string, form: ConvNextForm) =>
     (config, options) => convNextConfig(architecture, form, config, options),
     convNext,
   );
-
-const swinLike = (architecture: string, form: SwinForm) =>
-  entryOf(swinKeys, (config, options) => swinConfig(architecture, form, config, options), swin);
-
-const resnetLike = (architecture: string, form: ResNetForm) =>
-  entryOf(resnetKeys, (config, options) => resnetConfig(architecture, form, config, options), resnet);
 
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
@@ -294,6 +285,10 @@ export const architectures = {
   EuroBertForMaskedLM: euroBertLike('EuroBertForMaskedLM', { prefix: 'model.', hasHead: false }),
   EuroBertForSequenceClassification: euroBertLike('EuroBertForSequenceClassification', { prefix: 'model.', hasHead: true }),
   EuroBertForTokenClassification: euroBertLike('EuroBertForTokenClassification', { prefix: 'model.', hasHead: false, hasTokenHead: true }),
+  EsmModel: esmLike('EsmModel', { prefix: '', hasHead: false }),
+  EsmForMaskedLM: esmLike('EsmForMaskedLM', { prefix: 'esm.', hasHead: false }),
+  EsmForSequenceClassification: esmLike('EsmForSequenceClassification', { prefix: 'esm.', hasHead: true }),
+  EsmForTokenClassification: esmLike('EsmForTokenClassification', { prefix: 'esm.', hasHead: false, hasTokenHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
@@ -367,6 +362,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   nomic_bert: 'NomicBertForMaskedLM',
   eurobert: 'EuroBertForMaskedLM',
   gte: 'GteForMaskedLM',
+  esm: 'EsmForMaskedLM',
 };
 
 const OF_WHOLES = /For(Sequence|Image)Classification/;

@@ -92,12 +92,12 @@ export function causalModel(config: ConfigJson): CausalModel {
  */
 export function weightMismatches(model: Model, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): string[] {
   return model.parameters.flatMap(spec => {
-    const { name, shape, initial } = spec;
+    const { name, shape, initial, usual } = spec;
     const stacked = stackMismatches(spec, tensors);
     if (stacked) return stacked;
     const found = tensors.get(name);
     if (initial) return [];
-    if (!found) return [`${name} [${shape}] is missing`];
+    if (!found) return usual ? [] : [`${name} [${shape}] is missing`];
     return isSameShape(found.shape, shape) ? [] : [`${name} is [${found.shape}] in the file, [${shape}] by config.json`];
   });
 }

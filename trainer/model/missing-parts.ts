@@ -67,7 +67,7 @@ const textEncoders: readonly Missing[] = [
   { needs: 'windows of attention with global tokens', names: /^(Longformer|BigBird)/, nearest: 'ModernBert' },
   {
     needs: 'a norm before attention and before the MLP',
-    names: /^(MegatronBert|RobertaPreLayerNorm|XLMRobertaXL|Esm)$/,
+    names: /^(MegatronBert|RobertaPreLayerNorm|XLMRobertaXL)$/,
     nearest: 'ModernBert',
   },
   {

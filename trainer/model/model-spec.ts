@@ -19,6 +19,8 @@ export interface Model {
   readonly parameters: readonly ParameterSpec[];
   /** Everything that can be trained, in the order of the forward pass. */
   readonly modules: readonly ModuleSpec[];
+  /** Tensors that files of the model's classes have, and that the model does not use; exports keep them. */
+  readonly carried?: readonly ParameterSpec[];
 }
 
 /** The tokens of one batch, and which of them are visible to each other. */

@@ -10,12 +10,14 @@ export type Initial = { readonly kind: 'zeros' | 'ones' } | { readonly kind: 'no
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: readonly number[];
-  /** State without a gradient: running statistics of batch norm. */
+  /** State without a gradient, such as running statistics of batch norm. */
   readonly buffer?: true;
   /** Always stored, multiplied and written to merged exports in float32, whatever the type of the other parameters. */
   readonly float32?: true;
   /** Set if the parameter is not read from the weight file: a replaced head, or one that the file never had. */
   readonly initial?: Initial;
+  /** Returns the values of a buffer that files may lack. */
+  readonly usual?: () => Float32Array;
   /** Set on a stack of experts, or of heads: all matrices one below the other, which files store in other forms. */
   readonly stack?: Stack;
 }

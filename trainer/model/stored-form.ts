@@ -5,7 +5,7 @@ import { elementAt } from '../narrow.ts';
 import { isTransposed, type ParameterSpec, type RowRun, type Stack, type StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
 import { transpose } from './transpose.ts';
-import type { SourceTensor, WeightSource } from './weight-source.ts';
+import type { Memory, SourceTensor, WeightSource } from './weight-source.ts';
 
 type Stacked = ParameterSpec & { readonly stack: Stack };
 type Tensors = WeightSource['tensors'];
@@ -100,10 +100,35 @@ function nextName(names: readonly string[]): string | undefined {
 }
 
 /**
- * A source that also provides, under the model's names, tensors that the file stores in another form. While it reads one, memory holds the
- * whole and one expert's part.
+ * A source that also provides, under the model's names, tensors that the file stores in another form, and buffers that it lacks. While it
+ * reads a stack, memory holds the whole and one expert's part.
  */
-export function withStacks(parameters: readonly ParameterSpec[], source: WeightSource): WeightSource {
+export const withStacks = (parameters: readonly ParameterSpec[], source: WeightSource): WeightSource =>
+  withUsual(parameters, withWholes(parameters, source));
+
+/** A source with the usual values of buffers that the file lacks. */
+function withUsual(parameters: readonly ParameterSpec[], source: WeightSource): WeightSource {
+  const absent = new Map(parameters.flatMap(spec => (spec.usual && !source.tensors.has(spec.name) ? [[spec.name, spec] as const] : [])));
+  if (absent.size === 0) return source;
+  const { readPart, readBfloat16 } = source;
+  return {
+    ...source,
+    tensors: new Map<string, SourceTensor>([...source.tensors, ...absent]),
+    readFloat32: async (name, memory) => absent.get(name)?.usual?.() ?? source.readFloat32(name, memory),
+    ...(readPart && {
+      readPart: async (name: string, begin: number, count: number) =>
+        absent
+          .get(name)
+          ?.usual?.()
+          .slice(begin, begin + count) ?? readPart(name, begin, count),
+    }),
+    ...(readBfloat16 && {
+      readBfloat16: async (name: string, memory?: Memory) => (absent.has(name) ? undefined : readBfloat16(name, memory)),
+    }),
+  };
+}
+
+function withWholes(parameters: readonly ParameterSpec[], source: WeightSource): WeightSource {
   const held = new Map(
     parameters.flatMap(spec => {
       const form = formIn(spec, source.tensors);

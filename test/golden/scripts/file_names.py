@@ -8,8 +8,8 @@ def file_names(model, folder):
     """Maps names in memory to names in the file; halves that the file holds in one tensor have its name followed by #0 or #1."""
     file = load_file(os.path.join(folder, 'model.safetensors'))
     found = {}
-    if type(model).__name__.startswith(('OlmoHybrid', 'GPT2', 'NomicBert', 'Gte')):
-        # Files join queries, keys and values, hold convolutions in parts, give norms other names, or leave out a prefix; our names are those in memory.
+    if type(model).__name__.startswith(('OlmoHybrid', 'GPT2', 'NomicBert', 'Gte', 'Esm')):
+        # Files join queries, keys and values, hold convolutions in parts, give norms or their parameters other names, or leave out a prefix; our names are those in memory.
         return {name: name for name, _ in model.named_parameters()}
     for name, p in model.named_parameters():
         same = [name] if name in file else [k for k, v in file.items() if v.shape == p.shape and torch.equal(v, p.detach())]

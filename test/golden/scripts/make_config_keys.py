@@ -10,6 +10,7 @@ from transformers import (Cohere2Config, Cohere2ForCausalLM, Exaone4Config, Exao
                           HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, SeedOssConfig, SeedOssForCausalLM)
 from transformers import ApertusConfig, ApertusForCausalLM, ArceeConfig, ArceeForCausalLM, Ernie4_5Config, Ernie4_5ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM
 from transformers import CamembertConfig, CamembertForSequenceClassification
+from transformers import EsmConfig, EsmForSequenceClassification
 from transformers import CohereConfig, CohereForCausalLM, CwmConfig, CwmForCausalLM, FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSharedConfig, GraniteMoeSharedForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import HeliumConfig, HeliumForCausalLM, InternLM3Config, IQuestCoderConfig, Jais2Config, Jais2ForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
@@ -162,6 +163,7 @@ FAMILIES = dict(
     nomic_bert=(NomicBertForSequenceClassification, NomicBertConfig, encoder),
     gte=(GteForSequenceClassification, GteConfig, encoder),
     eurobert=(EuroBertForSequenceClassification, EuroBertConfig, decoder),
+    esm=(EsmForSequenceClassification, EsmConfig, dict(**text, max_position_embeddings=40, pad_token_id=1, mask_token_id=9, position_embedding_type='rotary')),
     modernbert=(ModernBertForSequenceClassification, ModernBertConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),
     vit=(ViTForImageClassification, ViTConfig, image),
     deit=(DeiTForImageClassification, DeiTConfig, image),
@@ -228,6 +230,7 @@ OLDER = dict(
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     gemma3n=['hidden_act', 'query_pre_attn_scalar', 'altup_lr_multiplier', 'rope_local_base_freq', 'use_bidirectional_attention'],
     gemma4=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'], gemma4_unified=['hidden_act', 'global_head_dim', 'num_global_key_value_heads'],
+    esm=['hidden_act', 'classifier_dropout', 'head_dim', 'rope_scaling', 'rope_parameters'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'], camembert=['position_embedding_type', 'output_past'],
     swin=['out_features', 'out_indices'],
     resnet=['out_features', 'out_indices'], convnext=['out_features', 'out_indices'], convnextv2=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
@@ -250,7 +253,7 @@ CHANGES = dict(
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
     altup_num_inputs=[2], altup_active_idx=[1], activation_sparsity_pattern=[[0.0, 0.7, 0.0, 0.0]], num_kv_shared_layers=[2, 0], vocab_size_per_layer_input=[40],
     classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
-    global_rope_theta=[500.0], local_rope_theta=[500.0],
+    token_dropout=[True], emb_layer_norm_before=[True], global_rope_theta=[500.0], local_rope_theta=[500.0],
     swiglu_alpha=[1.0], swiglu_limit=[0.01], num_experts=[2], num_local_experts=[2], num_experts_per_tok=[1], mlp_only_layers=[[0]], decoder_sparse_step=[2], moe_intermediate_size=[8], moe_num_experts=[2], moe_k=[1], moe_num_shared_experts=[1], moe_layer_start_index=[0], moe_layer_end_index=[0], moe_layer_interval=[2], moe_norm_min=[0.9], shared_expert_intermediate_size=[8], top_k_experts=[1], n_routed_experts=[16], clip_qkv=[0.1], n_group=[2], topk_group=[1],
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],

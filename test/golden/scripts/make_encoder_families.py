@@ -1,4 +1,4 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT and GTE, with padding; and ModernBERT
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT, GTE and ESM, with padding; and ModernBERT
 as a decoder, which reads the last token.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
@@ -11,7 +11,9 @@ from file_names import file_names
 from jitter import jitter
 from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification, XLMRobertaConfig, XLMRobertaForSequenceClassification)
+from safetensors.torch import load_file, save_file
 from transformers import CamembertConfig, CamembertForSequenceClassification
+from transformers import EsmConfig, EsmForSequenceClassification
 from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
 from transformers import ModernBertDecoderConfig, ModernBertDecoderForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
@@ -22,8 +24,8 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 META = dict(torch=torch.__version__, transformers=transformers.__version__, note='float32, eval mode; every parameter jittered so biases and norms matter')
 
 
-def make(name, model_class, config, seed, inputs, labels):
-    """Saves a jittered random model with its results for a small batch."""
+def make(name, model_class, config, seed, inputs, labels, in_file=None):
+    """Saves a jittered random model with its results for a small batch. in_file: returns other tensors for the file, which is then read again"""
     if len(sys.argv) > 2 and name not in sys.argv[2:]:
         return
     torch.manual_seed(seed)
@@ -33,6 +35,10 @@ def make(name, model_class, config, seed, inputs, labels):
     os.makedirs(folder, exist_ok=True)
     model.save_pretrained(folder)
     names = file_names(model, folder)
+    if in_file:
+        path = os.path.join(folder, 'model.safetensors')
+        save_file(in_file(load_file(path)), path, dict(format='pt'))
+        model = model_class.from_pretrained(folder).eval()
     out = copy.deepcopy(model)
     found = out(**inputs, labels=labels)
     found.loss.backward()
@@ -122,6 +128,32 @@ make('eurobert_mean', EuroBertForSequenceClassification, EuroBertConfig(**{**eur
 # No segments; the positions that the first files describe by a base of 500 and the type "ntk" with the factor 8, for heads of 8 features.
 make('gte', GteForSequenceClassification, GteConfig(**rotary, type_vocab_size=0, pad_token_id=0, num_labels=3,
      rope_parameters=dict(rope_type='linear', rope_theta=4000.0, factor=8.0 ** (2 / 8))), 441, text(443, 14, words=64), three)
+
+esm = dict(vocab_size=33, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=32, pad_token_id=1, mask_token_id=32)
+
+
+def protein(seed):
+    """Residues, and padding behind the second text; two hidden ones in the first text."""
+    inputs = with_ones(text(seed, 14, words=30))
+    inputs['input_ids'][0, 3] = inputs['input_ids'][0, 7] = 32
+    return inputs
+
+
+def older_esm(tensors):
+    """Frequencies as Transformers 4 writes them: for each block, of which those of the first count. They differ from the config's base."""
+    [name] = [name for name in tensors if name.endswith('inv_freq')]
+    frequencies = tensors.pop(name)
+    return {**tensors, **{name.replace('*', str(block)): frequencies * (0.7 if block == 0 else 3) for block in range(2)}}
+
+
+def without_contacts(tensors):
+    return {name: values for name, values in tensors.items() if '.contact_head.' not in name}
+
+
+make('esm', EsmForSequenceClassification, EsmConfig(**esm, position_embedding_type='rotary', token_dropout=True, layer_norm_eps=1e-5, num_labels=3), 451, protein(453), three,
+     older_esm)
+# A table of positions, a norm behind the embeddings, and one number to predict; the file lacks the layer that finds contacts.
+make('esm_learned', EsmForSequenceClassification, EsmConfig(**esm, emb_layer_norm_before=True, num_labels=1), 461, protein(463), torch.tensor([0.5, -1.0, 2.0]), without_contacts)
 if len(sys.argv) > 2:
     sys.exit()
 with open(os.path.join(OUT, 'mpnet_buckets.json'), 'w') as file:

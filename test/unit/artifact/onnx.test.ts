@@ -66,6 +66,8 @@ describe('families', () => {
     ['mpnet', 'lora', texts],
     ['nomic_bert', 'spsft', segments],
     ['eurobert', 'lora', texts],
+    ['esm', 'spsft', texts],
+    ['esm_learned', 'lora', texts],
     ['modernbert', 'spsft', texts],
     ['modernbert_mean', 'lora', texts],
     ['vit', 'dora', ['pixel_values']],

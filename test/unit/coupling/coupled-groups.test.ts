@@ -212,6 +212,7 @@ test.each([
   'mpnet',
   'nomic_bert',
   'eurobert',
+  'esm',
   'modernbert',
   'deberta',
   'vit',

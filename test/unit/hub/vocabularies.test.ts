@@ -53,6 +53,29 @@ test('CamemBERT: the ids of every text, and the pieces of SentencePiece around i
   expect(tokenizer.tokenId('<mask>')).toBe(tokenizer.vocabularySize - 1);
 });
 
+describe('ESM', () => {
+  const esm = readGoldenJson(
+    'vocabularies/esm.json',
+    z.object({
+      texts: z.record(z.string(), z.array(z.object({ text: z.string(), ids }))),
+      whole: z.record(z.string(), ids),
+      pairs: z.object({ esm2: z.object({ texts: z.tuple([z.string(), z.string()]), ids }) }),
+    }),
+  );
+  const loadEsm = (name: string) => loadTokenizer({ dir: goldenPath(`vocabularies/${name}`), config: { model_type: 'esm' } });
+
+  test.each(Object.entries(esm.texts))('%s: the ids of every text', async (name, samples) => {
+    const tokenizer = await loadEsm(name);
+    for (const { text, ids } of samples) expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(ids);
+    expect(tokenizer.encode(samples[0]?.text ?? '', { addSpecialTokens: true })).toEqual(esm.whole[name]);
+  });
+
+  test('two proteins', async () => {
+    const { texts, ids } = esm.pairs.esm2;
+    expect((await loadEsm('esm2')).encodePair(...texts)).toMatchObject({ ids });
+  });
+});
+
 test('special tokens that no file names are those of the family, and its mask comes behind the pieces', async () => {
   const tokenizer = await load('deberta_torch');
   expect(['[PAD]', '[CLS]', '[SEP]', '[UNK]', '[MASK]'].map(token => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 400]);

@@ -96,6 +96,7 @@ const needed: Readonly<Record<string, object>> = {
     ...{ hidden_size: undefined, num_hidden_layers: undefined, num_attention_heads: undefined },
   },
   albert: { num_hidden_layers: 4 },
+  esm: { pad_token_id: 1, mask_token_id: 9, position_embedding_type: 'rotary' },
   dinov3_vit: { pos_embed_rescale: null },
   convnext: { num_stages: 2 },
   swin: { patch_size: 2, embed_dim: 16, depths: [2, 1], num_heads: [2, 4], window_size: 4 },

@@ -4,6 +4,7 @@ import type { ModelConfig } from '../../format/model-config.ts';
 import { type Architecture, headedClass } from '../../model/architectures.ts';
 import { architectureOf, loadModel } from '../../model/load-model.ts';
 import { type AnyModel, type ClassifierModel, chosenSize, type Problem } from '../../model/model-spec.ts';
+import type { ParameterSpec } from '../../model/module-specs.ts';
 import { isRecord } from '../../narrow.ts';
 
 export interface ClassifierForm {
@@ -17,12 +18,16 @@ export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm |
   const named = newClass(model, config);
   if (model.kind !== 'classifier' || named === undefined) return undefined;
   const changed = { ...config, architectures: [named], ...labelKeys(model, { architectures: [named] }), ...padKey(model, config) };
-  const { parameters } = loadModel(changed);
+  const parameters = writtenParameters(loadModel(changed));
+  const own = writtenParameters(model);
   // Both classes must have the same layers in the same order; only the prefixes of their names differ.
-  const isSame = parameters.every(({ shape }, i) => shape.join() === model.parameters[i]?.shape.join());
-  if (!isSame || parameters.length !== model.parameters.length) return undefined;
-  return { config: changed, names: new Map(model.parameters.map(({ name }, i) => [name, parameters[i]?.name ?? name])) };
+  const isSame = parameters.every(({ shape }, i) => shape.join() === own[i]?.shape.join());
+  if (!isSame || parameters.length !== own.length) return undefined;
+  return { config: changed, names: new Map(own.map(({ name }, i) => [name, parameters[i]?.name ?? name])) };
 }
+
+/** The parameters that a folder of the model has. */
+export const writtenParameters = ({ parameters, carried = [] }: AnyModel): readonly ParameterSpec[] => [...parameters, ...carried];
 
 /** The padding id: a decoder needs it in config.json to find the last token of a padded text. */
 function padKey({ input, encoder }: ClassifierModel, { pad_token_id: given }: ModelConfig): ModelConfig {

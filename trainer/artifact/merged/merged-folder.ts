@@ -30,7 +30,7 @@ import { withInitial } from '../../model/weight-stream.ts';
 import { valueFor } from '../../narrow.ts';
 import type { DenseLayer } from '../../protocol/pooling.ts';
 import { ExportError } from '../export-error.ts';
-import { type ClassifierForm, isTimm, labelKeys, newClass, sizeKeys, withHead } from './classifier-form.ts';
+import { type ClassifierForm, isTimm, labelKeys, newClass, sizeKeys, withHead, writtenParameters } from './classifier-form.ts';
 
 export interface MergedParams {
   readonly folder: ModelFolder;
@@ -128,8 +128,9 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   const made = madeTensors(params);
   const isMade = new Set([...made.values()].flatMap(({ parameters }) => parameters));
   const [like] = model.parameters.flatMap(({ name }) => tensors.get(name) ?? []);
-  const written = model.parameters
-    .filter(({ name }) => !isMade.has(name))
+  const carried = new Set(model.carried?.map(({ name }) => name));
+  const written = writtenParameters(model)
+    .filter(({ name, usual }) => !isMade.has(name) && !((usual || carried.has(name)) && !tensors.has(name)))
     .map(({ name, shape }) => place(nameOf(name), tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }));
   const inClass = [...made].map(([name, tensor]): [string, Placed] => {
     const [own = ''] = tensor.parameters;
@@ -158,9 +159,10 @@ const madeTensors = ({ model, folder }: MergedParams): ReadonlyMap<string, Store
 
 function placeMade(name: string, tensor: StoredTensor, params: MergedParams): Placed {
   const { tensors } = params.folder.weights;
+  const isWide = params.model.parameters.some(({ name: own, float32 }) => float32 && tensor.parameters.includes(own));
   const found = tensors.get(tensor.name) ?? { dtype: floatTypeOf(tensor, params) ?? 'BF16', byteLength: 0 };
   const info = { ...found, name, shape: [...tensor.shape] };
-  return { info, dtype: storedType(info, params), source: tensor.name, made: tensor };
+  return { info, dtype: storedType(info, params, isWide), source: tensor.name, made: tensor };
 }
 
 /** The type of the numbers that a tensor is made from; undefined if the base has them as codes of four bits. */

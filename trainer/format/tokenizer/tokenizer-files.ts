@@ -14,7 +14,7 @@ import {
   TOKENIZER_FILES,
   type Tokenizer,
 } from './tokenizer.ts';
-import { bertTokenizer, robertaTokenizer } from './vocabulary-tokenizer.ts';
+import { bertTokenizer, esmTokenizer, robertaTokenizer } from './vocabulary-tokenizer.ts';
 
 /** File names of SentencePiece models, in order of preference. */
 const SENTENCEPIECE_FILES = ['spm.model', 'tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'] as const;
@@ -28,8 +28,13 @@ interface FolderTokenizer {
   readonly generationConfig?: ModelConfig | undefined;
 }
 
-/** The model types whose `vocab.txt` Transformers reads as BERT's. */
-const WORD_PIECE_TYPES: ReadonlySet<string> = new Set(['bert', 'distilbert', 'electra']);
+/** How Transformers reads the `vocab.txt` of a model type. */
+const LINE_VOCABULARIES: ReadonlyMap<string, typeof bertTokenizer> = new Map([
+  ['bert', bertTokenizer],
+  ['distilbert', bertTokenizer],
+  ['electra', bertTokenizer],
+  ['esm', esmTokenizer],
+]);
 
 /** @throws ModelFileError if there is no readable tokenizer */
 export async function loadTokenizer({ dir, config, generationConfig }: FolderTokenizer): Promise<Tokenizer> {
@@ -56,8 +61,8 @@ export async function buildTokenizer(
     return sentencePieceDefinition({ path, model: await parseSentencePiece(path, bytes), modelType: config.model_type, special });
   }
   const words = await readBounded(join(dir, 'vocab.txt'));
-  if (words !== undefined && WORD_PIECE_TYPES.has(String(config.model_type)))
-    return bertTokenizer({ path: join(dir, 'vocab.txt'), text: words.toString('utf8'), special });
+  const fromLines = LINE_VOCABULARIES.get(String(config.model_type));
+  if (words !== undefined && fromLines) return fromLines({ path: join(dir, 'vocab.txt'), text: words.toString('utf8'), special });
   const [vocabulary, merges] = [await readBounded(join(dir, 'vocab.json')), await readBounded(join(dir, 'merges.txt'))];
   if (vocabulary !== undefined && merges !== undefined && config.model_type === 'roberta')
     return robertaTokenizer({

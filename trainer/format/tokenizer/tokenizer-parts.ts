@@ -11,6 +11,8 @@ export const ROBERTA_TOKENS = {
   mask_token: '<mask>',
 };
 
+export const ESM_TOKENS = { unk_token: '<unk>', cls_token: '<cls>', pad_token: '<pad>', mask_token: '<mask>', eos_token: '<eos>' };
+
 /** An entry of `added_tokens`. @param lstrip the token includes the space before it */
 export const addedToken = (id: number, content: string, { special, lstrip = false }: { special: boolean; lstrip?: boolean }) => ({
   id,
@@ -50,6 +52,13 @@ export const robertaTemplate = (cls: string, sep: string, idOf: (token: string) 
     [token(cls, 0), text('A', 0), token(sep, 0), token(sep, 0), text('B', 0), token(sep, 0)],
     idOf,
   );
+
+/** `<cls> A <eos> B <eos>`, all of type 0; without an end token, `<cls> A` alone. */
+export const esmTemplate = (cls: string, eos: string | undefined, idOf: (token: string) => number | undefined): unknown => {
+  const end = eos === undefined ? [] : [token(eos, 0)];
+  const single = [token(cls, 0), text('A', 0), ...end];
+  return template(single, [...single, text('B', 0), ...end], idOf);
+};
 
 /** A begin and an end token around each text, if they exist; null if neither does. */
 export function causalTemplate(bos: string | undefined, eos: string | undefined, idOf: (token: string) => number | undefined): unknown {

@@ -1,5 +1,5 @@
 /**
- * Converts vocabularies of BERT (`vocab.txt`) and RoBERTa (`vocab.json`, `merges.txt`) to the contents of tokenizer.json, as their classes
+ * Converts vocabularies of BERT and ESM (`vocab.txt`) and RoBERTa (`vocab.json`, `merges.txt`) to the contents of tokenizer.json, as their classes
  * in Transformers build it.
  */
 
@@ -7,15 +7,27 @@ import { isRecord } from '../../narrow.ts';
 import { ModelFileError } from '../model-file-error.ts';
 import type { SpecialSettings } from './configured-tokens.ts';
 import type { BuiltTokenizer } from './tokenizer.ts';
-import { addedToken, BERT_TOKENS, bertTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
+import { addedToken, BERT_TOKENS, bertTemplate, ESM_TOKENS, esmTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
 
 const DAMAGED = 'Download it again.';
 
-/** WordPiece, with one token per line. */
-export function bertTokenizer(input: { readonly path: string; readonly text: string; readonly special: SpecialSettings }): BuiltTokenizer {
-  const { path, special } = input;
-  const lines = input.text.split('\n').map(line => line.replace(/\r$/, ''));
+/** A file with one token per line. */
+interface LineVocabulary {
+  readonly path: string;
+  readonly text: string;
+  readonly special: SpecialSettings;
+}
+
+function linesOf({ text }: LineVocabulary): string[] {
+  const lines = text.split('\n').map(line => line.replace(/\r$/, ''));
   if (lines.at(-1) === '') lines.pop();
+  return lines;
+}
+
+/** WordPiece. */
+export function bertTokenizer(input: LineVocabulary): BuiltTokenizer {
+  const { path, special } = input;
+  const lines = linesOf(input);
   const ids = new Map(lines.map((token, id) => [token, id]));
   const tokens = { ...BERT_TOKENS, ...special.tokens };
   requireTokens(path, ids, [tokens.unk_token, tokens.cls_token, tokens.sep_token]);
@@ -41,6 +53,31 @@ export function bertTokenizer(input: { readonly path: string; readonly text: str
         max_input_chars_per_word: 100,
         vocab: Object.fromEntries(ids),
       },
+    },
+  };
+}
+
+/** Each token of the vocabulary is found wherever it occurs, the longest one first; what is left is unknown, word by word. */
+export function esmTokenizer(input: LineVocabulary): BuiltTokenizer {
+  const { path, special } = input;
+  const ids = new Map(linesOf(input).map((token, id) => [token.trim(), id]));
+  const { eos_token: end, ...others } = { ...ESM_TOKENS, ...special.tokens };
+  // A model of DNA says that its texts have no end.
+  const eos = special.settings.eos_token === null ? undefined : end;
+  const tokens = { ...others, ...(eos !== undefined && { eos_token: eos }) };
+  requireTokens(path, ids, [tokens.unk_token, tokens.cls_token, ...(eos === undefined ? [] : [eos])]);
+  const named = addedTokens(tokens, ids, special);
+  const known = new Set(Object.values(tokens));
+  const found = [...ids].filter(([token]) => token !== '' && !known.has(token));
+  return {
+    tokens,
+    definition: {
+      added_tokens: [...named, ...found.map(([token, id]) => addedToken(id, token, { special: false }))],
+      normalizer: null,
+      pre_tokenizer: { type: 'WhitespaceSplit' },
+      post_processor: esmTemplate(tokens.cls_token, eos, token => ids.get(token)),
+      decoder: null,
+      model: { type: 'WordLevel', unk_token: tokens.unk_token, vocab: Object.fromEntries(ids) },
     },
   };
 }

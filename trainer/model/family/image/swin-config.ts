@@ -5,7 +5,7 @@ import type { ConfigJson, ModelOptions } from '../../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../../config-keys.ts';
 import { activation, backboneKeys, classifierKeys, epsilon, imageKeys, rate, size } from '../common-keys.ts';
 import { readLabels } from '../labels.ts';
-import type { ImageBlockConfig } from './image-block.ts';
+import type { PreNormConfig } from '../pre-norm-block.ts';
 import { gridsOf, type SwinConfig, type SwinStage } from './swin.ts';
 import { transformersNames } from './swin-names.ts';
 
@@ -47,7 +47,7 @@ export interface StageSizes {
   readonly pathDropout: number;
   /** True if samples can skip the MLP too, as in timm. */
   readonly dropsMlp: boolean;
-  readonly block: Pick<ImageBlockConfig, 'biased' | 'epsilon' | 'activation' | 'dropout' | 'attentionDropout'>;
+  readonly block: Pick<PreNormConfig, 'biased' | 'epsilon' | 'activation' | 'dropout' | 'attentionDropout'>;
 }
 
 /** The stages: each is twice as wide as the one before, and the probability of skipping rises with each block. */

@@ -1,12 +1,12 @@
 /** The names of a Swin transformer's tensors in files of Transformers and of timm. */
-import type { BlockNames } from './vit-names.ts';
+import type { PreNormNames } from '../pre-norm-block.ts';
 
 export interface SwinNames {
   readonly patches: string;
   readonly patchNorm: string;
   /** Positions that are added to patches, if the model has any. */
   readonly positions: string;
-  readonly block: (stage: number, block: number) => BlockNames & { readonly relative: string };
+  readonly block: (stage: number, block: number) => PreNormNames & { readonly relative: string };
   /** The layers that halve the image after a stage. */
   readonly merging: (stage: number) => { readonly norm: string; readonly reduction: string };
   readonly finalNorm: string;

@@ -18,7 +18,7 @@ import {
 } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import { headSpec, type Labels } from '../labels.ts';
-import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, projections, runImageBlock } from './image-block.ts';
+import { type PreNormBlock, type PreNormConfig, preNormBlock, preNormModules, projections, runPreNormBlock } from '../pre-norm-block.ts';
 import { imageClassifier } from './image-input.ts';
 import type { SwinNames } from './swin-names.ts';
 
@@ -40,12 +40,12 @@ export interface SwinConfig extends Labels {
 }
 
 export interface SwinStage {
-  readonly blocks: readonly ImageBlockConfig[];
+  readonly blocks: readonly PreNormConfig[];
 }
 
 interface Block {
-  readonly config: ImageBlockConfig;
-  readonly modules: ImageBlock;
+  readonly config: PreNormConfig;
+  readonly modules: PreNormBlock;
   /** The bias of each head for two places, by their relative position, [(2 · window − 1)², heads]. */
   readonly relative: ModuleSpec;
   readonly windows: WindowParams;
@@ -91,7 +91,7 @@ export function swin(config: SwinConfig): ClassifierModel {
     head: headSpec(linearSpec(names.head, { part: 'head', layer: -1 }, labels.length, last), config.fresh),
   };
   const inStages = parts.stages.flatMap(({ blocks, merging }): ModuleSpec[] => [
-    ...blocks.flatMap(({ modules, relative }) => [relative, ...imageBlockModules(modules)]),
+    ...blocks.flatMap(({ modules, relative }) => [relative, ...preNormModules(modules)]),
     ...(merging ? [merging.norm, merging.reduction] : []),
   ]);
   const table = parts.positions ? [parts.positions] : [];
@@ -117,7 +117,7 @@ function stagesOf({ names, stages, window }: SwinConfig, grids: readonly GridSiz
       const own = names.block(s, b);
       return {
         config,
-        modules: imageBlock(config, layer, own),
+        modules: preNormBlock(config, layer, own),
         relative: { ...parameterSpec(own.relative, [(2 * window - 1) ** 2, config.heads]), part: 'attention', layer },
         // A window that covers a whole axis cannot be shifted.
         windows: { grid, size: window, shift: b % 2 === 1 && Math.min(...grid) > window ? Math.floor(window / 2) : 0 },
@@ -175,7 +175,7 @@ function runBlock(tracer: Tracer, { config, modules, relative, windows }: Block,
   const { graph } = tracer;
   const { grid, size } = windows;
   const { heads, hiddenSize } = config;
-  return runImageBlock(tracer, config, modules, x, batch, normal => {
+  return runPreNormBlock(tracer, config, modules, x, batch, normal => {
     const rows = toWindows(graph, graph.reshape(normal, [batch, ...grid, hiddenSize]), windows);
     const places = size ** 2;
     const count = (rows.shape[0] as number) / places;

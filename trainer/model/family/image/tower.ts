@@ -13,17 +13,17 @@ import { type BiasedSpec, type ConvSpec, layerNormSpec, type ModuleSpec, paramet
 import type { Tracer } from '../../tracer.ts';
 import {
   attendToAll,
-  type ImageBlock,
-  type ImageBlockConfig,
-  imageBlock,
-  imageBlockModules,
-  runImageBlock,
+  type PreNormBlock,
+  type PreNormConfig,
+  preNormBlock,
+  preNormModules,
+  runPreNormBlock,
   withModules,
-} from './image-block.ts';
+} from '../pre-norm-block.ts';
 import type { TowerNames } from './vit-names.ts';
 
 /** The sizes and switches of one tower. */
-export interface TowerConfig extends ImageBlockConfig {
+export interface TowerConfig extends PreNormConfig {
   readonly names: TowerNames;
   /** Height and width in pixels. */
   readonly image: readonly [number, number];
@@ -62,7 +62,7 @@ export interface Tower {
   readonly patches: ConvSpec;
   readonly tokens: readonly ModuleSpec[];
   readonly positions: ModuleSpec | undefined;
-  readonly blocks: readonly ImageBlock[];
+  readonly blocks: readonly PreNormBlock[];
   readonly finalNorm: BiasedSpec;
   /** All of these, in the order of the forward pass. */
   readonly modules: readonly ModuleSpec[];
@@ -83,9 +83,9 @@ export function towerOf(config: TowerConfig): Tower {
     count > 0 ? [inFiles(parameterSpec(elementAt(names.tokens, i), [1, count, hiddenSize]))] : [],
   );
   const positions = kind.kind === 'table' ? inFiles(parameterSpec(names.positions, kind.shape)) : undefined;
-  const blocks = Array.from({ length: config.blocks }, (_, layer) => withModules(imageBlock(config, layer, names.block(layer)), inFiles));
+  const blocks = Array.from({ length: config.blocks }, (_, layer) => withModules(preNormBlock(config, layer, names.block(layer)), inFiles));
   const finalNorm = inFiles(layerNormSpec(names.finalNorm, -1, hiddenSize));
-  const modules = [patches, ...tokens, ...(positions ? [positions] : []), ...blocks.flatMap(imageBlockModules), finalNorm];
+  const modules = [patches, ...tokens, ...(positions ? [positions] : []), ...blocks.flatMap(preNormModules), finalNorm];
   return { config, patches, tokens, positions, blocks, finalNorm, modules };
 }
 
@@ -150,8 +150,8 @@ export function towerStream(tracer: Tracer, pixels: Node, tower: Tower): Node {
   return graph.reshape(x, [batch, tokens, width]);
 }
 
-function run(tracer: Tracer, config: TowerConfig, block: ImageBlock, x: Node, batch: number, rotary: RotaryTables | undefined): Node {
-  return runImageBlock(tracer, config, block, x, batch, normal => attendToAll(tracer, config, block, normal, batch, rotary));
+function run(tracer: Tracer, config: TowerConfig, block: PreNormBlock, x: Node, batch: number, rotary: RotaryTables | undefined): Node {
+  return runPreNormBlock(tracer, config, block, x, batch, normal => attendToAll(tracer, config, block, normal, batch, rotary));
 }
 
 /** Applies the last norm to x [batch, tokens, hiddenSize]. */

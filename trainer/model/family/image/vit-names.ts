@@ -1,5 +1,6 @@
 /** The names of a vision transformer's tensors in files of Transformers and of timm. */
 import type { ModuleSpec } from '../../module-specs.ts';
+import type { PreNormNames, ScaleName } from '../pre-norm-block.ts';
 
 export interface TowerNames {
   /** The tokens before the patches: the class token, then a distillation token or registers. */
@@ -7,7 +8,7 @@ export interface TowerNames {
   readonly positions: string;
   readonly patches: string;
   readonly finalNorm: string;
-  readonly block: (layer: number) => BlockNames;
+  readonly block: (layer: number) => PreNormNames;
   /** Returns the module with the forms that files may use for it, if they have other names. */
   readonly inFiles?: <Spec extends ModuleSpec>(module: Spec) => Spec;
 }
@@ -15,28 +16,6 @@ export interface TowerNames {
 export interface VitNames extends TowerNames {
   /** The heads on the class token and on the distillation token. */
   readonly heads: readonly string[];
-}
-
-export interface BlockNames {
-  /** Queries, keys and values; or one layer for all three. */
-  readonly qkv: readonly [string, string, string] | string;
-  readonly o: string;
-  /** The layer before the activation; or both layers of a gated MLP. */
-  readonly mlp: string | { readonly gate: string; readonly up: string };
-  /** True if one layer computes both the gate and the part it multiplies. */
-  readonly hasFusedGate?: boolean;
-  readonly down: string;
-  readonly inputNorm: string;
-  readonly middleNorm: string;
-  /** The norms of the queries and the keys, in families that have them. */
-  readonly innerNorms?: readonly [string, string];
-  /** Modules that scale the outputs of attention and the MLP, with the full names of their weights. */
-  readonly scales?: readonly [ScaleName, ScaleName];
-}
-
-export interface ScaleName {
-  readonly name: string;
-  readonly weight: string;
 }
 
 const scaleName = (name: string, weight: string): ScaleName => ({ name, weight: `${name}.${weight}` });
@@ -62,7 +41,7 @@ export const transformersNames = (prefix: string, hasTeacherHead: boolean): VitN
   },
 });
 
-const transformersAttention = (at: string): Pick<BlockNames, 'qkv' | 'o'> => ({
+const transformersAttention = (at: string): Pick<PreNormNames, 'qkv' | 'o'> => ({
   qkv: [`${at}.attention.attention.query`, `${at}.attention.attention.key`, `${at}.attention.attention.value`],
   o: `${at}.attention.output.dense`,
 });

@@ -43,7 +43,6 @@ export const modernBertKeys = {
   pad_token_id: computed(z.number().int().min(0).nullish()),
   head_dim: { class: 'refused', unless: c => [Number(c.hidden_size) / Number(c.num_attention_heads)] },
   ...refused('rope_scaling', 'rope_theta', 'partial_rotary_factor', 'sliding_window'),
-  ...refusedUnless(['absolute'], 'position_embedding_type'),
   ...refusedUnless([false], 'is_causal'),
   ...withoutEffect(
     'is for the head of the pretraining, which is not used',
@@ -56,7 +55,12 @@ export const modernBertKeys = {
     'is for layers that every file holds; the spread of a new classifier follows from its width',
     ...(['initializer_range', 'initializer_cutoff_factor'] as const),
   ),
-  ...withoutEffect('is an older name that Transformers does not read', 'layer_norm_eps', 'gradient_checkpointing'),
+  ...withoutEffect(
+    'is an older name that Transformers does not read',
+    'layer_norm_eps',
+    'gradient_checkpointing',
+    'position_embedding_type',
+  ),
 } as const satisfies KeyTable;
 
 /** Files with and without a head have the layers between encoder and classifier, and the same names. */

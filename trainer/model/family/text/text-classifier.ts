@@ -2,7 +2,7 @@
 
 import type { Node } from '../../../graph/graph.ts';
 import type { ClassifierModel } from '../../model-spec.ts';
-import { type ModuleSpec, parametersOf } from '../../module-specs.ts';
+import { type ModuleSpec, type ParameterSpec, parametersOf } from '../../module-specs.ts';
 import type { Tracer } from '../../tracer.ts';
 import type { Labels } from '../labels.ts';
 import { type TokenBatch, tokensOf } from './text-encoder.ts';
@@ -25,6 +25,10 @@ export interface TextClassifierParams {
   readonly blocks: number;
   /** The modules of the encoder, in the order in which they run. */
   readonly body: readonly ModuleSpec[];
+  /** Tensors of the encoder that are not trained; by default none. */
+  readonly buffers?: readonly ParameterSpec[];
+  /** See {@link ClassifierModel.carried}. */
+  readonly carried?: readonly ParameterSpec[];
   /** Those of the head; the classifier is the last. */
   readonly head: readonly ModuleSpec[];
   /** The last hidden states, [batch · tokens, hiddenSize]. */
@@ -34,7 +38,7 @@ export interface TextClassifierParams {
 }
 
 export function textClassifier(params: TextClassifierParams): ClassifierModel {
-  const { family, config, tokenTypes, maxPositions, blocks, body, head, hidden, logits } = params;
+  const { family, config, tokenTypes, maxPositions, blocks, body, buffers = [], carried = [], head, hidden, logits } = params;
   const { hiddenSize, labels, problem, vocabularySize, padId } = config;
   const modules = [...body, ...head];
   return {
@@ -42,8 +46,9 @@ export function textClassifier(params: TextClassifierParams): ClassifierModel {
     family,
     blocks,
     hiddenSize,
-    parameters: parametersOf(modules),
+    parameters: [...parametersOf(modules), ...buffers],
     modules,
+    carried,
     input: { kind: 'tokens', vocabularySize, maxPositions, padId, tokenTypes },
     labels,
     problem,

@@ -84,9 +84,13 @@ function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): No
 
 function positioned(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
   const [batch, tokens] = dimensions(ids.shape, 2);
-  if (uncounted !== undefined) return tracer.graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
+  if (uncounted !== undefined) return addCountedPositions(tracer, table, x, ids, uncounted);
   return addPositions(tracer, table, x, { batch, tokens, first: firstPosition });
 }
+
+/** Adds rows to x [batch · tokens, width]: see {@link TextConfig.uncounted}. */
+export const addCountedPositions = (tracer: Tracer, table: ModuleSpec, x: Node, ids: Node, uncounted: number): Node =>
+  tracer.graph.add(x, tracer.embedding(table, countedPositions(tracer, ids, uncounted)));
 
 /** `uncounted` for that token itself, otherwise `uncounted` plus the number of other tokens up to this one: int32 [batch · tokens]. */
 function countedPositions({ graph, longest }: Tracer, ids: Node, uncounted: number): Node {

@@ -13,7 +13,7 @@ import {
 import { activation, commonKeys, epsilon, size } from '../../../family/common-keys.ts';
 import { lfm2VlImageKeys } from '../../../family/decoder/keys/image-text-keys.ts';
 import { textPart } from '../../../family/decoder/text-part.ts';
-import type { ImageBlockConfig } from '../../../family/image/image-block.ts';
+import type { PreNormConfig } from '../../../family/pre-norm-block.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { patchBlock } from '../../patches/patch-block.ts';
 import type { PatchSizes } from '../../patches/patch-feeds.ts';
@@ -27,7 +27,7 @@ export const LFM2_VL = 'Lfm2VlForConditionalGeneration';
 /** The tower and its projector. */
 export interface Lfm2VlTower extends PatchSizes {
   readonly blocks: number;
-  readonly block: ImageBlockConfig;
+  readonly block: PreNormConfig;
   /** Number of rows of the table of positions, and the side of the square that they form. */
   readonly tableRows: number;
   readonly tableSide: number;

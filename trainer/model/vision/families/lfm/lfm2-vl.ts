@@ -6,8 +6,8 @@
 import type { Node } from '../../../../graph/graph.ts';
 import type { HostArray } from '../../../../graph/types.ts';
 import { required } from '../../../../narrow.ts';
-import { type ImageBlock, imageBlock, imageBlockModules, withModules } from '../../../family/image/image-block.ts';
 import { siglipTowerNames } from '../../../family/image/vit-names.ts';
+import { type PreNormBlock, preNormBlock, preNormModules, withModules } from '../../../family/pre-norm-block.ts';
 import { activationOf } from '../../../layer/activation.ts';
 import { paddingMask } from '../../../layer/attention/self-attention.ts';
 import {
@@ -42,7 +42,7 @@ interface Parts {
   /** [hiddenSize, patch² · 3], by row, column and channel. */
   readonly patches: ModuleSpec;
   readonly table: ModuleSpec;
-  readonly blocks: readonly ImageBlock[];
+  readonly blocks: readonly PreNormBlock[];
   readonly finalNorm: BiasedSpec;
   readonly norm: BiasedSpec | undefined;
   readonly up: ModuleSpec;
@@ -67,7 +67,7 @@ function partsOf(config: Lfm2VlTower): Parts {
     config,
     patches: inFiles(linearSpec(names.patches, place, hiddenSize, 3 * patch * patch)),
     table: inFiles(embeddingSpec(names.positions.replace(/\.weight$/, ''), tableRows, hiddenSize)),
-    blocks: Array.from({ length: config.blocks }, (_, layer) => withModules(imageBlock(block, layer, names.block(layer)), inFiles)),
+    blocks: Array.from({ length: config.blocks }, (_, layer) => withModules(preNormBlock(block, layer, names.block(layer)), inFiles)),
     finalNorm: inFiles(layerNormSpec(names.finalNorm, -1, hiddenSize)),
     norm: projector.isNormed ? ofProjector(layerNormSpec(`${PROJECTOR}layer_norm`, -1, wide)) : undefined,
     up: linear('linear_1', projector.innerSize, wide),
@@ -81,7 +81,7 @@ export function lfm2Vl(files: VisionFiles): VisionEncoder {
   const parts = partsOf(config);
   const { patches, table, blocks, finalNorm, norm, up, down } = parts;
   const { block, projector, tiling, scale } = config;
-  const modules = [patches, table, ...blocks.flatMap(imageBlockModules), finalNorm, ...(norm ? [norm] : []), up, down];
+  const modules = [patches, table, ...blocks.flatMap(preNormModules), finalNorm, ...(norm ? [norm] : []), up, down];
   const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   const parameters = parametersOf(modules);
   const imageSize = config.tableSide * config.patch;

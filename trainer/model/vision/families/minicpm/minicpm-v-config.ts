@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { miniCpmVImageKeys } from '../../../family/decoder/keys/image-text-keys.ts';
 import { textPart } from '../../../family/decoder/text-part.ts';
-import type { ImageBlockConfig } from '../../../family/image/image-block.ts';
 import { eyeKeys, squareProblems } from '../../../family/image/siglip-config.ts';
+import type { PreNormConfig } from '../../../family/pre-norm-block.ts';
 import type { ConfigProblem } from '../../../model-spec.ts';
 import { patchBlock } from '../../patches/patch-block.ts';
 import { pixelScale, processorKeys } from '../../processor-keys.ts';
@@ -21,7 +21,7 @@ export const MERGED = 4;
 /** The tower and its mergers. */
 export interface MiniCpmVTower {
   readonly blocks: number;
-  readonly block: ImageBlockConfig;
+  readonly block: PreNormConfig;
   /** The block after which windows of patches are merged. */
   readonly mergedAfter: number;
   /** Side of a patch in pixels. */

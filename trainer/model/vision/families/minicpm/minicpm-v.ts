@@ -6,8 +6,8 @@
 import type { Node } from '../../../../graph/graph.ts';
 import type { HostArray } from '../../../../graph/types.ts';
 import { elementAt, required } from '../../../../narrow.ts';
-import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, projections } from '../../../family/image/image-block.ts';
 import { siglipTowerNames } from '../../../family/image/vit-names.ts';
+import { type PreNormBlock, type PreNormConfig, preNormBlock, preNormModules, projections } from '../../../family/pre-norm-block.ts';
 import { activationOf } from '../../../layer/activation.ts';
 import { attend, paddingMask } from '../../../layer/attention/self-attention.ts';
 import { bucketsOf, byQuotients } from '../../../layer/positions/bucketed-grid.ts';
@@ -39,7 +39,7 @@ const EPSILON = 1e-6;
 const FOUR = 4;
 
 /** Attention within windows, followed by an MLP that makes one row of each. */
-interface WindowMerger extends Pick<ImageBlock, 'qkv' | 'o'> {
+interface WindowMerger extends Pick<PreNormBlock, 'qkv' | 'o'> {
   readonly firstNorm: BiasedSpec;
   readonly norm: BiasedSpec;
   readonly up: ModuleSpec;
@@ -52,7 +52,7 @@ interface Parts {
   readonly patches: ConvSpec;
   /** [tableSide², hiddenSize] */
   readonly table: ModuleSpec;
-  readonly blocks: readonly ImageBlock[];
+  readonly blocks: readonly PreNormBlock[];
   readonly merger: WindowMerger;
   readonly finalNorm: BiasedSpec;
   readonly norm: BiasedSpec;
@@ -70,7 +70,7 @@ function partsOf(config: MiniCpmVTower): Parts {
     config,
     patches: patchSpec(names.patches, 3, hiddenSize, [patch, patch]),
     table: embeddingSpec(names.positions.replace(/\.weight$/, ''), tableSide ** 2, hiddenSize),
-    blocks: Array.from({ length: config.blocks }, (_, layer) => imageBlock(block, layer, names.block(layer))),
+    blocks: Array.from({ length: config.blocks }, (_, layer) => preNormBlock(block, layer, names.block(layer))),
     merger: mergerOf(block),
     finalNorm: layerNormSpec(names.finalNorm, -1, hiddenSize),
     norm: layerNormSpec(`${VECTORS}.pre_norm`, -1, wide),
@@ -79,7 +79,7 @@ function partsOf(config: MiniCpmVTower): Parts {
   };
 }
 
-function mergerOf({ hiddenSize, intermediateSize }: ImageBlockConfig): WindowMerger {
+function mergerOf({ hiddenSize, intermediateSize }: PreNormConfig): WindowMerger {
   const [attention, mlp] = [{ part: 'attention', layer: -1 } as const, { part: 'mlp', layer: -1 } as const];
   const ofAttention = (name: string): ModuleSpec => linearSpec(`${WINDOWS}.self_attn.${name}`, attention, hiddenSize, hiddenSize);
   const [wide, inner] = [FOUR * hiddenSize, FOUR * intermediateSize];
@@ -99,7 +99,7 @@ export function miniCpmV(files: VisionFiles): VisionEncoder {
   const parts = partsOf(config);
   const { patches, table, blocks, merger, finalNorm, norm, up, down } = parts;
   const ofMerger = [merger.firstNorm, ...merger.qkv, merger.o, merger.norm, merger.up, merger.down];
-  const modules = [patches, table, ...blocks.flatMap(imageBlockModules), ...ofMerger, finalNorm, norm, up, down];
+  const modules = [patches, table, ...blocks.flatMap(preNormModules), ...ofMerger, finalNorm, norm, up, down];
   const countOf = (view: ImageView): number => patchesOf(view, MERGED);
   return {
     parameters: parametersOf(modules),
@@ -169,7 +169,7 @@ function vectorsOf(tracer: Tracer, parts: Parts, count: number): Node {
 }
 
 /** x [patches, hiddenSize], window by window → [windows, hiddenSize]: the means of windows, and what attention and the MLP add. */
-function mergedWindows(tracer: Tracer, config: ImageBlockConfig, merger: WindowMerger, x: Node): Node {
+function mergedWindows(tracer: Tracer, config: PreNormConfig, merger: WindowMerger, x: Node): Node {
   const { graph } = tracer;
   const { hiddenSize, epsilon } = config;
   const windows = elementAt(x.shape, 0) / FOUR;

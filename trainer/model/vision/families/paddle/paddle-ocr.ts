@@ -5,8 +5,8 @@
 
 import type { Node } from '../../../../graph/graph.ts';
 import type { HostArray } from '../../../../graph/types.ts';
-import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, withModules } from '../../../family/image/image-block.ts';
 import { siglipTowerNames } from '../../../family/image/vit-names.ts';
+import { type PreNormBlock, type PreNormConfig, preNormBlock, preNormModules, withModules } from '../../../family/pre-norm-block.ts';
 import { activationOf } from '../../../layer/activation.ts';
 import { paddingMask } from '../../../layer/attention/self-attention.ts';
 import {
@@ -42,12 +42,12 @@ const EPSILON = 1e-5;
 
 interface Parts {
   readonly config: PaddleOcrTower;
-  readonly block: ImageBlockConfig;
+  readonly block: PreNormConfig;
   /** [hiddenSize, 3, patch, patch] */
   readonly patches: ModuleSpec;
   readonly patchBias: ModuleSpec;
   readonly table: ModuleSpec;
-  readonly blocks: readonly ImageBlock[];
+  readonly blocks: readonly PreNormBlock[];
   readonly finalNorm: BiasedSpec;
   readonly norm: BiasedSpec;
   readonly up: ModuleSpec;
@@ -69,7 +69,7 @@ function partsOf(config: PaddleOcrTower): Parts {
     patches: inTower(parameterSpec(`${names.patches}.weight`, [hiddenSize, 3, patch, patch])),
     patchBias: inTower(parameterSpec(`${names.patches}.bias`, [hiddenSize])),
     table: inTower(embeddingSpec(names.positions.replace(/\.weight$/, ''), tableSide ** 2, hiddenSize)),
-    blocks: Array.from({ length: config.blocks }, (_, layer) => withModules(imageBlock(block, layer, names.block(layer)), inTower)),
+    blocks: Array.from({ length: config.blocks }, (_, layer) => withModules(preNormBlock(block, layer, names.block(layer)), inTower)),
     finalNorm: inTower(layerNormSpec(names.finalNorm, -1, hiddenSize)),
     norm: inProjector(layerNormSpec(`${PROJECTOR}pre_norm`, -1, hiddenSize)),
     up: inProjector(linearSpec(`${PROJECTOR}linear_1`, place, wide, wide)),
@@ -82,7 +82,7 @@ export function paddleOcr(files: VisionFiles): VisionEncoder {
   const config = paddleOcrTower(files);
   const parts = partsOf(config);
   const { patches, patchBias, table, blocks, finalNorm, norm, up, down } = parts;
-  const modules = [patches, patchBias, table, ...blocks.flatMap(imageBlockModules), finalNorm, norm, up, down];
+  const modules = [patches, patchBias, table, ...blocks.flatMap(preNormModules), finalNorm, norm, up, down];
   const countOf = (view: ImageView): number => patchesOf(view, config.merged);
   const parameters = parametersOf(modules);
   return {

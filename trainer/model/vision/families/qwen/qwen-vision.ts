@@ -6,7 +6,7 @@
 
 import type { Node } from '../../../../graph/graph.ts';
 import type { HostArray } from '../../../../graph/types.ts';
-import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules } from '../../../family/image/image-block.ts';
+import { type PreNormBlock, type PreNormConfig, preNormBlock, preNormModules } from '../../../family/pre-norm-block.ts';
 import { activationOf } from '../../../layer/activation.ts';
 import { paddingMask } from '../../../layer/attention/self-attention.ts';
 import {
@@ -58,12 +58,12 @@ interface Merger {
 
 interface Parts {
   readonly config: QwenTower;
-  readonly block: ImageBlockConfig;
+  readonly block: PreNormConfig;
   /** [hiddenSize, 3, frames, patch, patch] */
   readonly patches: ModuleSpec;
   /** The bias of patches, and the table of their positions; none in some towers. */
   readonly learned: { readonly bias: ModuleSpec; readonly table: ModuleSpec } | undefined;
-  readonly blocks: readonly ImageBlock[];
+  readonly blocks: readonly PreNormBlock[];
   readonly merger: Merger;
   /** One for each block whose states become vectors. */
   readonly deepstack: readonly Merger[];
@@ -100,7 +100,7 @@ function partsOf(config: QwenTower, names: TowerNames): Parts {
       const at = `${names.tower}.blocks.${layer}`;
       const attention = { qkv: `${at}.attn.qkv`, o: `${at}.attn.proj`, inputNorm: `${at}.norm1` };
       const [up, down] = names.mlp;
-      return imageBlock(block, layer, { ...attention, middleNorm: `${at}.norm2`, mlp: `${at}.${up}`, down: `${at}.${down}` });
+      return preNormBlock(block, layer, { ...attention, middleNorm: `${at}.norm2`, mlp: `${at}.${up}`, down: `${at}.${down}` });
     }),
     merger: mergerOf(config, names, 'merger', false),
     deepstack: config.deepstack.map((_, i) => mergerOf(config, names, `deepstack_merger_list.${i}`, true)),
@@ -114,7 +114,7 @@ export function qwenVision(config: QwenTower, names: TowerNames): VisionEncoder 
   const modules = [
     patches,
     ...(learned ? [learned.bias, learned.table] : []),
-    ...blocks.flatMap(imageBlockModules),
+    ...blocks.flatMap(preNormModules),
     ...[merger, ...deepstack].flatMap(mergerModules),
   ];
   const countOf = (view: ImageView): number => patchesOf(view, config.merged);

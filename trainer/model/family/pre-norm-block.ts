@@ -1,15 +1,15 @@
 /** The block of vision transformers: a norm before attention and before the MLP, and in some families scales after them. */
 
-import type { Node } from '../../../graph/graph.ts';
-import { atLeast, elementAt } from '../../../narrow.ts';
-import { activationOf } from '../../layer/activation.ts';
-import { attend, byHead, splitHeads } from '../../layer/attention/self-attention.ts';
-import { type RotaryTables, rotate } from '../../layer/positions/rotary.ts';
-import { layerNormSpec, linearSpec, type ModuleSpec, normSpec, scaleSpec, withHeads } from '../../module-specs.ts';
-import type { Tracer } from '../../tracer.ts';
-import type { BlockNames } from './vit-names.ts';
+import type { Node } from '../../graph/graph.ts';
+import { atLeast, elementAt } from '../../narrow.ts';
+import { activationOf } from '../layer/activation.ts';
+import type { AttentionMask } from '../layer/attention/attention.ts';
+import { attend, byHead, splitHeads } from '../layer/attention/self-attention.ts';
+import { type RotaryTables, rotate } from '../layer/positions/rotary.ts';
+import { layerNormSpec, linearSpec, type ModuleSpec, normSpec, scaleSpec, withHeads } from '../module-specs.ts';
+import type { Tracer } from '../tracer.ts';
 
-export interface ImageBlockConfig {
+export interface PreNormConfig {
   readonly hiddenSize: number;
   /** Width between the layers of the MLP. */
   readonly intermediateSize: number;
@@ -30,7 +30,30 @@ export interface ImageBlockConfig {
   readonly pathDropout: { readonly attention: number; readonly mlp: number };
 }
 
-export interface ImageBlock {
+/** The names of a block's tensors. */
+export interface PreNormNames {
+  /** Queries, keys and values; or one layer for all three. */
+  readonly qkv: readonly [string, string, string] | string;
+  readonly o: string;
+  /** The layer before the activation; or both layers of a gated MLP. */
+  readonly mlp: string | { readonly gate: string; readonly up: string };
+  /** True if one layer computes both the gate and the part it multiplies. */
+  readonly hasFusedGate?: boolean;
+  readonly down: string;
+  readonly inputNorm: string;
+  readonly middleNorm: string;
+  /** The norms of the queries and the keys, in families that have them. */
+  readonly innerNorms?: readonly [string, string];
+  /** Modules that scale the outputs of attention and the MLP, with the full names of their weights. */
+  readonly scales?: readonly [ScaleName, ScaleName];
+}
+
+export interface ScaleName {
+  readonly name: string;
+  readonly weight: string;
+}
+
+export interface PreNormBlock {
   /** Queries, keys and values, from three layers or from one. */
   readonly qkv: readonly ModuleSpec[];
   readonly o: ModuleSpec;
@@ -47,7 +70,7 @@ export interface ImageBlock {
   readonly scales: readonly [ModuleSpec, ModuleSpec] | undefined;
 }
 
-export function imageBlock(config: ImageBlockConfig, layer: number, names: BlockNames): ImageBlock {
+export function preNormBlock(config: PreNormConfig, layer: number, names: PreNormNames): PreNormBlock {
   const { hiddenSize, heads, intermediateSize, biased, isScaled } = config;
   const attention = { part: 'attention', layer } as const;
   const mlp = { part: 'mlp', layer } as const;
@@ -80,7 +103,7 @@ export function imageBlock(config: ImageBlockConfig, layer: number, names: Block
 }
 
 /** The block with other forms of its modules. */
-export const withModules = (block: ImageBlock, change: <Spec extends ModuleSpec>(module: Spec) => Spec): ImageBlock => ({
+export const withModules = (block: PreNormBlock, change: <Spec extends ModuleSpec>(module: Spec) => Spec): PreNormBlock => ({
   ...block,
   qkv: block.qkv.map(module => change(module)),
   o: change(block.o),
@@ -94,7 +117,7 @@ export const withModules = (block: ImageBlock, change: <Spec extends ModuleSpec>
 });
 
 /** The modules in the order of the forward pass. */
-export function imageBlockModules({ inputNorm, qkv, innerNorms, o, scales, middleNorm, gate, up, down }: ImageBlock): ModuleSpec[] {
+export function preNormModules({ inputNorm, qkv, innerNorms, o, scales, middleNorm, gate, up, down }: PreNormBlock): ModuleSpec[] {
   const [afterAttention, afterMlp] = scales ?? [];
   return [inputNorm, ...qkv, ...(innerNorms ?? []), o, afterAttention, middleNorm, gate, up, down, afterMlp].filter(
     module => module !== undefined,
@@ -105,10 +128,10 @@ export function imageBlockModules({ inputNorm, qkv, innerNorms, o, scales, middl
  * x [batch · tokens, hiddenSize] → the same shape.
  * @param attendTo computes attention from the output of the first norm, [batch · tokens, hiddenSize]
  */
-export function runImageBlock(
+export function runPreNormBlock(
   tracer: Tracer,
-  config: ImageBlockConfig,
-  block: ImageBlock,
+  config: PreNormConfig,
+  block: PreNormBlock,
   x: Node,
   batch: number,
   attendTo: (normal: Node) => Node,
@@ -126,22 +149,23 @@ export function runImageBlock(
   return add(middle, tracer.linear(block.down, inner), block.scales?.[1], config.pathDropout.mlp);
 }
 
-/** Attention from all tokens to all tokens. @param rotary rotates queries and keys */
+/** Attention from every token to all tokens, or to those that a mask shows. @param rotary rotates queries and keys */
 export function attendToAll(
   tracer: Tracer,
-  config: ImageBlockConfig,
-  block: ImageBlock,
+  config: PreNormConfig,
+  block: PreNormBlock,
   x: Node,
   batch: number,
   rotary: RotaryTables | undefined,
+  mask: AttentionMask = { kind: 'all' },
 ): Node {
   const [q, k, v] = projections(tracer, config, block, x, batch, rotary);
   const scale = (q.shape[3] as number) ** -0.5;
-  const attended = attend(tracer, { q, k, v, scale, mask: { kind: 'all' }, dropout: config.attentionDropout });
+  const attended = attend(tracer, { q, k, v, scale, mask, dropout: config.attentionDropout });
   return tracer.linear(block.o, attended);
 }
 
-function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFusedGate }: ImageBlock, x: Node): Node {
+function hiddenOf(tracer: Tracer, config: PreNormConfig, { gate, up, hasFusedGate }: PreNormBlock, x: Node): Node {
   const { graph } = tracer;
   const activation = activationOf(config.activation);
   if (gate) return graph.mul(activation(graph, tracer.linear(gate, x)), tracer.linear(up, x));
@@ -154,8 +178,8 @@ function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFused
 /** Queries, keys and values, each [batch, heads, tokens, headDim]. */
 export function projections(
   tracer: Tracer,
-  { heads, hiddenSize, innerEpsilon }: Pick<ImageBlockConfig, 'heads' | 'hiddenSize' | 'innerEpsilon'>,
-  { qkv, innerNorms }: Pick<ImageBlock, 'qkv'> & Partial<Pick<ImageBlock, 'innerNorms'>>,
+  { heads, hiddenSize, innerEpsilon }: Pick<PreNormConfig, 'heads' | 'hiddenSize' | 'innerEpsilon'>,
+  { qkv, innerNorms }: Pick<PreNormBlock, 'qkv'> & Partial<Pick<PreNormBlock, 'innerNorms'>>,
   x: Node,
   batch: number,
   rotary?: RotaryTables,
