@@ -24,7 +24,7 @@ export function embedder(model: AnyModel, pooling: Pooling = DEFAULT_POOLING): C
   const { input, encoder } = model.kind === 'causal' ? { input: inputOfDecoder(model, ANY_TOKEN), encoder: statesOfDecoder(model) } : model;
   if (!encoder)
     throw new ModelConfigError(
-      `a ${model.family} with a head gives no vectors of texts here; encoders such as BERT, RoBERTa, DeBERTa and ModernBERT do, and language models`,
+      `this ${model.family} model with a head gives no vectors of texts here; encoders such as BERT, RoBERTa, DeBERTa and ModernBERT do, and language models`,
     );
   const dense = (pooling.dense ?? []).map(denseSpec);
   const modules = [...encoder.modules, ...dense];

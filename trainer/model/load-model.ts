@@ -83,7 +83,9 @@ export function causalModel(config: ConfigJson): CausalModel {
   const model = loadModel(config);
   if (model.kind === 'causal') return model;
   const does = model.problem === 'embedding' ? 'gives vectors' : 'classifies';
-  throw new ModelConfigError(`config.json describes a ${model.family} that ${does}; this needs a model that predicts the next token`);
+  throw new ModelConfigError(
+    `config.json describes a model of the family ${model.family}, which ${does}; this needs a model that predicts the next token`,
+  );
 }
 
 /**

@@ -206,7 +206,9 @@ test('an encoder reads question and answer as its two texts; preferences are sco
 
 test('models that give no rewards are refused by name', async () => {
   const refused = (name: string) => train(`refused by ${name}`, [`eval_generation.reward_model=${name}`]);
-  await expect(refused('model')).rejects.toThrow(/the reward model .*model is a llama without a head of one number for a text/);
+  await expect(refused('model')).rejects.toThrow(
+    /the reward model .*model is a model of the family llama, without a head of one number for a text/,
+  );
   await expect(refused('scored')).rejects.toThrow(/the reward model .*scored is a run of the task causal_lm \(Language model\)/);
   await expect(refused('nowhere')).rejects.toThrow(/nowhere/);
 });

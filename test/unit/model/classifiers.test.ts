@@ -142,7 +142,7 @@ describe('architectures', () => {
   });
 
   test('a classifier is no language model', () => {
-    expect(() => causalModel(configOf('bert'))).toThrow('describes a bert that classifies');
+    expect(() => causalModel(configOf('bert'))).toThrow('of the family bert, which classifies');
   });
 });
 

@@ -26,7 +26,7 @@ const traced = new WeakMap<Model, CoupledGroup[]>();
 
 /** The groups of a model that these settings train. @throws TargetError */
 export function groupsToTrain(model: Model, settings: CouplingSettings): CoupledGroup[] {
-  if (!isTraceable(model)) throw new TargetError(`the dependencies of a ${model.family} cannot be traced`);
+  if (!isTraceable(model)) throw new TargetError(`the dependencies of this ${model.family} cannot be traced`);
   const all = traced.get(model) ?? traceGroups(model, settings);
   traced.set(model, all);
   const targets = targetModules(model, settings);

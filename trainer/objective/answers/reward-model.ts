@@ -65,7 +65,7 @@ async function findRewardModel({ context }: RecipeScope, name: string): Promise<
 
 async function modelIn(name: string, config: ConfigJson, adapterPath: string | undefined): Promise<ClassifierModel> {
   const model = await tunedModel(config, adapterPath);
-  if (!scoresTexts(model)) throw noRewardModel(name, `is a ${model.family} without a head of one number for a text`);
+  if (!scoresTexts(model)) throw noRewardModel(name, `is a model of the family ${model.family}, without a head of one number for a text`);
   return model;
 }
 

@@ -26,7 +26,11 @@ export async function openTeacher(params: SetUpParams, name: string): Promise<Te
     const model = loadModel(folder.config);
     checkWeights(model, folder.weights);
     if (model.kind !== 'causal' || base.model.kind !== 'causal')
-      throw new RunError('wrong-task', `the teacher ${name} is a ${model.family} that predicts no next token`, 'Name a language model');
+      throw new RunError(
+        'wrong-task',
+        `the teacher ${name} is a model of the family ${model.family}, which predicts no next token`,
+        'Name a language model',
+      );
     const [own, others] = await Promise.all([base.folder.loadTokenizer(), folder.loadTokenizer()]);
     const difference = vocabularyDifference(own, others);
     if (difference !== undefined)
