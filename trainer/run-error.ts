@@ -1,6 +1,7 @@
 /** The errors of a run: a stable code, a sentence and a hint; and the conversion of any error for the parent process. */
 
 import { ReadRefusedError } from './files/regular-file.ts';
+import { messageOf } from './protocol/error-facts.ts';
 import type { JobKind, WorkerEvent } from './protocol/messages/job-messages.ts';
 import { memoryHint } from './protocol/messages/memory-hint.ts';
 
@@ -135,7 +136,7 @@ export function describeFailure(error: unknown, kind?: JobKind): Failure {
   const known = USER_ERRORS[error.name];
   if (known) return tell(known, error.message);
   const system = SYSTEM_ERRORS[systemErrorCode(error) ?? ''];
-  if (system) return tell(system.code, system.full === undefined ? error.message : `${system.full} (${error.message})`, system.hint);
+  if (system) return tell(system.code, system.full === undefined ? messageOf(error) : `${system.full} (${messageOf(error)})`, system.hint);
   return tell('internal', error.message, 'This is a fault of rowtune: please report it with the log', true);
 }
 

@@ -117,7 +117,7 @@ describe.skipIf(!engine || noDisk !== undefined)(`a lost disk ${reason}${because
 
   test.each([
     { title: 'full', options: 'size=64k', code: 'disk-full', message: /^rank 1: the disk is full: \S+\/ranks\/rank-1\/\S+ could not be/ },
-    { title: 'read-only', options: 'ro', code: 'no-permission', message: /^rank 1: EROFS: .*\/ranks\/rank-1\// },
+    { title: 'read-only', options: 'ro', code: 'no-permission', message: /^rank 1: read-only file system: .*\/ranks\/rank-1\// },
   ])('that of the log of another rank is $title', async ({ title, options, code, message }) => {
     const runDir = join(folder, title);
     let disk: SmallDisk | undefined;

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileSize, readOptionalConfigFile } from '../format/model-config.ts';
+import { ModelFileError } from '../format/model-file-error.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { ADAPTER_DESCRIPTION } from './adapter.ts';
 
@@ -10,7 +11,10 @@ import { ADAPTER_DESCRIPTION } from './adapter.ts';
  * there is none.
  */
 export async function findCheckpoint(runDir: string): Promise<string | undefined> {
-  const summary = await readOptionalConfigFile(join(runDir, RUN_FILES.summary));
+  const summary = await readOptionalConfigFile(join(runDir, RUN_FILES.summary)).catch(error => {
+    if (!(error instanceof ModelFileError)) throw error;
+    throw new ModelFileError(error.file, error.problems, 'Remove it, and the newest checkpoint of the run is taken.');
+  });
   const named = typeof summary?.checkpoint === 'string' ? [basename(summary.checkpoint)] : [];
   const names = await readdir(join(runDir, RUN_FILES.checkpoints)).catch(() => []);
   const latestFirst = names.filter(name => updateOf(name) >= 0).sort((a, b) => updateOf(b) - updateOf(a));

@@ -137,7 +137,7 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
   const path = join(dir, ADAPTER_DESCRIPTION);
   const remedy = 'Export or train it again.';
   const text = await readRegularText(path, MAX_DESCRIPTION_BYTES).catch((error: Error) => {
-    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${error.message}`], remedy);
+    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${messageOf(error)}`], remedy);
   });
   const parsed = descriptionSchema.safeParse(parseJson(dir, text));
   if (!parsed.success) {

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { dataExtensions } from '../protocol/data-extensions.ts';
+import { messageOf } from '../protocol/error-facts.ts';
 import type { RecipeSource } from '../protocol/messages/rpc-messages.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/recipe/parse-recipe.ts';
@@ -41,7 +42,7 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
   const named = file.endsWith('.json') ? `the file ${file}` : `the recipe ${file}`;
   const text = await readRegularText(full, MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
     const problem =
-      error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
+      error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${messageOf(error)}`;
     throw new CliError(`${named} ${problem}`, { code: UNREADABLE, exitStatus: EXIT.usage, hint: 'Check the path.' });
   });
   // Every second byte is zero in UTF-16, which Windows PowerShell writes.

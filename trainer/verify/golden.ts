@@ -49,7 +49,7 @@ export class GoldenError extends Error {
 /** @throws GoldenError if the file is missing, too large, or malformed */
 export async function readGolden(path: string): Promise<Golden> {
   const text = await readRegularText(path, MAX_GOLDEN_BYTES).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw new GoldenError(`The reference file cannot be read: ${error.message}.`);
+    if (error.code !== 'ENOENT') throw new GoldenError(`The reference file cannot be read: ${messageOf(error)}.`);
     throw new GoldenError(`${path} is missing: verify needs the reference numbers in the model folder`);
   });
   const parsed = goldenSchema.safeParse(parseJson(path, text));

@@ -55,7 +55,7 @@ test('images cut in the middle are reported', async () => {
 test('a missing file is reported', async () => {
   const samples = await samplesOf('gone', { 'a.png': required(whole['a.png'], 'the image') });
   rmSync(join(folder, 'gone'), { recursive: true });
-  expect(await badOf(samples)).toEqual([expect.stringContaining('a.png: the image does not decode: ENOENT')]);
+  expect(await badOf(samples)).toEqual([expect.stringContaining('a.png: the image does not decode: no such file or directory')]);
 });
 
 test('progress is reported after each image, and an error that it throws ends the check', async () => {

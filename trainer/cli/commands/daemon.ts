@@ -1,10 +1,12 @@
 /** `rowtune daemon start | run | status | stop`: the process that runs jobs independently of any window. */
+
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
 import { isRunning } from '../../machine/process-identity.ts';
+import { messageOf } from '../../protocol/error-facts.ts';
 import { shareText } from '../../protocol/run/device-share.ts';
 import { byteSize, duration, table } from '../../protocol/text/format.ts';
 import { daemonOwner } from '../../rpc/connection/claim.ts';
@@ -125,7 +127,7 @@ async function outsideOf({ listen, tlsCert, tlsKey }: RunOptions, cwd: string): 
   const [cert, key] = await Promise.all(
     [tlsCert, tlsKey].map(file =>
       readRegularText(path.resolve(cwd, file), MAX_STATE_BYTES).catch((error: Error) => {
-        throw new CliError(`${file} can't be read: ${error.message}`, { code: 'usage', exitStatus: EXIT.usage });
+        throw new CliError(`${file} can't be read: ${messageOf(error)}`, { code: 'usage', exitStatus: EXIT.usage });
       }),
     ),
   );

@@ -16,7 +16,7 @@ import { byteSize, float32Of, type HostArray } from '../../graph/types.ts';
 import { type Evaluation, isEvaluation } from '../../job/evaluate.ts';
 import { freeDiskBytes } from '../../machine/machine.ts';
 import type { Attachment } from '../../method/method.ts';
-import { messageOf } from '../../protocol/error-facts.ts';
+import { codeOf, messageOf } from '../../protocol/error-facts.ts';
 import { namingFullDisk, RunError } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { readSnapshot, snapshotSpecs, storedSpecs } from '../../train/snapshot.ts';
@@ -186,6 +186,7 @@ export async function readTrainerState(folder: string): Promise<{ readonly state
     const { value, isSealed } = parseSealedJson(await readRegularText(file, MAX_JSON_BYTES));
     return { state: trainerStateSchema.parse(value), isSealed };
   } catch (error) {
-    throw new RunError('checkpoint-damaged', `${file} cannot be read: ${messageOf(error)}`);
+    const problem = codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
+    throw new RunError('checkpoint-damaged', `${file} ${problem}`);
   }
 }
