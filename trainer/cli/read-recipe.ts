@@ -1,5 +1,6 @@
 /** Reads a recipe file with the overrides of the command line, and reports its problems. */
 
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
@@ -32,11 +33,7 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
   const found = await stat(full).catch(() => undefined);
   const isFolder = found?.isDirectory() === true;
   if (isFolder || (found !== undefined && isDataName(file))) {
-    const isRun = isFolder && (await isRunFolder(full));
-    const what = isRun ? 'a run' : isFolder ? 'a folder' : 'data';
-    const hint = isRun
-      ? `To continue it: rowtune resume ${shellWord(file)}`
-      : `To write a recipe for ${isFolder ? 'the data in it' : 'it'}: rowtune init ${shellWord(file)} --model NAME`;
+    const { what, hint } = await otherThan(full, shellWord(file), isFolder);
     throw new CliError(`${file} is ${what}, not a recipe`, { code: UNREADABLE, exitStatus: EXIT.usage, hint });
   }
   const named = file.endsWith('.json') ? `the file ${file}` : `the recipe ${file}`;
@@ -55,6 +52,18 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
     });
   }
   return text;
+}
+
+/** Tells what a path is that is not a recipe, and what to do with it. */
+async function otherThan(full: string, word: string, isFolder: boolean): Promise<{ readonly what: string; readonly hint: string }> {
+  if (!isFolder) return { what: 'data', hint: `To write a recipe for it: rowtune init ${word} --model NAME` };
+  if (await isRunFolder(full)) return { what: 'a run', hint: `To continue it: rowtune resume ${word}` };
+  if (existsSync(path.join(full, 'config.json')))
+    return {
+      what: 'the folder of a model',
+      hint: `To write a recipe that tunes it: rowtune init DATA --model ${word}\nTo check its config: rowtune lint ${word}/config.json`,
+    };
+  return { what: 'a folder', hint: `To write a recipe for the data in it: rowtune init ${word} --model NAME` };
 }
 
 /** True if the file name has the extension of a data file. JSON may also be a recipe, or the config of a model. */

@@ -68,10 +68,15 @@ describe('lint', () => {
     ['a.csv', /a\.csv is data, not a recipe\nTo write a recipe for it: rowtune init a\.csv --model/],
     ['a.jsonl', /a\.jsonl is data, not a recipe\n/],
     ['folder', /folder is a folder, not a recipe\nTo write a recipe for the data in it: rowtune init folder --model/],
-  ])('data in the place of a recipe, with the command that writes one: %s', (name, message) =>
+    [
+      'model',
+      /model is the folder of a model, not a recipe\nTo write a recipe that tunes it: rowtune init DATA --model model\nTo check its config: rowtune lint model\/config\.json/,
+    ],
+  ])('data or a model in the place of a recipe, with the command that writes one: %s', (name, message) =>
     withFolder(async cwd => {
-      if (name === 'folder') await mkdir(path.join(cwd, name));
-      else await writeFile(path.join(cwd, name), 'text\na\n');
+      if (name === 'folder' || name === 'model') await mkdir(path.join(cwd, name));
+      if (name === 'model') await writeFile(path.join(cwd, name, 'config.json'), '{}');
+      if (name.includes('.')) await writeFile(path.join(cwd, name), 'text\na\n');
       for (const command of ['lint', 'train', 'data']) {
         const { status, stderr } = await cli([command, name], { cwd });
         expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
