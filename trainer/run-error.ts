@@ -1,7 +1,7 @@
 /** The errors of a run: a stable code, a sentence and a hint; and the conversion of any error for the parent process. */
 
 import { ReadRefusedError } from './files/regular-file.ts';
-import { messageOf } from './protocol/error-facts.ts';
+import { codeOf, messageOf } from './protocol/error-facts.ts';
 import type { JobKind, WorkerEvent } from './protocol/messages/job-messages.ts';
 import { memoryHint } from './protocol/messages/memory-hint.ts';
 
@@ -108,12 +108,9 @@ const SYSTEM_ERRORS: Readonly<Record<string, SystemError>> = {
 /** Messages of TensorFlow and the C++ library about a lack of memory. */
 const OUT_OF_MEMORY = /OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted|bad_alloc|Array buffer allocation failed/;
 
-export const systemErrorCode = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-
 /** Adds the file to an error about a full disk, which the system does not name. @returns any other error unchanged */
 export function namingFullDisk(error: unknown, file: string): unknown {
-  const { full, hint } = SYSTEM_ERRORS[systemErrorCode(error) ?? ''] ?? {};
+  const { full, hint } = SYSTEM_ERRORS[codeOf(error) ?? ''] ?? {};
   return full === undefined ? error : new RunError('disk-full', `${full}: ${file} could not be written`, hint, { cause: error });
 }
 
@@ -135,7 +132,7 @@ export function describeFailure(error: unknown, kind?: JobKind): Failure {
   if (OUT_OF_MEMORY.test(error.message)) return tell('out-of-memory', firstLine(error.message), memoryHint(kind));
   const known = USER_ERRORS[error.name];
   if (known) return tell(known, error.message);
-  const system = SYSTEM_ERRORS[systemErrorCode(error) ?? ''];
+  const system = SYSTEM_ERRORS[codeOf(error) ?? ''];
   if (system) return tell(system.code, system.full === undefined ? messageOf(error) : `${system.full} (${messageOf(error)})`, system.hint);
   return tell('internal', error.message, 'This is a fault of rowtune: please report it with the log', true);
 }

@@ -12,7 +12,7 @@ import { ADAPTER_DESCRIPTION } from './adapter.ts';
  */
 export async function findCheckpoint(runDir: string): Promise<string | undefined> {
   const summary = await readOptionalConfigFile(join(runDir, RUN_FILES.summary)).catch(error => {
-    if (!(error instanceof ModelFileError)) throw error;
+    if (!(error instanceof ModelFileError) || error.isUnread) throw error;
     throw new ModelFileError(error.file, error.problems, 'Remove it, and the newest checkpoint of the run is taken.');
   });
   const named = typeof summary?.checkpoint === 'string' ? [basename(summary.checkpoint)] : [];

@@ -136,10 +136,11 @@ async function openOurs(dir: string): Promise<Adapter> {
 async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'elements'>> {
   const path = join(dir, ADAPTER_DESCRIPTION);
   const remedy = 'Export or train it again.';
-  const text = await readRegularText(path, MAX_DESCRIPTION_BYTES).catch((error: Error) => {
+  const text = readRegularText(path, MAX_DESCRIPTION_BYTES);
+  const { value } = await text.then(parseSealedJson).catch((error: unknown) => {
     throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${messageOf(error)}`], remedy);
   });
-  const parsed = descriptionSchema.safeParse(parseJson(dir, text));
+  const parsed = descriptionSchema.safeParse(value);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
@@ -158,14 +159,6 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
 
 const selectionOf = (lists: Readonly<Record<string, readonly number[]>>): Selection =>
   new Map(Object.entries(lists).map(([module, indices]) => [module, Int32Array.from(indices)]));
-
-function parseJson(dir: string, text: string): unknown {
-  try {
-    return parseSealedJson(text).value;
-  } catch (error) {
-    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${messageOf(error)}`], 'Export or train it again.');
-  }
-}
 
 async function readElements(source: WeightFiles, modules: readonly string[]): Promise<Selection> {
   const elements = new Map<string, Int32Array>();

@@ -4,11 +4,11 @@ import path from 'node:path';
 import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-file.ts';
 import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
-import { messageOf } from '../protocol/error-facts.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
 import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
-import { RunError, systemErrorCode } from '../run-error.ts';
+import { RunError } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
 import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES, summarizeRun } from './run-folder.ts';
 import { LOCK_FILE, runBusy, takeRunLock } from './run-lock.ts';
@@ -64,7 +64,7 @@ async function takeFolder(runDir: string, say: (message: string) => void): Promi
     await makeFolder(runDir);
     return takeRunLock(runDir, say);
   } catch (error) {
-    const code = systemErrorCode(error);
+    const code = codeOf(error);
     if (code === 'EEXIST' || code === 'ENOTDIR') throw notEmpty(runDir, `holds a file ${LOCK_FILE} that rowtune did not write`);
     if (error instanceof RunError || code === undefined || code === 'ENOSPC' || code === 'EDQUOT') throw error;
     throw unusable(runDir, messageOf(error));

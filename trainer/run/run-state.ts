@@ -6,9 +6,10 @@ import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
 import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
-import { namingFullDisk, systemErrorCode } from '../run-error.ts';
+import { namingFullDisk } from '../run-error.ts';
 import { worksIn } from './run-lock.ts';
 
 const stateSchema = z.object({
@@ -74,7 +75,7 @@ export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   // A job that a cluster restarts on another machine continues in its folder at once.
   if (isActive(state.state) && worksIn(runDir, state)) return false;
   const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
-    if (systemErrorCode(error) === 'ENOENT') return [];
+    if (codeOf(error) === 'ENOENT') return [];
     throw error;
   });
   // Half-written files of a killed process have hidden names.

@@ -1,7 +1,7 @@
 /** The lines of neurons.jsonl: one per part, appended when it is computed. */
 import { appendFile, readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { systemErrorCode } from '../../../trainer/run-error.ts';
+import { codeOf } from '../../../trainer/protocol/error-facts.ts';
 
 const common = { plan: z.string(), base: z.string(), measure: z.string(), cpuSeconds: z.number(), machine: z.string(), date: z.string() };
 
@@ -57,7 +57,7 @@ export type AblationRow = z.infer<typeof ablationSchema>;
 /** @throws Error with the number of a line that is not valid */
 export async function readNeuronRows(file: string): Promise<NeuronRow[]> {
   const text = await readFile(file, 'utf8').catch(error => {
-    if (systemErrorCode(error) === 'ENOENT') return '';
+    if (codeOf(error) === 'ENOENT') return '';
     throw error;
   });
   return text.split('\n').flatMap((line, i) => {

@@ -74,9 +74,9 @@ describe('lint', () => {
     ],
   ])('data or a model in the place of a recipe, with the command that writes one: %s', (name, message) =>
     withFolder(async cwd => {
-      if (name === 'folder' || name === 'model') await mkdir(path.join(cwd, name));
-      if (name === 'model') await writeFile(path.join(cwd, name, 'config.json'), '{}');
       if (name.includes('.')) await writeFile(path.join(cwd, name), 'text\na\n');
+      else await mkdir(path.join(cwd, name));
+      if (name === 'model') await writeFile(path.join(cwd, name, 'config.json'), '{}');
       for (const command of ['lint', 'train', 'data']) {
         const { status, stderr } = await cli([command, name], { cwd });
         expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);

@@ -1,5 +1,4 @@
 /** `rowtune daemon start | run | status | stop`: the process that runs jobs independently of any window. */
-
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';

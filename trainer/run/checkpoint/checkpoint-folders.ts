@@ -2,8 +2,8 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { recoverFolders } from '../../files/durable-folder.ts';
+import { codeOf } from '../../protocol/error-facts.ts';
 import { CHECKPOINT_NAME, RUN_FILES } from '../../protocol/run/run-files.ts';
-import { systemErrorCode } from '../../run-error.ts';
 
 /** Prefix of an unreadable checkpoint, which keeps its files under this name until a checkpoint of the same step is written. */
 const DAMAGED = 'damaged-';
@@ -31,7 +31,7 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
+    if (codeOf(error) === 'ENOENT') return [];
     throw error;
   }
 }

@@ -9,8 +9,8 @@ import type { WeightFiles } from '../../format/weight-files.ts';
 import type { HostArray } from '../../graph/types.ts';
 import type { Job } from '../../job/job.ts';
 import type { Attachment } from '../../method/method.ts';
-import { messageOf } from '../../protocol/error-facts.ts';
-import { RunError, systemErrorCode } from '../../run-error.ts';
+import { codeOf, messageOf } from '../../protocol/error-facts.ts';
+import { RunError } from '../../run-error.ts';
 import type { OptimizerSettings } from '../../train/optimizer-settings.ts';
 import { storedSpecs } from '../../train/snapshot.ts';
 import { OPTIMIZER_TENSORS, readTrainerState, type TrainerState } from './checkpoint.ts';
@@ -149,4 +149,4 @@ const isDamage = (error: unknown): boolean =>
   error instanceof ModelFileError ||
   error instanceof AdapterError ||
   error instanceof ReadRefusedError ||
-  DAMAGE_CODES.includes(systemErrorCode(error) ?? '');
+  DAMAGE_CODES.includes(codeOf(error) ?? '');
