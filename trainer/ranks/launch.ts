@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import type { FoundMpi } from '../engine/mpi/find-mpi.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
-import { onLines } from '../worker/bounded-lines.ts';
+import { onLines } from '../machine/bounded-lines.ts';
 import { proxyEnvironment } from '../worker/proxy-environment.ts';
 import { isNoise } from '../worker/worker-noise.ts';
 import { RANK_SOCKET } from './rank-channel.ts';

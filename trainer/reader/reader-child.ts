@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { deserialize } from 'node:v8';
 import { LATE_OPTIMIZING } from '../machine/late-optimizing.ts';
 import { processorTime } from '../machine/process-identity.ts';
+import { type Started, startProcess } from '../machine/start-process.ts';
 import { isRecord } from '../narrow.ts';
 import { byteSize } from '../protocol/text/format.ts';
 
@@ -54,7 +55,7 @@ const BUSY = 'was stopped, because this machine is busy or its disk is slow. Try
 const MADE_TO_EXHAUST = 'The file is damaged, or was made to use up time and memory.';
 
 export class ReaderChild {
-  private readonly process: ChildProcess;
+  private readonly started: Started<ChildProcess>;
   private readonly budget: ReaderBudget;
   /** True once no more requests are possible. */
   hasEnded = false;
@@ -62,28 +63,39 @@ export class ReaderChild {
   /** @param script the bundle of `reader-process.ts` */
   constructor(script: string, budget: ReaderBudget) {
     this.budget = budget;
-    this.process = fork(script, [String(budget.memoryBytes)], {
-      // With the default, two fifths of the processor time of an estimate for a card are V8's optimizing compiler.
-      execArgv: [`--max-old-space-size=${Math.round(budget.heapBytes / 2 ** 20)}`, ...LATE_OPTIMIZING],
-      serialization: 'advanced',
-      // V8's messages about a full heap are of no use to readers of the log.
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    });
-    this.process.once('exit', () => {
+    this.started = startProcess(() =>
+      fork(script, [String(budget.memoryBytes)], {
+        // With the default, two fifths of the processor time of an estimate for a card are V8's optimizing compiler.
+        execArgv: [`--max-old-space-size=${Math.round(budget.heapBytes / 2 ** 20)}`, ...LATE_OPTIMIZING],
+        serialization: 'advanced',
+        // V8's messages about a full heap are of no use to readers of the log.
+        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      }),
+    );
+    if ('failure' in this.started) {
+      this.hasEnded = true;
+      return;
+    }
+    const { child } = this.started;
+    child.once('exit', () => {
       this.hasEnded = true;
     });
     // A pending request keeps this process alive through its timer; an idle reader does not.
-    this.process.unref();
-    this.process.channel?.unref();
+    child.unref();
+    child.channel?.unref();
   }
 
   get pid(): number | undefined {
-    return this.process.pid;
+    return 'child' in this.started ? this.started.child.pid : undefined;
   }
 
   /** Rejects with the errors of the request's function, under the same names; and with ReadStopped if the process had to be killed. */
-  ask({ name, params, what, timeoutMs }: ReaderTask): Promise<unknown> {
-    const child = this.process;
+  async ask({ name, params, what, timeoutMs }: ReaderTask): Promise<unknown> {
+    if ('failure' in this.started) {
+      const { message } = await this.started.failure;
+      throw new ReadStopped(`${what} failed: the reading process can't be started (${message})`);
+    }
+    const { child } = this.started;
     return new Promise((resolve, reject) => {
       const limit = timeoutMs ?? this.budget.timeoutMs;
       let clock: NodeJS.Timeout | undefined;
@@ -136,7 +148,7 @@ export class ReaderChild {
   /** Ends the process, whatever it is doing. */
   end(): void {
     this.hasEnded = true;
-    this.process.kill('SIGKILL');
+    if ('child' in this.started) this.started.child.kill('SIGKILL');
   }
 
   /**

@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { isLauncherVariable } from '../engine/mpi/world.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
+import { onLines } from '../machine/bounded-lines.ts';
+import { startProcess } from '../machine/start-process.ts';
 import { type JobKind, type JobRequest, keptSeconds, type WorkerEvent } from '../protocol/messages/job-messages.ts';
 import { memoryHint } from '../protocol/messages/memory-hint.ts';
-import { onLines } from './bounded-lines.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
 import { STOP_SECONDS, type StopTimes, type WorkerStop, workerStop } from './stop-worker.ts';
@@ -85,27 +86,30 @@ interface Assignment extends WorkerJob {
   readonly lines: string[];
   last?: WorkerEnd;
   resolve(outcome: WorkerOutcome): void;
-  reject(error: Error): void;
 }
 
 export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   const { request, threads, gpus, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS } = params;
   const inherited = inheritedEnvironment(process.env);
   const launched = request.context.rank === undefined ? { env: {}, files: [] } : launcherConnection(process.env);
-  const child = fork(workerFile, [], {
-    // A separate process group: the terminal's Ctrl-C reaches only the parent, which forwards it as a message.
-    detached: true,
-    env: {
-      ...proxyEnvironment(process.env),
-      ...inherited.env,
-      ...launched.env,
-      ...workerEnvironment({ threads: threads || os.availableParallelism() }),
-      ...(gpus && { CUDA_VISIBLE_DEVICES: gpus.join(',') }),
-    },
-    // Not the parent's flags: a daemon that runs from source needs some that the worker's bundle does not.
-    execArgv: [...WORKER_FLAGS],
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...launched.files],
-  });
+  const started = startProcess(() =>
+    fork(workerFile, [], {
+      // A separate process group: the terminal's Ctrl-C reaches only the parent, which forwards it as a message.
+      detached: true,
+      env: {
+        ...proxyEnvironment(process.env),
+        ...inherited.env,
+        ...launched.env,
+        ...workerEnvironment({ threads: threads || os.availableParallelism() }),
+        ...(gpus && { CUDA_VISIBLE_DEVICES: gpus.join(',') }),
+      },
+      // Not the parent's flags: a daemon that runs from source needs some that the worker's bundle does not.
+      execArgv: [...WORKER_FLAGS],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...launched.files],
+    }),
+  );
+  if ('failure' in started) return notStarted(started.failure);
+  const { child } = started;
   const { pid } = child;
   const memory = pid === undefined ? undefined : watchMemory({ pid });
   /** The current job; undefined while a kept process waits. */
@@ -126,12 +130,8 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
     current.last = event;
     if (event.type === 'result' && keptSeconds(current.request) > 0) keep(current);
   });
-  // Also emitted for signals or messages that could not be sent; the end of the process then follows by itself.
-  child.on('error', error => {
-    if (pid !== undefined) return;
-    memory?.stop();
-    current?.reject(error);
-  });
+  // Emitted for signals or messages that could not be sent; the end of the process then follows by itself.
+  child.on('error', () => undefined);
   child.on('exit', () => {
     isAlive = false;
     current?.stop.processEnded();
@@ -147,11 +147,11 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   });
   const assign = (given: WorkerJob): WorkerProcess => {
     const stop = workerStop(child, stopTimes);
-    const ended = new Promise<WorkerOutcome>((resolve, reject) => {
-      current = { ...given, stop, lines: [], resolve, reject };
+    const ended = new Promise<WorkerOutcome>(resolve => {
+      current = { ...given, stop, lines: [], resolve };
     });
     const own: JobRequest = { ...given.request, context: { ...given.request.context, clearedVariables: inherited.cleared } };
-    // 'error' reports that it could not be started; if a kept process ends at this moment, 'close' follows.
+    // If a kept process ends at this moment, 'close' follows.
     child.send(own, () => undefined);
     return { pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
   };
@@ -169,6 +169,14 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
     resolve({ last, status: null, signal: null, lines, kept });
   }
   return assign(params);
+}
+
+function notStarted(failure: Promise<Error>): WorkerProcess {
+  const nothing = (): void => undefined;
+  const ended = failure.then(error => {
+    throw error;
+  });
+  return { pid: undefined, ended, stop: nothing, abort: nothing, kill: nothing };
 }
 
 /** Node's own four: input, output, errors, messages. */

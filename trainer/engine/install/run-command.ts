@@ -1,5 +1,7 @@
 /** Runs an external program to its end, keeping the tail of its output. */
 import { spawn } from 'node:child_process';
+import { onLines } from '../../machine/bounded-lines.ts';
+import { startProcess } from '../../machine/start-process.ts';
 
 /** Enough for a complete error message of a compiler or pip; more would only hide its last lines. */
 const KEPT_OUTPUT_CHARS = 16_000;
@@ -25,43 +27,39 @@ export interface CommandOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** Runs the program. Never throws: a program that does not exist gives status −1. */
-export function runCommand(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  return new Promise(resolve => {
-    let output = '';
-    let pending = '';
-    const keep = (text: string) => {
-      output = (output + text).slice(-KEPT_OUTPUT_CHARS);
-    };
-    const started = Date.now();
-    const timer = options.onTick && setInterval(() => options.onTick?.(Math.round((Date.now() - started) / 1000)), 1000);
-    const finish = (status: number) => {
-      clearInterval(timer);
-      clearTimeout(limit);
-      resolve({ status, output });
-    };
-    const child = spawn(program, args, {
+/** Runs the program. Never throws: a program that cannot be started gives status −1. */
+export async function runCommand(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  const started = startProcess(() =>
+    spawn(program, args, {
       cwd: options.cwd,
       env: { ...(options.environment ?? process.env), ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    }),
+  );
+  if ('failure' in started) return { status: -1, output: (await started.failure).message };
+  const { child } = started;
+  return new Promise(resolve => {
+    let output = '';
+    const keep = (text: string) => {
+      output = (output + text).slice(-KEPT_OUTPUT_CHARS);
+    };
+    const begun = Date.now();
+    const seconds = (): number => Math.round((Date.now() - begun) / 1000);
+    const timer = options.onTick && setInterval(() => options.onTick?.(seconds()), 1000);
     const limit =
       options.timeoutMs &&
       setTimeout(() => {
-        keep(`\nended after ${Math.round((Date.now() - started) / 1000)} s`);
+        keep(`\nended after ${seconds()} s`);
         child.kill('SIGKILL');
       }, options.timeoutMs);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      keep(text);
-      const lines = (pending + text).split('\n');
-      pending = lines.pop() ?? '';
-      for (const line of lines) options.onLine?.(line);
-    });
+    onLines(child.stdout, line => options.onLine?.(line));
+    child.stdout.on('data', keep);
     child.stderr.setEncoding('utf8').on('data', keep);
-    child.on('error', error => {
-      keep(error.message);
-      finish(-1);
+    child.on('error', error => keep(error.message));
+    child.on('close', status => {
+      clearInterval(timer);
+      clearTimeout(limit);
+      resolve({ status: status ?? -1, output });
     });
-    child.on('close', status => finish(status ?? -1));
   });
 }

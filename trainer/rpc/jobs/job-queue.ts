@@ -329,7 +329,11 @@ export class JobQueue {
       (error: Error) =>
         this.finish(job, {
           state: 'failed',
-          failure: { code: 'worker-start', message: `the worker could not be started: ${error.message}`, hint: 'Reinstall Rowtune' },
+          failure: {
+            code: 'worker-start',
+            message: `the worker could not be started: ${error.message}`,
+            hint: 'End programs that use up memory, processes or open files. If that has no effect, reinstall Rowtune',
+          },
         }),
     );
   }
