@@ -17,7 +17,7 @@ import { findComplete, repoFolder } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, neededFiles } from './hub-files.ts';
-import { type HubClient, networkError, request } from './hub-http.ts';
+import { bodyOf, type HubClient, requestSoon } from './hub-http.ts';
 import { type ModelHeaders, readModelHeaders } from './open-model.ts';
 
 /** Size of the first request per file: the headers of most shards are shorter and need no second one. */
@@ -146,23 +146,13 @@ function rangeFile(client: HubClient, url: string, size: number): ByteFile {
 
 /** The bytes [start, end) of a file. Anything that a server sends beyond this is cut off. */
 async function readRange(client: HubClient, url: string, start: number, end: number): Promise<Uint8Array> {
-  const response = await request(client, url, { range: `bytes=${start}-${end - 1}` });
+  const response = await requestSoon(client, url, { range: `bytes=${start}-${end - 1}` });
+  const { host } = new URL(url);
   if (start > 0 && response.status !== 206) {
     await response.body?.cancel();
-    throw new HubError('server', `${new URL(url).host} does not answer range requests: download the model instead`);
+    throw new HubError('server', `${host} does not answer range requests: download the model instead`);
   }
-  const bytes = new Uint8Array(end - start);
-  let size = 0;
-  try {
-    for await (const chunk of response.body ?? []) {
-      const part = chunk.subarray(0, bytes.length - size);
-      bytes.set(part, size);
-      size += part.length;
-      if (size === bytes.length) break;
-    }
-  } catch (error) {
-    throw networkError(new URL(url), error);
-  }
-  if (size < bytes.length) throw new HubError('server', `${new URL(url).host} sent ${size} of ${bytes.length} bytes of ${url}`);
+  const { bytes } = await bodyOf(response, url, end - start);
+  if (bytes.length < end - start) throw new HubError('server', `${host} sent ${bytes.length} of ${end - start} bytes of ${url}`);
   return bytes;
 }

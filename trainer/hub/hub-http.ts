@@ -3,6 +3,7 @@
  * failures.
  */
 
+import { type ReadBody, readBody } from '../files/read-body.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import { HubError } from './hub-error.ts';
 
@@ -43,7 +44,9 @@ export async function request(
     const location = response.headers.get('location');
     if (response.status >= 300 && response.status < 400 && location !== null) {
       await response.body?.cancel();
-      const next = new URL(location, current);
+      const next = URL.canParse(location, current.href) ? new URL(location, current) : undefined;
+      if (next === undefined)
+        throw new HubError('server', `${current.host} redirects to something that is not an address: check the endpoint`);
       if (next.protocol !== 'https:' && !(next.protocol === 'http:' && current.protocol === 'http:')) {
         throw new HubError('server', `${current.host} redirects to ${next.protocol}//${next.host}, which is not https: check the endpoint`);
       }
@@ -63,25 +66,27 @@ export function requestSoon(client: HubClient, url: string, headers: Readonly<Re
   return request(client, url, headers, client.signal === undefined ? timeout : AbortSignal.any([client.signal, timeout]));
 }
 
-/** @throws HubError as `request` does, and if the body is too large or not JSON */
-export async function requestJson(client: HubClient, url: string): Promise<unknown> {
-  const response = await requestSoon(client, url);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
+/** @throws HubError as `request` does, and as {@link jsonOf} */
+export const requestJson = async (client: HubClient, url: string): Promise<unknown> => jsonOf(await requestSoon(client, url), url);
+
+/** The value of an answer. @throws HubError if the connection breaks, or the body is too large or not JSON */
+export async function jsonOf(response: Response, url: string): Promise<unknown> {
+  const { host } = new URL(url);
+  const { bytes, isCut } = await bodyOf(response, url, MAX_JSON_BYTES);
+  if (isCut) throw new HubError('server', `${host} answers with more than ${MAX_JSON_BYTES} bytes of JSON`);
   try {
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length;
-      if (size > MAX_JSON_BYTES)
-        throw new HubError('server', `${new URL(url).host} answers with more than ${MAX_JSON_BYTES} bytes of JSON`);
-      chunks.push(chunk);
-    }
+    return JSON.parse(Buffer.from(bytes.buffer).toString('utf8'));
   } catch (error) {
-    throw error instanceof HubError ? error : networkError(new URL(url), error);
+    throw new HubError('server', `${host} answers with something that is not JSON: check the endpoint`, { cause: error });
   }
+}
+
+/** The first bytes of an answer. @throws HubError if the connection breaks */
+export async function bodyOf(response: Response, url: string, maxBytes: number): Promise<ReadBody> {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return await readBody(response, maxBytes);
   } catch (error) {
-    throw new HubError('server', `${new URL(url).host} answers with something that is not JSON: check the endpoint`, { cause: error });
+    throw networkError(new URL(url), error);
   }
 }
 

@@ -8,7 +8,7 @@ import { requireSpace } from './hub-cache.ts';
 import { type DownloadOptions, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import type { HubFile } from './hub-files.ts';
-import { type HubClient, networkError, requestSoon } from './hub-http.ts';
+import { bodyOf, type HubClient, requestSoon } from './hub-http.ts';
 
 export interface RangedFileParams {
   readonly client: HubClient;
@@ -85,11 +85,11 @@ export class RangedFile {
       await response.body?.cancel();
       throw new HubError('damaged', `${file.name} on the hub changed while it was being read: try again`);
     }
-    const bytes = await response.arrayBuffer().catch((error: unknown) => {
-      throw networkError(new URL(url), error);
-    });
+    const { bytes, isCut } = await bodyOf(response, url, end - start);
+    if (isCut)
+      throw new HubError('server', `${new URL(url).host} sends more than the ${end - start} bytes of ${file.name} that it announced`);
     if (bytes.byteLength !== end - start)
       throw new HubError('interrupted', `${file.name} broke off in bytes ${start} to ${end}`, { transient: true });
-    return bytes;
+    return bytes.buffer;
   }
 }

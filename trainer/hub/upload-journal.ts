@@ -7,6 +7,7 @@ import { writeDurably } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { isRecord, recordIn } from '../narrow.ts';
 import { HubError } from './hub-error.ts';
+import { jsonOf } from './hub-http.ts';
 
 /** The addresses for the parts of a file, from the hub. They permit anyone to upload, so the journal is readable only by its owner. */
 const actionSchema = z.looseObject({ href: z.string(), header: z.record(z.string(), z.string()) });
@@ -199,7 +200,7 @@ export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onByt
   return async (input, init) => {
     const url = input instanceof Request ? input.url : String(input);
     if (init?.method === 'POST' && new URL(url).pathname.endsWith('/objects/batch'))
-      return withEarlierUploads(await inner(input, init), journal);
+      return withEarlierUploads(await inner(input, init), url, journal);
     const known = init?.method === 'PUT' ? journal.etagOf(url) : undefined;
     if (known !== undefined) {
       if (init?.body instanceof Blob) onBytes(init.body.size);
@@ -219,9 +220,9 @@ export function resumingFetch(inner: typeof fetch, journal: UploadJournal, onByt
 }
 
 /** The hub's list of uploads, with interrupted ones replaced by their earlier addresses. */
-async function withEarlierUploads(response: Response, journal: UploadJournal): Promise<Response> {
+async function withEarlierUploads(response: Response, url: string, journal: UploadJournal): Promise<Response> {
   if (!response.ok) return response;
-  const list: unknown = await response.json();
+  const list = await jsonOf(response, url);
   for (const object of isRecord(list) && Array.isArray(list.objects) ? list.objects.filter(isRecord) : []) {
     const { oid, size, actions } = object;
     const upload = isRecord(actions) ? actionSchema.safeParse(actions.upload).data : undefined;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isDataSetName } from '../../../trainer/files/data-set-name.ts';
 import { commitOf, downloadDataSet, findDataSet, openDataSet } from '../../../trainer/hub/hub-dataset.ts';
+import { until } from '../../support/machine/until.ts';
 import { cutAfter, type Handler, hubError, listen, sendFile, siblingsOf } from './hub-server.ts';
 import { temporaryFolder } from './model-bytes.ts';
 
@@ -137,6 +138,26 @@ describe('read by ranges', () => {
     });
     expect(readFileSync(await file.keepBeginning(100)).equals(PARQUET.subarray(0, 100))).toBe(true);
     expect(warnings.join()).toContain('next attempt');
+  });
+
+  test('a range without an end is not received', async () => {
+    const piece = Buffer.alloc(1 << 20);
+    let isOpen = false;
+    const { options } = await hub((request, response) => {
+      if (request.headers.range === undefined) return false;
+      isOpen = true;
+      response.once('close', () => {
+        isOpen = false;
+      });
+      response.writeHead(206, { 'content-range': `bytes 0-3/${PARQUET.length}` });
+      const send = (): void => void (isOpen && response.write(piece, send));
+      send();
+      return true;
+    });
+    const { ranged } = await openDataSet(mails, options);
+    const [file] = ranged ?? [];
+    expect((await hubError(async () => file?.slice(0, 4))).message).toMatch(/sends more than the 4 bytes of .*0000\.parquet/);
+    await until(() => !isOpen, 'the end of the transfer');
   });
 
   test('a server without ranges is named', async () => {

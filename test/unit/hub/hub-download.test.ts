@@ -194,6 +194,11 @@ describe('token and redirects', () => {
     });
     expect((await hubError(() => downloadModel('org/model', options))).message).toContain('redirects more than 5 times');
   });
+
+  test('a redirect without an address is named', async () => {
+    const { options } = await hub((_, response) => Boolean(response.writeHead(302, { location: 'http://' }).end()));
+    expect((await hubError(() => downloadModel('org/model', options))).message).toContain('redirects to something that is not an address');
+  });
 });
 
 describe('says what to do', () => {

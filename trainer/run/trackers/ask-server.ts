@@ -1,4 +1,6 @@
 /** Sends one request to the server of a tracker, with a time limit: JSON in, JSON out. */
+import { readBody } from '../../files/read-body.ts';
+import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
 import { recordIn } from '../../narrow.ts';
 import { messageOf } from '../../protocol/error-facts.ts';
 import { startAnswerTimeout } from './patience.ts';
@@ -43,7 +45,9 @@ async function answerOf({ url, headers, body }: ServerRequest): Promise<Pick<Res
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: silence.signal,
     });
-    return { ok: response.ok, status: response.status, text: await response.text() };
+    const { bytes, isCut } = await readBody(response, MAX_JSON_BYTES);
+    if (isCut) throw new Error(`it answers with more than ${MAX_JSON_BYTES} bytes`);
+    return { ok: response.ok, status: response.status, text: Buffer.from(bytes.buffer).toString('utf8') };
   } finally {
     patience.stop();
   }
