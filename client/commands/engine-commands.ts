@@ -55,7 +55,7 @@ async function askInstallation({ app }: CommandContext): Promise<InstallationNam
   });
   const picked = await window.showQuickPick(items, {
     title: 'Install Engine',
-    placeHolder: `Select what to download${status === undefined ? '' : ` (${byteSize(status.freeDiskBytes)} of disk are free)`}`,
+    placeHolder: `Select what to download${status === undefined ? '' : ` (${byteSize(status.freeDiskBytes)} of disk is free)`}`,
     matchOnDetail: true,
     ignoreFocusOut: true,
   });

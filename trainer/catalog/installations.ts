@@ -1,4 +1,4 @@
-/** Everything that `rowtune engine install` gets, as the editor lists it: engines, compilers for cards that are not at hand, and tools. */
+/** Everything that `rowtune engine install` gets, as the editor lists it: engines, compilers for absent GPUs, and tools. */
 import { namesOf } from './entries.ts';
 import { type ToolName, toolArguments, toolCatalog } from './tools.ts';
 
@@ -34,14 +34,14 @@ const engines = {
     args: withVariant('pjrt'),
   },
   cuda13: {
-    label: 'Compiler for cards of NVIDIA',
-    purpose: 'decides the memory of a run on a card that is not at hand',
+    label: 'Compiler for NVIDIA GPUs',
+    purpose: 'estimates the memory of a run on a GPU that this machine need not have',
     download: '234 MB',
     args: withVariant('cuda13', '--compile-only'),
   },
   rocm7: {
-    label: 'Compiler for cards of AMD',
-    purpose: 'decides the memory of a run on a card that is not at hand',
+    label: 'Compiler for AMD GPUs',
+    purpose: 'estimates the memory of a run on a GPU that this machine need not have',
     download: '133 MB',
     args: withVariant('rocm7', '--compile-only'),
   },

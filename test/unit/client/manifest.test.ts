@@ -11,6 +11,8 @@ import { settings } from '../../../trainer/protocol/recipe/recipe-schema.ts';
 import { readJson } from '../../support/files/read-json.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
+/** Width of a code block of the walkthrough in a window of 1600 pixels. */
+const CODE_COLUMNS = 44;
 
 const menuEntry = z.object({ command: z.string(), when: z.string().optional(), group: z.string().optional() });
 
@@ -20,6 +22,7 @@ const property = z.object({
   markdownDescription: z.string(),
   enum: z.array(z.string()).optional(),
   enumDescriptions: z.array(z.string()).optional(),
+  enumItemLabels: z.array(z.string()).optional(),
   minimum: z.number().optional(),
   maximum: z.number().optional(),
   scope: z.string().optional(),
@@ -55,7 +58,7 @@ const manifest = readJson(
       menus: z.record(z.string(), z.array(menuEntry)),
       viewsContainers: z.object({ activitybar: z.array(z.object({ id: z.string(), icon: z.string() })) }),
       views: z.record(z.string(), z.array(z.object({ id: z.string(), icon: z.string() }))),
-      viewsWelcome: z.array(z.object({ view: z.string(), contents: z.string() })),
+      viewsWelcome: z.array(z.object({ view: z.string(), contents: z.string(), when: z.string() })),
       configuration: z.object({ properties: z.record(z.string(), property) }),
       walkthroughs: z.array(z.object({ id: z.string(), steps: z.array(step) })),
     }),
@@ -118,6 +121,21 @@ describe('when clauses', () => {
   });
 });
 
+test('a window without a folder offers to open one, and says nothing about its runs', () => {
+  const shown = viewsWelcome.filter(({ view, when }) => view === 'rowtune.runs' && !when.includes('workspaceFolderCount != 0'));
+  expect(shown.map(({ contents }) => /\((command:\w+\.\w+)/.exec(contents)?.[1])).toEqual([
+    'command:vscode.openFolder',
+    'command:workbench.trust',
+  ]);
+});
+
+test('the walkthrough has no line of code that its narrow column cuts off', () => {
+  const pages = walkthroughs.flatMap(({ steps }) => steps.flatMap(({ media }) => media.markdown ?? []));
+  const blocks = pages.flatMap(page => [...readFileSync(join(root, page), 'utf8').matchAll(/^```\w+\n([^`]*)/gm)].map(match => match[1]));
+  expect(blocks.length).toBeGreaterThan(1);
+  expect(blocks.flatMap(block => block?.split('\n').filter(line => line.length > CODE_COLUMNS))).toEqual([]);
+});
+
 describe('files', () => {
   test('named in the manifest exist', () => {
     const named = [
@@ -156,10 +174,10 @@ describe('settings', () => {
     expect(described).toEqual(DEFAULTS);
   });
 
-  test('are described, and every word of a list is', () => {
-    for (const [name, { markdownDescription, enum: words, enumDescriptions }] of Object.entries(properties)) {
+  test('are described, and every word of a list is described or has a label', () => {
+    for (const [name, { markdownDescription, enum: words, enumDescriptions, enumItemLabels }] of Object.entries(properties)) {
       expect(markdownDescription, name).toMatch(/^[A-Z].*\.$/);
-      if (words) expect(enumDescriptions?.length, name).toBe(words.length);
+      if (words) expect((enumDescriptions ?? enumItemLabels)?.length, name).toBe(words.length);
     }
   });
 
@@ -171,9 +189,10 @@ describe('settings', () => {
   });
 
   test('the cards are those of the catalog', () => {
-    const { enum: words, enumDescriptions } = properties['rowtune.card'] ?? {};
+    const { enum: words, enumItemLabels } = properties['rowtune.card'] ?? {};
     expect(words).toEqual(['', ...cardNames]);
-    expect(enumDescriptions?.slice(1)).toEqual(cardNames.map(name => `${cardCatalog[name].label}.`));
+    // Without a label, the list of settings shows an empty value as an empty box.
+    expect(enumItemLabels).toEqual(['This machine', ...cardNames.map(name => cardCatalog[name].label)]);
   });
 
   test('the colors are those that the heatmap has', () => {
