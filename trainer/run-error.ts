@@ -30,6 +30,7 @@ export type RunErrorCode =
   | 'ranks-differ'
   | 'mpi-missing'
   | 'bad-profile'
+  | 'damaged-notes'
   | 'slurm-failed'
   | 'port-unavailable'
   | 'stopped';

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { writesText } from '../catalog/objectives.ts';
+import { turns } from '../machine/turns.ts';
 import type { JobContext } from '../protocol/messages/job-messages.ts';
 import type { ChatFacts, ChatModel } from '../protocol/messages/rpc-messages.ts';
 import { listRuns, readRunRecipe } from '../run/run-folder.ts';
@@ -69,14 +70,11 @@ async function baseOf(runDir: string, { cacheDir }: Pick<ChatParams, 'cacheDir'>
   return { model, revision, path: await modelPath({ model, revision }, runDir, cacheDir) };
 }
 
-let before: Promise<unknown> = Promise.resolve();
+const inTurn = turns();
 
 /** Uses one worker at a time: a stranger's tokenizer is run only by a worker, which can be killed. */
-function askWorker(model: string, texts: readonly string[], params: ChatParams): Promise<Answer> {
-  const own = before.then(() => runChatJob(model, texts, params));
-  before = own.catch(() => undefined);
-  return own;
-}
+const askWorker = (model: string, texts: readonly string[], params: ChatParams): Promise<Answer> =>
+  inTurn(() => runChatJob(model, texts, params));
 
 async function runChatJob(model: string, texts: readonly string[], { jobSettings, workerFile }: ChatParams): Promise<Answer> {
   const worker = startWorkerProcess({

@@ -6,6 +6,7 @@ import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
 import { isWithin, realPath } from '../files/real-path.ts';
 import { describeMachine, freeDiskBytes } from '../machine/machine.ts';
+import { turns } from '../machine/turns.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/messages/job-messages.ts';
 import type {
   DaemonStatus,
@@ -262,13 +263,7 @@ function continueSweep(sweepDir: string, services: Services): Omit<NewJob, 'id' 
 }
 
 /** Serializes work on folders: two starts must not choose the same folder, nor one that is being deleted. */
-let working: Promise<unknown> = Promise.resolve();
-
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const own = working.then(work);
-  working = own.catch(() => undefined);
-  return own;
-}
+const inTurn = turns();
 
 const once = (
   { id, priority = 0 }: StartOptions,

@@ -7,7 +7,9 @@ import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { whyNotWritable } from '../files/output-place.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
-import { messageOf } from '../protocol/error-facts.ts';
+import { parseStrictJson } from '../files/strict-json.ts';
+import { turns } from '../machine/turns.ts';
+import { codeOf, messageOf } from '../protocol/error-facts.ts';
 import type { RunNotesChange } from '../protocol/messages/rpc-messages.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { RunError } from '../run-error.ts';
@@ -27,19 +29,36 @@ const notesSchema = z.object({
 
 export type RunNotes = z.infer<typeof notesSchema>;
 
-/** Reads the notes; empty if there are none or the file is damaged, because a list of runs must not fail. */
-export async function readRunNotes(runDir: string): Promise<RunNotes> {
+/** @throws RunError 'damaged-notes' if the file exists and has no notes: they must not be replaced */
+async function notesIn(runDir: string): Promise<RunNotes> {
+  const file = path.join(runDir, RUN_FILES.notes);
   try {
-    const text = await readRegularText(path.join(runDir, RUN_FILES.notes), MAX_STATE_BYTES);
-    return notesSchema.safeParse(JSON.parse(text)).data ?? {};
-  } catch {
-    return {};
+    return notesSchema.parse(parseStrictJson(await readRegularText(file, MAX_STATE_BYTES)));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return {};
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+    throw new RunError(
+      'damaged-notes',
+      `the notes in ${file} cannot be read: ${reason}`,
+      'Repair the file, or move it away to start new notes',
+    );
   }
 }
 
-/** @returns the notes after the change @throws RangeError if a text is too long; RunError if the folder cannot be written */
-export async function changeRunNotes(runDir: string, change: RunNotesChange): Promise<RunNotes> {
-  const before = await readRunNotes(runDir);
+/** Reads the notes; empty if there are none or the file is damaged, because a list of runs must not fail. */
+export const readRunNotes = (runDir: string): Promise<RunNotes> => notesIn(runDir).catch(() => ({}));
+
+const inTurn = turns();
+
+/**
+ * Changes made at the same time are all kept.
+ * @returns the notes after the change
+ * @throws RangeError if a text is too long; RunError 'damaged-notes', or 'output-unusable' if the folder cannot be written
+ */
+export const changeRunNotes = (runDir: string, change: RunNotesChange): Promise<RunNotes> => inTurn(() => changeNow(runDir, change));
+
+async function changeNow(runDir: string, change: RunNotesChange): Promise<RunNotes> {
+  const before = await notesIn(runDir);
   const removed = new Set(change.removeTags);
   const tags = [...new Set([...(before.tags ?? []), ...(change.addTags ?? [])])].filter(tag => !removed.has(tag));
   const checked = notesSchema.safeParse({

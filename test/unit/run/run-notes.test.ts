@@ -1,5 +1,5 @@
 /** Tests that names, tags and notes of runs are stored in their folders and appear in every list; nothing else of a run changes. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -32,12 +32,35 @@ test('notes are listed with pinned runs first, and empty texts remove them', asy
   expect((await listRuns([root])).runs.map(({ name }) => name)).toEqual(['young', 'old']);
 });
 
-test('notes that cannot be written name the folder and the reason', async () => {
+test('changes that are made at the same time are all kept', async () => {
+  const folder = run('busy', '2026-03-01T00:00:00.000Z');
+  await Promise.all([
+    ...['a', 'b', 'c'].map(tag => changeRunNotes(folder, { addTags: [tag] })),
+    changeRunNotes(folder, { note: 'kept' }),
+    changeRunNotes(folder, { pinned: true }),
+  ]);
+  expect(await readRunNotes(folder)).toEqual({ tags: ['a', 'b', 'c'], note: 'kept', pinned: true });
+});
+
+test.each([
+  ['is damaged', '{"note": "hours of thought"', /expected "," or "}" at line 1, column 28$/],
+  ['has other content', '{"note": 3}', /expected string, received number/],
+])('a file that %s is not replaced', async (name, text, reason) => {
+  const folder = run(name, '2026-03-01T00:00:00.000Z');
+  writeFileSync(join(folder, 'notes.json'), text);
+  await expect(changeRunNotes(folder, { addTags: ['x'] })).rejects.toMatchObject({
+    code: 'damaged-notes',
+    message: expect.stringMatching(reason),
+  });
+  expect(readFileSync(join(folder, 'notes.json'), 'utf8')).toBe(text);
+});
+
+test('notes that are no file are refused', async () => {
   const folder = run('blocked', '2026-03-01T00:00:00.000Z');
   mkdirSync(join(folder, 'notes.json'));
   await expect(changeRunNotes(folder, { note: 'x' })).rejects.toMatchObject({
-    code: 'output-unusable',
-    message: expect.stringMatching(/the notes of .*blocked cannot be written: illegal operation on a directory: .*notes\.json$/),
+    code: 'damaged-notes',
+    message: expect.stringMatching(/the notes in .*blocked.notes\.json cannot be read: .*is a folder, not a regular file$/),
   });
 });
 

@@ -12,6 +12,7 @@ import { sumForms } from '../../graph/sum-forms.ts';
 import type { HostArray, TensorSpec } from '../../graph/types.ts';
 import type { WeightCoder } from '../../graph/weight-coder.ts';
 import type { SplittingCard } from '../../graph/xla-split-sums.ts';
+import { turns } from '../../machine/turns.ts';
 import { elementAt, required, valueFor } from '../../narrow.ts';
 import { nativeCoder } from '../coder/native-coder.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
@@ -69,7 +70,7 @@ export class PjrtSession implements Session {
   /** Constants that several signatures share, by the value of their attributes, and by device. */
   private readonly constants = new Map<HostArray, Promise<BufferHandle>[]>();
   /** Settles once everything requested so far has started on the device. */
-  private turn: Promise<unknown> = Promise.resolve();
+  private readonly turn = turns();
   private closed = false;
 
   constructor(device: Device, program: Program) {
@@ -328,11 +329,9 @@ export class PjrtSession implements Session {
 
   /** Runs `work` once everything requested before has started. */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.turn.then(() => {
+    return this.turn(async () => {
       if (this.closed) throw new EngineError('the session is closed');
       return work();
     });
-    this.turn = mine.catch(() => undefined);
-    return mine;
   }
 }

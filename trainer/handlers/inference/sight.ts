@@ -5,6 +5,7 @@ import type { Sight } from '../../generate/seen-prompt.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import type { JobScope } from '../../job/job-scope.ts';
 import { openVision } from '../../job/open-vision.ts';
+import { turns } from '../../machine/turns.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { encoderMemory } from '../../plan/memory/price-encoder.ts';
 import { encodeImages, type ImageVectors, VisionSession } from '../../vision/encode-images.ts';
@@ -28,7 +29,7 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder, run
   const reading = imageReadingOf({ model, vision }, scope.context.cacheDir);
   if (!vision || !reading) return undefined;
   const session = new VisionSession();
-  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = turns();
   const encode = (images: readonly SampleImage[]): Promise<ImageVectors> =>
     withFolder(async opened => {
       const fingerprint = await opened.weights.fingerprint();
@@ -48,11 +49,7 @@ export async function sightOf(scope: JobScope, { engine, folder, withFolder, run
     },
     isLoaded: () => session.isLoaded,
     // Prompts that come together share one encoder.
-    encode(images) {
-      const found = last.then(() => encode(images));
-      last = found.catch(() => undefined);
-      return found;
-    },
+    encode: images => inTurn(() => encode(images)),
     dispose: () => session.dispose(),
   };
 }
