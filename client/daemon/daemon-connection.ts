@@ -10,6 +10,8 @@ import type { RestartPolicy } from './restart-policy.ts';
 export interface LinkOptions {
   readonly store: JobStore;
   readonly client: ConnectOptions['client'];
+  /** Maximum silence of the daemon; more than twice the interval of its pings by default. */
+  readonly silenceMs?: number;
   /** Returns the address of the daemon; called for every connection, because settings change. */
   readonly address: () => Promise<DaemonAddress>;
   /** Starts the daemon on this machine; resolves when it answers. */
@@ -25,6 +27,10 @@ export interface LinkOptions {
 const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
 /** A local daemon is considered dead after this many failed attempts. */
 const LOCAL_ATTEMPTS = 3;
+/** Interval of attempts to reach a daemon that is alive but does not answer. */
+const UNRESPONSIVE_MS = 5000;
+/** Reason for which the jobs of a dead daemon failed. */
+const ENDED = 'the daemon ended unexpectedly';
 
 export class DaemonKeeper {
   private readonly options: LinkOptions;
@@ -32,6 +38,8 @@ export class DaemonKeeper {
   private client: DaemonClient | undefined;
   /** The attempt in progress, and whether it starts a daemon if none runs. */
   private opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
+  /** True while a daemon that does not answer is looked for again and again. */
+  private isAwaited = false;
   /** Settles when a lost connection was reopened or given up. */
   private recovering: Promise<void> | undefined;
   /** The last event received, and the epoch of the daemon process that sent it. */
@@ -126,6 +134,7 @@ export class DaemonKeeper {
         if (given !== this.given) throw error;
         if (!isDaemonMissing(error)) this.setState({ kind: 'failed', error });
         else if (this.linkState.kind !== 'reconnecting') this.setState({ kind: 'off' });
+        if (this.isUnresponsive()) void this.awaitAnswer();
         throw error;
       })
       .finally(() => {
@@ -139,8 +148,8 @@ export class DaemonKeeper {
   private async connect(address: DaemonAddress, given: number): Promise<DaemonClient> {
     const { store, client: name, log } = this.options;
     // Loaded with the first connection: a window without a daemon does not need it.
-    const { connectDaemon } = await (await import('../lazy-modules.ts')).connect();
-    const client = await connectDaemon(address, { client: name, events: true });
+    const { connectDaemon, SILENCE_MS } = await (await import('../lazy-modules.ts')).connect();
+    const client = await connectDaemon(address, { client: name, events: true, silenceMs: this.options.silenceMs ?? SILENCE_MS });
     const early: JobEvent[] = [];
     let accept = (event: JobEvent): void => void early.push(event);
     client.on('jobEvent', event => accept(event));
@@ -225,6 +234,7 @@ export class DaemonKeeper {
       }
       const waits = 'url' in address ? RETRY_MS : RETRY_MS.slice(0, LOCAL_ATTEMPTS);
       if (await this.retry(waits)) return;
+      if (this.isUnresponsive()) return;
       if ('url' in address)
         throw new DaemonError('daemon-gone', `the daemon at ${address.url} no longer answers: ${reason}`, { hint: 'Reconnect' });
       if (!this.options.policy.allows(performance.now()))
@@ -242,9 +252,25 @@ export class DaemonKeeper {
           now,
           store.active().filter(job => !isTraining(job)),
         );
-      else store.daemonEnded('the daemon ended unexpectedly', now);
+      else store.daemonEnded(ENDED, now);
       this.setState({ kind: 'failed', error });
     }
+  }
+
+  private isUnresponsive(): boolean {
+    return this.linkState.kind === 'failed' && codeOf(this.linkState.error) === 'daemon-unresponsive';
+  }
+
+  /** Waits until a daemon that is alive answers again or has ended. Its jobs continue in the meantime. */
+  private async awaitAnswer(): Promise<void> {
+    if (this.isAwaited) return;
+    this.isAwaited = true;
+    while (this.isUnresponsive() && !this.isDisposed) {
+      await delay(UNRESPONSIVE_MS);
+      await this.join().catch(() => undefined);
+    }
+    this.isAwaited = false;
+    if (this.linkState.kind === 'off') this.options.store.daemonEnded(ENDED, new Date().toISOString());
   }
 
   private async retry(waits: readonly number[]): Promise<boolean> {

@@ -2,11 +2,12 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { DaemonKeeper } from '../../../client/daemon/daemon-connection.ts';
+import { DaemonKeeper, type LinkOptions } from '../../../client/daemon/daemon-connection.ts';
 import { JobStore } from '../../../client/daemon/job-store.ts';
 import type { LinkState } from '../../../client/daemon/link-state.ts';
 import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
 import { runRowtune } from '../../../client/daemon/rowtune-program.ts';
+import { isSuspended } from '../../../trainer/machine/process-identity.ts';
 import type { JobEvent } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import type { DaemonAddress } from '../../../trainer/rpc/connection/connect.ts';
 import { discoveryPath, readDiscovery } from '../../../trainer/rpc/connection/discovery.ts';
@@ -26,6 +27,7 @@ afterAll(() => {
 function keeper(
   address: () => DaemonAddress | Promise<DaemonAddress>,
   start: () => Promise<void> = async () => Promise.reject(new Error('nothing is started here')),
+  own: Pick<LinkOptions, 'silenceMs'> = {},
 ) {
   const store = new JobStore();
   const events: JobEvent[] = [];
@@ -41,6 +43,7 @@ function keeper(
     onState: ({ kind }) => states.push(kind),
     onRestarted: () => void restarts++,
     log: () => undefined,
+    ...own,
   });
   return { link, store, events, states, restarts: () => restarts };
 }
@@ -185,6 +188,25 @@ describe('a daemon of its own process', () => {
     const third = await link.ensure();
     await link.stop();
     await until(async () => (await readDiscovery(stateDir)) === undefined, `process ${third.server.pid} has ended`);
+  });
+
+  test('is reported when it hangs, its jobs are not, and it is found again when it continues', async () => {
+    const stateDir = newStateDir();
+    const { link, store } = keeper(() => ({ stateDir }), startProcess(stateDir), { silenceMs: 2000 });
+    const client = await link.ensure();
+    const { pid } = client.server;
+    await client.request('doctor', { id: 'look', engine: 'portable' });
+    await until(() => store.get('look')?.state === 'succeeded', 'the job has ended', 60_000);
+    process.kill(pid, 'SIGSTOP');
+    await until(() => isSuspended({ pid }), 'the daemon is suspended');
+    for (const job of store.list()) store.put({ ...job, state: 'running' });
+    await until(() => link.state.kind === 'failed', 'its silence is noticed', 30_000);
+    await expect(link.ensure()).rejects.toMatchObject({ code: 'daemon-unresponsive', hint: expect.stringContaining(`kill -CONT ${pid}`) });
+    expect(store.active().map(({ id }) => id)).toEqual(['look']);
+    process.kill(pid, 'SIGCONT');
+    await until(() => link.state.kind === 'connected' && link.state.pid === pid, 'it is found again', 30_000);
+    expect(store.get('look')?.state).toBe('succeeded');
+    await link.stop();
   });
 
   test('reports why it cannot start', async () => {

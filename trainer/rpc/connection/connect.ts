@@ -31,7 +31,7 @@ import { WORKER_PROGRESS } from './worker-progress.ts';
 /** Maximum time for the handshake. A slower daemon is unusable; a tunnel to another continent takes a second. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Maximum silence. The daemon pings twice in this time, so a longer silence means that the connection was lost. */
-const SILENCE_MS = 75_000;
+export const SILENCE_MS = 75_000;
 /** Milliseconds between two attempts to reach a daemon that is just starting. */
 const POLL_MS = 50;
 /** Error codes of attempts that reached no daemon. */
@@ -54,7 +54,7 @@ export interface ConnectOptions {
   /** Whether to subscribe to `job/event` and `job/changed`. */
   readonly events?: boolean;
   readonly timeoutMs?: number | undefined;
-  /** Maximum silence of a daemon with an address. */
+  /** Maximum silence of the daemon. By default, one with an address has a limit, and one on this machine has none. */
   readonly silenceMs?: number;
 }
 
@@ -89,7 +89,8 @@ async function connectToOwner(stateDir: string, options: ConnectOptions): Promis
     if (isSuspended(owner)) throw unresponsive(stateDir, owner, 'the daemon is suspended');
     const found = await readDiscovery(stateDir);
     try {
-      if (found?.pid === owner.pid) return await connectTo({ url: `ws://127.0.0.1:${found.port}`, token: found.token }, options);
+      if (found?.pid === owner.pid)
+        return await connectTo({ url: `ws://127.0.0.1:${found.port}`, token: found.token }, options, options.silenceMs);
       if (performance.now() > deadline) throw new DaemonError('daemon-missing', 'the daemon has not written its address');
     } catch (error) {
       if (!(error instanceof DaemonError) || !UNREACHED.includes(error.code)) throw error;
