@@ -7,7 +7,7 @@ import { folderOfEachLayer, verifyFolder } from '../support/golden/verify-folder
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],
-  ...['qwen3_5', 'qwen3_5_images', 'qwen3_vl', 'qwen3_vl_moe', 'qwen2_vl', 'qwen2_5_vl', 'olmo_hybrid', 'olmo_hybrid_saved', 'lfm2', 'lfm2_untied', 'lfm3', 'lfm3_untied', 'granite_swa'],
+  ...['qwen3_5', 'qwen3_5_images', 'qwen3_vl', 'qwen3_vl_moe', 'qwen2_vl', 'qwen2_5_vl', 'olmo_hybrid', 'olmo_hybrid_saved', 'lfm2', 'lfm2_untied', 'lfm3', 'lfm3_untied', 'granite_swa', 'granitemoe_swa', 'hyperclovax', 'hyperclovax_plain', 'nemotron'],
   ...['gemma', 'gemma2', 'gemma2_untied', 'gemma3', 'gemma3_untied', 'gemma3_images', 'gemma3n', 'gemma3n_text', 'gemma4', 'gemma4_untied', 'gemma4_images', 'gemma4_unified', 'gemma4_experts', 'smollm3', 'smollm3_window'],
   ...['phi3', 'phi3_short', 'phi3_long', 'llama_yarn', 'qwen3_yarn', 'llama_longrope', 'llama_dynamic', 'olmo3_yarn', 'ministral', 'ministral3', 'mistral3_images', 'smolvlm', 'idefics3', 'gemma3_vision', 'lfm2_vl', 'lfm3_vl', 'minicpm_v', 'lighton_ocr', 'glm4v', 'glm_ocr', 'paddleocr_vl', 'internvl'],
   ...['olmo2', 'olmo2_tied', 'olmo3', 'granite', 'granite_untied', 'granite4', 'granite4_untied', 'granite4_mamba', 'granite4_mamba_untied', 'glm', 'glm4', 'exaone4', 'exaone4_untied', 'seed_oss', 'seed_oss_tied', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'starcoder2', 'stablelm', 'stablelm_parallel', 'phi', 'vaultgemma', 'jais2', 'helium', 'arcee', 'ernie4_5'],

@@ -153,6 +153,7 @@ const cases: readonly Case[] = [
       'ernie4_5_moe',
       'olmoe',
       'granitemoe',
+      'granitemoe_swa',
       'qwen2_moe',
       'cohere2_moe',
       'flint',

@@ -207,6 +207,7 @@ export const architectures = {
   PhiForSequenceClassification: scoredDecoderOf('PhiForCausalLM'),
   Starcoder2ForSequenceClassification: scoredDecoderOf('Starcoder2ForCausalLM'),
   StableLmForSequenceClassification: scoredDecoderOf('StableLmForCausalLM'),
+  NemotronForSequenceClassification: scoredDecoderOf('NemotronForCausalLM'),
   ModernBertDecoderForSequenceClassification: scoredDecoderOf('ModernBertDecoderForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),

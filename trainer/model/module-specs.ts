@@ -280,8 +280,8 @@ export const normSpec = (name: string, layer: number, width: number, offset = 0)
   ...(offset !== 0 && { offset }),
 });
 
-export function layerNormSpec(name: string, layer: number, width: number): BiasedSpec {
-  return { ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]), bias: biasOf(name, [width]) };
+export function layerNormSpec(name: string, layer: number, width: number, offset = 0): BiasedSpec {
+  return { ...normSpec(name, layer, width, offset), bias: biasOf(name, [width]) };
 }
 
 /** A scale for each feature of a layer's output. @param weight its full name in the file */

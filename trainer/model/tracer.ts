@@ -173,17 +173,22 @@ export class Tracer {
 
   rmsNorm(module: ModuleSpec, x: Node, epsilon: number): Node {
     const { graph } = this;
-    const weight = this.parameter(module.weight);
-    const y = rmsNorm(graph, { x, scale: module.offset ? graph.add(weight, module.offset) : weight, epsilon });
+    const y = rmsNorm(graph, { x, scale: this.scaleOf(module), epsilon });
     this.tap(module, { x, y, shared: 0 });
     return y;
   }
 
   layerNorm(module: ModuleSpec, x: Node, epsilon: number, shared = 0): Node {
     const shift = module.bias && this.parameter(module.bias);
-    const y = layerNorm(this.graph, { x, scale: this.parameter(module.weight), shift, epsilon });
+    const y = layerNorm(this.graph, { x, scale: this.scaleOf(module), shift, epsilon });
     this.tap(module, { x, y, shared, bias: shift });
     return y;
+  }
+
+  /** The factors of a norm's features. */
+  private scaleOf({ weight, offset }: ModuleSpec): Node {
+    const stored = this.parameter(weight);
+    return offset ? this.graph.add(stored, offset) : stored;
   }
 
   /**

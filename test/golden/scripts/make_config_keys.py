@@ -24,6 +24,7 @@ from transformers import GemmaConfig, GemmaForCausalLM
 from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, StableLmConfig, StableLmForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM, OlmoHybridConfig, OlmoHybridForCausalLM, YoutuConfig, YoutuForCausalLM
+from transformers import GraniteMoeSWAConfig, GraniteMoeSWAForCausalLM, HyperCLOVAXConfig, HyperCLOVAXForCausalLM, NemotronConfig, NemotronForCausalLM
 from transformers import GraniteSWAConfig, GraniteSWAForCausalLM, Lfm3Config, Lfm3ForCausalLM
 from transformers import Qwen3_5ForCausalLM, Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, Qwen3_5TextConfig, Qwen3NextConfig, Qwen3NextForCausalLM
 from transformers import (AlbertConfig, AlbertForSequenceClassification, BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
@@ -91,6 +92,9 @@ FAMILIES = dict(
     olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
     granite=(GraniteForCausalLM, GraniteConfig, decoder),
     granite_swa=(GraniteSWAForCausalLM, GraniteSWAConfig, dict(**decoder, sliding_window=5, layer_rope_theta=[0, 10000.0])),
+    granitemoe_swa=(GraniteMoeSWAForCausalLM, GraniteMoeSWAConfig, dict(**decoder, num_local_experts=4, shared_intermediate_size=20, sliding_window=5, layer_rope_theta=[0, 10000.0])),
+    hyperclovax=(HyperCLOVAXForCausalLM, HyperCLOVAXConfig, decoder),
+    nemotron=(NemotronForCausalLM, NemotronConfig, decoder),
     granitemoehybrid=(GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig, dict(**decoder, num_local_experts=4, layer_types=['mamba', 'attention'],
                                                                               mamba_n_heads=4)),
     lfm2=(Lfm2ForCausalLM, Lfm2Config, dict(**decoder, layer_types=['conv', 'full_attention'], block_multiple_of=20)),

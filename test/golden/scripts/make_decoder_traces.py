@@ -11,7 +11,7 @@ from transformers.models.gemma4.modeling_gemma4 import Gemma4RMSNorm
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['qwen3', 'qwen3_5', 'gemma', 'gemma2', 'gemma3', 'gemma3n', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'olmo_hybrid', 'granite', 'granite_swa', 'granite4', 'granite4_mamba', 'nanochat', 'modernbert_decoder', 'nemotron_h', 'falcon_h1', 'lfm2', 'lfm3', 'glm4', 'exaone4', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'starcoder2', 'stablelm', 'phi', 'vaultgemma', 'jais2', 'helium', 'arcee', 'youtu', 'ernie4_5', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
+FOLDERS = ['qwen3', 'qwen3_5', 'gemma', 'gemma2', 'gemma3', 'gemma3n', 'gemma4', 'gemma4_untied', 'smollm3', 'olmo2', 'olmo3', 'olmo_hybrid', 'granite', 'granite_swa', 'hyperclovax', 'nemotron', 'granite4', 'granite4_mamba', 'nanochat', 'modernbert_decoder', 'nemotron_h', 'falcon_h1', 'lfm2', 'lfm3', 'glm4', 'exaone4', 'apertus', 'gpt_neox', 'gpt_neox_sequential', 'gpt2', 'gpt2_bare', 'starcoder2', 'stablelm', 'phi', 'vaultgemma', 'jais2', 'helium', 'arcee', 'youtu', 'ernie4_5', 'hunyuan', 'cohere2', 'phi3', 'ministral3']
 # Gradients of keys that several layers read nearly cancel: in float32, PyTorch's are up to 30% off, and AdamW takes a whole step along
 # each.
 DOUBLE = ['gemma3n', 'gemma4']

@@ -8,7 +8,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
-from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
+from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSWAConfig, GraniteMoeSWAForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM
 from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
@@ -31,7 +31,7 @@ def parts_of(model, name, x):
         ours = name.replace('model.', 'backbone.', 1)
         return [(f'{ours}.weight', x.flatten(0, 1))] if '.experts.' in name else [(ours, x)]
     of_block = {'gemma4_text': '.experts.', 'lfm2_moe': '.feed_forward.experts.', 'granitemoehybrid': '.block_sparse_moe.experts.',
-                'granitemoe': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
+                'granitemoe': '.block_sparse_moe.experts.', 'granitemoe_swa': '.block_sparse_moe.experts.'}.get(family, '.mlp.experts.')
     at, experts, last = name.partition(of_block)
     if not experts:
         of_file = {'mixtral': ('.mlp.gate.', '.block_sparse_moe.gate.'), 'flint': ('.self_attn.sinks', '.self_attn.softmax_offset'), **dict.fromkeys(('granitemoe', 'granitemoehybrid'), ('.block_sparse_moe.router.', '.block_sparse_moe.router.layer.'))}
@@ -213,6 +213,10 @@ if __name__ == '__main__':
     # and half of the sum with shared experts.
     make('granitemoe', GraniteMoeForCausalLM, GraniteMoeConfig(**{**small, 'tie_word_embeddings': True}, intermediate_size=16, num_local_experts=4, num_experts_per_tok=2,
          embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3), 601, 12)
+    # With sinks, windows and a base for each block, and an MLP for every token.
+    make('granitemoe_swa', GraniteMoeSWAForCausalLM, GraniteMoeSWAConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, intermediate_size=16,
+         shared_intermediate_size=20, num_local_experts=4, num_experts_per_tok=2, embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22,
+         attention_multiplier=0.3, sliding_window=5, layer_rope_theta=[0, 10000.0, 500.0]), 651, 16)
     make('qwen2_moe', Qwen2MoeForCausalLM, Qwen2MoeConfig(**{**small, 'num_hidden_layers': 3}, intermediate_size=40, moe_intermediate_size=16, shared_expert_intermediate_size=20,
          num_experts=8, num_experts_per_tok=3, mlp_only_layers=[1], use_sliding_window=True, sliding_window=5, max_window_layers=2), 611, 16)
     cohere = {k: v for k, v in small.items() if k != 'rms_norm_eps'}

@@ -18,6 +18,7 @@ from transformers import (GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, G
                           Lfm3Config, Lfm3ForCausalLM, NemotronHConfig, NemotronHForCausalLM)
 from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 from transformers import HeliumConfig, HeliumForCausalLM, Jais2Config, Jais2ForCausalLM, PhiConfig, PhiForCausalLM, VaultGemmaConfig, VaultGemmaForCausalLM
+from transformers import HyperCLOVAXConfig, HyperCLOVAXForCausalLM, NemotronConfig, NemotronForCausalLM
 from transformers import ModernBertDecoderConfig, ModernBertDecoderForCausalLM
 from transformers import NanoChatConfig, NanoChatForCausalLM
 from transformers import OlmoHybridConfig, OlmoHybridForCausalLM
@@ -196,6 +197,11 @@ make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, att
 make('granite_swa', GraniteSWAForCausalLM, GraniteSWAConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, **granite, sliding_window=5,
                                                             layer_rope_theta=[0, 10000.0, 500.0]), 521, 16)
 
+# Norms after attention and MLP too, and logits that are multiplied; then without these norms, and with the usual factor of the scores.
+make('hyperclovax', HyperCLOVAXForCausalLM, HyperCLOVAXConfig(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}, embedding_multiplier=10.0, logits_scaling=0.4,
+     residual_multiplier=0.7, attention_multiplier=0.2), 841, 12)
+make('hyperclovax_plain', HyperCLOVAXForCausalLM, HyperCLOVAXConfig(**small, logits_scaling=0.125, use_post_norm=False, attention_bias=True, mlp_bias=True), 851, 12)
+
 # Gate and up in one matrix, with and without positions.
 dense = dict(num_local_experts=0, layer_types=['attention', 'attention'], shared_intermediate_size=40, mamba_n_heads=4)
 make('granite4', GraniteMoeHybridForCausalLM, GraniteMoeHybridConfig(**{**small, 'tie_word_embeddings': True}, **granite, **dense, position_embedding_type='rope'), 441, 12)
@@ -275,6 +281,8 @@ make('phi', PhiForCausalLM, PhiConfig(**starcoder, qk_layernorm=True), 721, 12)
 make('vaultgemma', VaultGemmaForCausalLM, VaultGemmaConfig(**{**small, 'tie_word_embeddings': True}, head_dim=8, query_pre_attn_scalar=16, sliding_window=5,
      attn_logit_softcapping=1.0, final_logit_softcapping=2.0), 731, 16)
 make('jais2', Jais2ForCausalLM, Jais2Config(**starcoder), 741, 12)
+# Layer norms whose weights count from 1, and half of each head rotates.
+make('nemotron', NemotronForCausalLM, NemotronConfig(**{**starcoder, 'head_dim': 12}, attention_bias=True), 861, 12)
 make('helium', HeliumForCausalLM, HeliumConfig(**small, head_dim=8, mlp_bias=True), 751, 12)
 # MLPs without gates, with biases.
 make('arcee', ArceeForCausalLM, ArceeConfig(**small, attention_bias=True, mlp_bias=True), 621, 12)

@@ -59,6 +59,8 @@ const needed: Readonly<Record<string, object>> = {
   lfm2_moe: { num_key_value_heads: 2, layer_types: ['conv', 'full_attention'] },
   lfm3: { num_key_value_heads: 2, head_dim: 8, layer_types: ['sliding_attention', 'full_attention'] },
   granite_swa: { num_key_value_heads: 2 },
+  nemotron: { num_key_value_heads: null },
+  hyperclovax: { attention_multiplier: null },
   glm4_moe: { num_key_value_heads: 2, head_dim: 8 },
   deepseek_v3: { num_key_value_heads: 4 },
   glm4_moe_lite: { num_key_value_heads: 4 },

@@ -34,6 +34,13 @@ test('Granite: each block has the base that the list names, and 0 means no rotat
   ).toEqual([7, 7, 7]);
 });
 
+test('Granite with experts: windows, sinks and bases as without, and a shared MLP next to the experts', () => {
+  const { positions, attention, experts } = decoderConfig('GraniteMoeSWAForCausalLM', saved('granitemoe_swa'));
+  expect(positions.map(own => own?.theta)).toEqual([undefined, 1e4, 500]);
+  expect(attention).toMatchObject({ sinks: true, layers: [{ window: undefined }, { window: 5 }, { window: 5 }] });
+  expect(experts).toMatchObject({ count: 4, chosen: 2, shared: { intermediateSize: 20 } });
+});
+
 test.each<[string, () => unknown, RegExp]>([
   ['LFM3 without norms behind', () => lfm3({ use_sandwich_norm: false }), /use_sandwich_norm false is not supported/],
   [

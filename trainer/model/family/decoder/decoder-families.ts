@@ -33,9 +33,10 @@ import { gptNeoX } from './families/gpt-neox.ts';
 import { gptOss } from './families/gpt-oss.ts';
 import { gpt2 } from './families/gpt2.ts';
 import { granite, graniteHybrid, graniteMoe, graniteMoeShared } from './families/granite.ts';
-import { graniteSwa } from './families/granite-swa.ts';
+import { graniteMoeSwa, graniteSwa } from './families/granite-swa.ts';
 import { helium } from './families/helium.ts';
 import { hunYuan } from './families/hunyuan.ts';
+import { hyperClova } from './families/hyperclova-x.ts';
 import { jais2 } from './families/jais2.ts';
 import { kolibri } from './families/kolibri.ts';
 import { lfm2, lfm2Moe } from './families/lfm2.ts';
@@ -47,6 +48,7 @@ import { mistral4 } from './families/mistral4.ts';
 import { mixtral } from './families/mixtral.ts';
 import { modernBertDecoder } from './families/modernbert-decoder.ts';
 import { nanoChat } from './families/nanochat.ts';
+import { nemotron } from './families/nemotron.ts';
 import { nemotronH } from './families/nemotron-h.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { olmoHybrid } from './families/olmo-hybrid.ts';
@@ -137,6 +139,9 @@ const families = {
   CwmForCausalLM: cwm,
   FlintForCausalLM: flint,
   Kolibri1ForCausalLM: kolibri,
+  GraniteMoeSWAForCausalLM: graniteMoeSwa,
+  HyperCLOVAXForCausalLM: hyperClova,
+  NemotronForCausalLM: nemotron,
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;

@@ -85,29 +85,43 @@ export const nemotronExperts: ExpertNames = {
   down: named('mixer', 'down_proj', fusedIn('down_proj', 1, 0, 'mixer')),
 };
 
-const ofGemma4 = (name: string, parameter: string, parts: number, part: number): ExpertName => {
-  const fused = (at: string, rows: number): FusedRows => ({ module: `${at}.experts`, parameter, every: parts * rows, begin: part * rows });
+/** One tensor [experts, rows, width] for gate and up, and one for down. @param folder of the experts in a block, with its dot */
+const inStacks =
+  (folder: string) =>
+  (name: string, parameter: string, parts: number, part: number): ExpertName => {
+    const fused = (at: string, rows: number): FusedRows => ({
+      module: `${at}.${folder}experts`,
+      parameter,
+      every: parts * rows,
+      begin: part * rows,
+    });
+    return {
+      name: `${folder}experts.${name}`,
+      fused,
+      forms: (at, { rows }) => {
+        const { module, every, begin } = fused(at, rows);
+        // GGUF has gate and up in two tensors, as written here, or in one.
+        return [
+          { kind: 'rows', name: `${module}.${parameter}`, every, begin },
+          { kind: 'rows', name: `${module}.${name}.weight`, every: rows, begin: 0 },
+          { kind: 'rows', name: `${module}.${parameter}.weight`, every, begin },
+        ];
+      },
+    };
+  };
+
+const stacked = (folder: string, router: string): ExpertNames => {
+  const of = inStacks(folder);
   return {
-    name: `experts.${name}`,
-    fused,
-    forms: (at, { rows }) => {
-      const { module, every, begin } = fused(at, rows);
-      // GGUF has gate and up in two tensors, as written here, or in one.
-      return [
-        { kind: 'rows', name: `${module}.${parameter}`, every, begin },
-        { kind: 'rows', name: `${module}.${name}.weight`, every: rows, begin: 0 },
-        { kind: 'rows', name: `${module}.${parameter}.weight`, every, begin },
-      ];
-    },
+    router,
+    inner: [of('gate_proj', 'gate_up_proj', 2, 0), of('up_proj', 'gate_up_proj', 2, 1)],
+    down: of('down_proj', 'down_proj', 1, 0),
   };
 };
 
-/** Gemma 4: one tensor [experts, rows, width] for gate and up, and one for down. */
-export const gemma4Experts: ExpertNames = {
-  router: 'router.proj',
-  inner: [ofGemma4('gate_proj', 'gate_up_proj', 2, 0), ofGemma4('up_proj', 'gate_up_proj', 2, 1)],
-  down: ofGemma4('down_proj', 'down_proj', 1, 0),
-};
+export const gemma4Experts = stacked('', 'router.proj');
+/** Those of Granite with windows. */
+export const graniteSwaExperts = stacked('block_sparse_moe.', 'block_sparse_moe.router');
 
 const ofGranite = (name: string, file: string, fused: Fused): ExpertName => ({
   name: `block_sparse_moe.experts.${name}`,

@@ -135,6 +135,9 @@ export const nameInDecoder = (name: string): string => {
   return part === undefined ? name : `model.${name.slice(part.length)}`;
 };
 
+/** HyperCLOVA X's names, with additional norms after attention and MLP. */
+export const hyperClovaNames = withNorms({ ...before, afterAttention: 'post_norm1', afterMlp: 'post_norm2' });
+
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 
 export const vaultGemmaNames = withNorms({ beforeAttention: 'input_layernorm', beforeMlp: 'pre_feedforward_layernorm' });

@@ -17,7 +17,7 @@ export const normOf = (
   width = hiddenSize,
 ): Exclude<Norm, undefined> => {
   if (norms.withoutWeights) return 'without weight';
-  return norms.shifted ? layerNormSpec(name, layer, width) : normSpec(name, layer, width, norms.offset);
+  return (norms.shifted ? layerNormSpec : normSpec)(name, layer, width, norms.offset);
 };
 
 /** The module of a norm, as a list. */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { size } from '../../common-keys.ts';
 import { graniteExperts } from '../blocks/expert-names.ts';
-import type { DecoderExperts } from '../blocks/experts.ts';
+import type { DecoderExperts, ExpertNames } from '../blocks/experts.ts';
 import { graniteHybridNames } from '../blocks/names.ts';
 import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
 import { chosenCount, count, expertKeys, expertProblems, gatedBy, MAX_EXPERTS } from '../keys/expert-keys.ts';
@@ -88,6 +88,7 @@ const typesOf = (c: HybridConfig): readonly string[] => c.layer_types ?? c.layer
 
 const mixtureOf = (
   c: ConfigValues<typeof graniteMoeKeys> & { readonly num_local_experts: number; readonly shared_intermediate_size: number },
+  names: ExpertNames = graniteExperts,
 ): DecoderExperts => ({
   count: c.num_local_experts,
   key: 'num_local_experts',
@@ -96,7 +97,7 @@ const mixtureOf = (
   intermediateSize: c.intermediate_size,
   biased: false,
   layers: everywhere(c, true),
-  names: graniteExperts,
+  names,
   gated: gatedBy(c.hidden_act),
   ...(c.shared_intermediate_size > 0 && {
     shared: {
@@ -133,19 +134,23 @@ export const graniteHybrid = familyOf({
 
 const mixtureKeys = { ...graniteMoeKeys, ...noWindows, num_local_experts: computed(count.default(8)) } as const satisfies KeyTable;
 
-const withMixture = (c: ConfigValues<typeof mixtureKeys>, sharedSize: number): Own => ({
+const withMixture = (c: ConfigValues<typeof mixtureKeys>, sharedSize: number, names?: ExpertNames): Own => ({
   ...multiplied(c),
   biases: alike(c.attention_bias),
   windows: everywhere(c, undefined),
-  experts: mixtureOf({ ...c, shared_intermediate_size: sharedSize }),
+  experts: mixtureOf({ ...c, shared_intermediate_size: sharedSize }, names),
 });
 
 /** Granite 3 with experts in every block. */
 export const graniteMoe = familyOf({ family: 'granitemoe', keys: mixtureKeys, own: c => withMixture(c, 0) });
 
+export const graniteSharedKeys = {
+  ...mixtureKeys,
+  shared_intermediate_size: computed(z.number().int().nonnegative().max(262144).default(0)),
+} as const satisfies KeyTable;
+
+export const graniteSharedOwn = (c: ConfigValues<typeof graniteSharedKeys>, names?: ExpertNames): Own =>
+  withMixture(c, c.shared_intermediate_size, names);
+
 /** The same with an expert that computes every token. */
-export const graniteMoeShared = familyOf({
-  family: 'granitemoeshared',
-  keys: { ...mixtureKeys, shared_intermediate_size: computed(z.number().int().nonnegative().max(262144).default(0)) },
-  own: c => withMixture(c, c.shared_intermediate_size),
-});
+export const graniteMoeShared = familyOf({ family: 'granitemoeshared', keys: graniteSharedKeys, own: c => graniteSharedOwn(c) });
