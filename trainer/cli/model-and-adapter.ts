@@ -1,6 +1,8 @@
 /** Resolves a model on the command line: a run folder, a model folder or file, or a name on the hub. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { firstNames } from '../files/folder-walk.ts';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import { shellWord } from '../protocol/text/shell-word.ts';
 import { requireBase } from '../run/require-base.ts';
 import { isRunFolder, readRunRecipe } from '../run/run-folder.ts';
@@ -8,6 +10,8 @@ import { CliError, EXIT } from './cli-error.ts';
 
 /** Maximum number of runs to name in a message. */
 const MAX_SHOWN_RUNS = 10;
+/** Maximum number of entries of a folder to look at, and the number of those that are read at the same time. */
+const [MAX_ENTRIES, READ_AT_ONCE] = [10_000, 16];
 
 export interface NamedModel {
   readonly model: string;
@@ -42,8 +46,8 @@ export async function modelAndAdapter(name: string, { adapter, revision, cwd }: 
 export async function requireNoRuns(local: string, name: string): Promise<void> {
   const isFolder = existsSync(local);
   const folder = isFolder ? local : path.dirname(local);
-  const entries = existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : [];
-  const areRuns = await Promise.all(entries.map(entry => isRunFolder(path.join(folder, entry))));
+  const entries = (await firstNames(folder, MAX_ENTRIES)).sort();
+  const areRuns = await mapAtOnce(entries, READ_AT_ONCE, entry => isRunFolder(path.join(folder, entry)));
   const runs = entries.filter((_, i) => areRuns[i]);
   if (runs.length === 0) return;
   const shown = runs.slice(0, MAX_SHOWN_RUNS).map(run => path.join(isFolder ? name : path.dirname(name), run));

@@ -159,7 +159,7 @@ function kindOf(stats: Stats): string {
   return 'something else';
 }
 
-function tooLarge(path: string, maxBytes: number, size?: number): ReadRefusedError {
+export function tooLarge(path: string, maxBytes: number, size?: number): ReadRefusedError {
   const has = size === undefined ? 'has more' : `has ${size} bytes, more`;
   return new ReadRefusedError(path, 'file-too-large', `${has} than the ${maxBytes} bytes allowed`, 'Check that it is the right file.');
 }

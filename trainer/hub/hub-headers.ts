@@ -12,6 +12,7 @@ import type { TensorInfo } from '../format/tensor-source.ts';
 import { readTorchHeader } from '../format/torch/torch-header.ts';
 import { torchTensorInfo } from '../format/torch/torch-source.ts';
 import type { WeightEntry } from '../format/weight-entry.ts';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 
 import { findComplete, repoFolder } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, fetchListing } from './hub-download.ts';
@@ -61,19 +62,15 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
   );
   const tensors = new Map<string, TensorInfo>();
   const plain = new Map<string, PlainInfo>();
-  for (let first = 0; first < shards.length; first += AT_ONCE) {
-    const headers = await Promise.all(
-      shards.slice(first, first + AT_ONCE).map(async file => {
-        if (file.name.endsWith('.bin')) return readTorch(client, urlOf(file), file.size);
-        const entries = await readHeader(client, urlOf(file), file.size);
-        for (const info of (await quantizedWeights(client, urlOf(file), entries)).map(renamed)) plain.set(info.name, info);
-        return entries;
-      }),
-    );
-    for (const { name, dtype, shape, byteLength } of headers.flat()) {
-      const info = renamed({ name, dtype, shape, byteLength });
-      tensors.set(info.name, info);
-    }
+  const headers = await mapAtOnce(shards, AT_ONCE, async file => {
+    if (file.name.endsWith('.bin')) return readTorch(client, urlOf(file), file.size);
+    const entries = await readHeader(client, urlOf(file), file.size);
+    for (const info of (await quantizedWeights(client, urlOf(file), entries)).map(renamed)) plain.set(info.name, info);
+    return entries;
+  });
+  for (const { name, dtype, shape, byteLength } of headers.flat()) {
+    const info = renamed({ name, dtype, shape, byteLength });
+    tensors.set(info.name, info);
   }
   const [whole, own] = processor;
   return { config, tensors: plainHeaders(plainTensors(tensors, plain), config, repo), processor: processorSettings(whole, own) };
@@ -96,16 +93,12 @@ const renamed = <Info extends TensorInfo>(info: Info): Info => ({ ...info, name:
 /** Reads the shapes of weights in 4 bits, which are in small tensors of the file. */
 async function quantizedWeights(client: HubClient, url: string, entries: readonly WeightEntry[]): Promise<readonly PlainInfo[]> {
   const byName = new Map(entries.map(entry => [entry.name, entry]));
-  const found: PlainInfo[] = [];
-  const quantized = quantizedIn(byName, url);
-  for (let first = 0; first < quantized.length; first += AT_ONCE)
-    await Promise.all(
-      quantized.slice(first, first + AT_ONCE).map(async ({ weight, holder: { position, byteLength } }) => {
-        const bytes = await readRange(client, url, position, position + byteLength);
-        found.push(describePlain(weight, bytes, url).info);
-      }),
-    );
-  return found;
+  return mapAtOnce(
+    quantizedIn(byName, url),
+    AT_ONCE,
+    async ({ weight, holder: { position, byteLength } }) =>
+      describePlain(weight, await readRange(client, url, position, position + byteLength), url).info,
+  );
 }
 
 async function readTorch(client: HubClient, url: string, size: number): Promise<readonly TensorInfo[]> {

@@ -1,6 +1,7 @@
 /** Adds places on a cluster to runs, and lists runs that wait for a cluster and have no folder yet. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import type { RunInfo, RunList } from '../protocol/messages/rpc-messages.ts';
 import { type ClusterPlace, isOnCluster } from '../protocol/run/cluster.ts';
 import { folderName } from '../protocol/run/run-names.ts';
@@ -16,6 +17,8 @@ import { Recent } from './recent.ts';
 
 /** Milliseconds to cache answers: Slurm's controller and a shared disk serve a whole cluster. */
 const KEEP_MS = 3000;
+/** Number of runs whose records are read at the same time. */
+const READ_AT_ONCE = 16;
 /** How long a job that ended before its run began is shown: a day. */
 const SHOWN_WITHOUT_FOLDER_MS = 86_400_000;
 
@@ -38,12 +41,12 @@ const sweeps = new Recent(KEEP_MS, async (sweepDir): Promise<ReadonlyMap<string,
 export async function listRunsAnywhere(folders: readonly string[]): Promise<RunList> {
   const { runs, submitted, truncated } = await listRuns(folders);
   const submissionOf = readOnce();
-  const begun = await Promise.all(runs.map(run => withPlace(run, submissionOf)));
+  const begun = await mapAtOnce(runs, READ_AT_ONCE, run => withPlace(run, submissionOf));
   const known = new Set(runs.map(({ runDir }) => runDir));
   // The record of a submission is next to its folder, so a walk below the folder does not find it.
   const others = [...new Set([...submitted, ...folders])].filter(folder => !known.has(folder));
-  const waiting = await Promise.all(
-    others.map(folder => (isSweepFolder(folder) ? waitingOfSweep(folder, submissionOf) : waitingAt(folder, submissionOf))),
+  const waiting = await mapAtOnce(others, READ_AT_ONCE, folder =>
+    isSweepFolder(folder) ? waitingOfSweep(folder, submissionOf) : waitingAt(folder, submissionOf),
   );
   const found = new Map(waiting.flat().map(run => [run.runDir, run]));
   return {

@@ -1,4 +1,5 @@
 /** Describes data files for a list to choose from. */
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import type { DataFileInfo } from '../protocol/view/data.ts';
 import type { AskReader } from '../reader/reader.ts';
@@ -13,13 +14,7 @@ const AT_ONCE = 2;
 /** @returns a description of each file, in order */
 export async function describeDataFiles(files: readonly string[], reader: AskReader): Promise<readonly DataFileInfo[]> {
   const deadline = performance.now() + LIST_MS;
-  const found: DataFileInfo[] = files.map(() => ({}));
-  const waiting = files.entries();
-  const work = async (): Promise<void> => {
-    for (const [place, file] of waiting) if (performance.now() < deadline) found[place] = await describe(file, reader);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return found;
+  return mapAtOnce(files, AT_ONCE, file => (performance.now() < deadline ? describe(file, reader) : {}));
 }
 
 const describe = (file: string, reader: AskReader): Promise<DataFileInfo> =>

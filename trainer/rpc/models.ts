@@ -4,6 +4,7 @@ import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { isModelGguf } from '../format/gguf/gguf-file-name.ts';
 import { WEIGHT_FILES } from '../format/weight-forms.ts';
 import { listComplete } from '../hub/hub-cache.ts';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import { messageOf } from '../protocol/error-facts.ts';
 import type { ModelInfo, ModelList } from '../protocol/messages/rpc-messages.ts';
 import { RUN_FILES, STATE_FILE } from '../protocol/run/run-files.ts';
@@ -30,12 +31,7 @@ export async function listModels(
   for (const model of await listComplete(cacheDir)) found.push({ ...model, source: 'cache' });
   for (const folder of folders) await search(folder);
   if (found.length > MAX_MODELS) walk.cut();
-  const models: ModelInfo[] = [];
-  const waiting = found.slice(0, MAX_MODELS).entries();
-  const work = async (): Promise<void> => {
-    for (const [place, model] of waiting) if (walk.hasTime()) models[place] = await describe(model);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  const models = await mapAtOnce(found.slice(0, MAX_MODELS), AT_ONCE, model => (walk.hasTime() ? describe(model) : undefined));
   return { models: models.filter(model => model !== undefined), truncated: walk.truncated };
 
   async function describe(model: Pick<ModelInfo, 'name' | 'path' | 'source'>): Promise<ModelInfo> {

@@ -3,8 +3,9 @@
 import { appendFile, open } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
-import { readRegularText } from '../files/regular-file.ts';
-import { isRecord } from '../narrow.ts';
+import { readLineBlocks } from '../files/read-lines.ts';
+import { isRecord, recordIn } from '../narrow.ts';
+import { codeOf } from '../protocol/error-facts.ts';
 import { RUN_FILES } from '../protocol/run/run-files.ts';
 import { namingFullDisk } from '../run-error.ts';
 
@@ -29,28 +30,35 @@ export async function syncMetrics(runDir: string): Promise<void> {
   }
 }
 
-/** Maximum size of the file: millions of lines. A longer text does not fit in a string. */
+/** Maximum size of the file: millions of lines. */
 const MAX_METRICS_BYTES = 256 * 2 ** 20;
 
 /** True if a value is a line. JSON has no NaN: a diverged loss is null. */
 const isLine = (value: unknown): value is MetricsLine =>
   isRecord(value) && Object.values(value).every(each => typeof each === 'number' || each === null);
 
-/** Reads whole lines in order; lines that are not objects of numbers are skipped. */
-export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
-  const text = await readRegularText(path.join(runDir, RUN_FILES.metrics), MAX_METRICS_BYTES).catch((error: NodeJS.ErrnoException) => {
+/** Yields whole lines in order; lines that are not objects of numbers are skipped. */
+async function* linesWith(runDir: string, word: string): AsyncGenerator<MetricsLine> {
+  try {
+    for await (const lines of readLineBlocks(path.join(runDir, RUN_FILES.metrics), MAX_METRICS_BYTES))
+      for (const line of lines) {
+        const value = line.includes(word) ? recordIn(line) : undefined;
+        if (isLine(value)) yield value;
+      }
+  } catch (error) {
     // Only a missing file counts as empty: the content of a failing disk must not be overwritten.
-    if (error.code === 'ENOENT') return '';
-    throw error;
-  });
-  return text.split('\n').flatMap(line => {
-    try {
-      const value: unknown = JSON.parse(line);
-      return isLine(value) ? [value] : [];
-    } catch {
-      return [];
-    }
-  });
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** Yields the lines that have a metric, in order, without holding the others in memory. @param key its name in the file */
+export const linesOfMetric = (runDir: string, key: string): AsyncGenerator<MetricsLine> => linesWith(runDir, JSON.stringify(key));
+
+/** Reads all lines in order. */
+export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
+  const found: MetricsLine[] = [];
+  for await (const line of linesWith(runDir, '')) found.push(line);
+  return found;
 }
 
 /**

@@ -1,14 +1,14 @@
 /** Reads the result of a part of a run from the run's folder. */
-import { type MetricsLine, readMetrics } from '../run/metrics-file.ts';
+import { linesOfMetric } from '../run/metrics-file.ts';
 import { type RunState, readRunState } from '../run/run-state.ts';
 import type { Segment, SegmentResult } from './sweep-schedule.ts';
 
-/** Returns the values of the metric at each evaluation during training, in order. */
-export const evaluationsOf = (lines: readonly MetricsLine[], key: string): number[] =>
-  lines.flatMap(line => {
-    const value = line[key];
-    return (line.step ?? 0) > 0 && value !== undefined ? [value] : [];
-  });
+/** Returns the values of the metric at each evaluation during training, in order. @param key the metric's name in metrics.jsonl */
+export async function readEvaluations(runDir: string, key: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { step = 0, [key]: value } of linesOfMetric(runDir, key)) if (step > 0 && value !== undefined) found.push(value);
+  return found;
+}
 
 /**
  * Returns the result; undefined if it is unknown: the run has not made that many evaluations, or was killed before it saved.
@@ -17,7 +17,7 @@ export const evaluationsOf = (lines: readonly MetricsLine[], key: string): numbe
 export async function readSegmentResult(runDir: string, { until }: Segment, key: string): Promise<SegmentResult | undefined> {
   const state = await readRunState(runDir);
   if (state === undefined) return undefined;
-  return segmentResult(state, evaluationsOf(await readMetrics(runDir), key), until, key);
+  return segmentResult(state, await readEvaluations(runDir, key), until, key);
 }
 
 export function segmentResult(

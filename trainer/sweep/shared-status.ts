@@ -1,10 +1,11 @@
 /** The state of a sweep that is trained by workers on several machines, from its journal and their signs of life. */
 import { stat } from 'node:fs/promises';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import type { SweepRun, SweepRunState, SweepStatus } from '../protocol/run/sweep.ts';
 import { readRunState } from '../run/run-state.ts';
 import { statusOf } from './status-of.ts';
 import type { Part, SweepJournal } from './sweep-journal.ts';
-import { type PlannedRun, runFolder, type SweepPlan } from './sweep-plan.ts';
+import { type PlannedRun, RUNS_AT_ONCE, runFolder, type SweepPlan } from './sweep-plan.ts';
 import { readSigns, signFile, type WorkerSign } from './worker-signs.ts';
 
 export async function sharedStatus(sweepDir: string, plan: SweepPlan, journal: SweepJournal): Promise<SweepStatus> {
@@ -16,21 +17,19 @@ export async function sharedStatus(sweepDir: string, plan: SweepPlan, journal: S
     newest.set(part.segment.run, part);
     if (part.result !== undefined) results.set(part.segment.run, part);
   }
-  const runs = await Promise.all(
-    plan.runs.map((run, index) => {
-      const part = newest.get(index);
-      const isRunning = part?.holder !== undefined && alive.has(part.holder);
-      const worker = part?.holder ?? results.get(index)?.result?.worker;
-      return runOf({
-        sweepDir,
-        run,
-        part,
-        done: results.get(index),
-        isRunning,
-        sign: worker === undefined ? undefined : signs.get(worker),
-      });
-    }),
-  );
+  const runs = await mapAtOnce(plan.runs, RUNS_AT_ONCE, (run, index) => {
+    const part = newest.get(index);
+    const isRunning = part?.holder !== undefined && alive.has(part.holder);
+    const worker = part?.holder ?? results.get(index)?.result?.worker;
+    return runOf({
+      sweepDir,
+      run,
+      part,
+      done: results.get(index),
+      isRunning,
+      sign: worker === undefined ? undefined : signs.get(worker),
+    });
+  });
   const isDone = journal.propose('').kind === 'done';
   return statusOf({ sweepDir, plan, runs, state: isDone ? 'finished' : alive.size > 0 ? 'running' : 'stopped' });
 }

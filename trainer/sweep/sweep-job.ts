@@ -8,6 +8,7 @@ import path from 'node:path';
 import { writeJson, writeTextFile } from '../files/durable-file.ts';
 import type { Job } from '../job/job.ts';
 import type { JobScope } from '../job/job-scope.ts';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import { elementAt } from '../narrow.ts';
 import type { JobRequest } from '../protocol/messages/job-messages.ts';
 import { describeSettings, metricKey, SWEEP_FILES, type SweepStatus, sweepCsv } from '../protocol/run/sweep.ts';
@@ -21,7 +22,7 @@ import { GpuShares, sweepGpus } from './gpu-shares.ts';
 import { openSweep } from './open-sweep.ts';
 import { readSegmentResult } from './segment-result.ts';
 import { sharedStatus } from './shared-status.ts';
-import { noSweep, type PlannedRun, readPlan, runFolder, runRecipe, type SweepPlan, scheduleOf } from './sweep-plan.ts';
+import { noSweep, type PlannedRun, RUNS_AT_ONCE, readPlan, runFolder, runRecipe, type SweepPlan, scheduleOf } from './sweep-plan.ts';
 import { type RunSteps, SweepProgress } from './sweep-progress.ts';
 import { compareValues, type Segment, type SegmentResult, SweepSchedule } from './sweep-schedule.ts';
 import { readFailures, readSweep } from './sweep-status.ts';
@@ -148,12 +149,10 @@ class SweepRunner {
     const { plan, job, request } = this;
     this.decisions = await openDecisions(request.sweepDir);
     job.phase('sweep', `sweeping: ${plan.runs.length} runs, ${plan.parallel} at a time`);
-    const steps = await Promise.all(
-      plan.runs.map(async (run): Promise<readonly (readonly [string, RunSteps])[]> => {
-        const state = await readRunState(runFolder(request.sweepDir, run));
-        return state && state.totalSteps > 0 ? [[run.id, { done: state.step, total: state.totalSteps }]] : [];
-      }),
-    );
+    const steps = await mapAtOnce(plan.runs, RUNS_AT_ONCE, async (run): Promise<readonly (readonly [string, RunSteps])[]> => {
+      const state = await readRunState(runFolder(request.sweepDir, run));
+      return state && state.totalSteps > 0 ? [[run.id, { done: state.step, total: state.totalSteps }]] : [];
+    });
     this.progress = new SweepProgress(plan, runRecipe(plan, elementAt(plan.runs, 0)), job, new Map(steps.flat()));
   }
 

@@ -42,7 +42,7 @@ const planSchema = z.strictObject({
   runs: z
     .array(
       z.strictObject({
-        id: z.string(),
+        id: z.string().regex(/^\d{1,9}$/, 'the id of a run must be a number'),
         settings: z.record(z.string(), z.unknown()),
         /** Overrides of the recipe, beyond the swept settings, that the sweep chose for this run. */
         fixed: z.array(z.string()),
@@ -56,6 +56,9 @@ export type PlannedRun = SweepPlan['runs'][number];
 
 /** Room for thousands of runs with a few settings each, and the text of a recipe. */
 const MAX_PLAN_BYTES = 32 * 2 ** 20;
+
+/** Number of runs whose files are read at the same time. */
+export const RUNS_AT_ONCE = 16;
 
 export const runFolder = (sweepDir: string, { id }: Pick<PlannedRun, 'id'>): string => path.join(sweepDir, id);
 
@@ -129,7 +132,8 @@ export async function readPlan(sweepDir: string): Promise<SweepPlan | undefined>
     const { crc32: _, ...plan } = isRecord(value) ? value : {};
     return planSchema.parse(plan);
   } catch (error) {
-    const reason = error instanceof z.ZodError ? (error.issues[0]?.message ?? '') : messageOf(error);
+    const [issue] = error instanceof z.ZodError ? error.issues : [];
+    const reason = issue === undefined ? messageOf(error) : `${issue.path.join('.')}: ${issue.message}`;
     throw new RunError('bad-sweep', `${file} is damaged: ${reason}`, 'Restore it, or start a new sweep');
   }
 }

@@ -2,19 +2,19 @@
 
 import path from 'node:path';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import { lockHolder } from '../machine/process-lock.ts';
 import { isRecord } from '../narrow.ts';
 import { isActive } from '../protocol/run/run-activity.ts';
 import { metricKey, SWEEP_FILES, type SweepRun, type SweepRunState, type SweepStatus } from '../protocol/run/sweep.ts';
-import { readMetrics } from '../run/metrics-file.ts';
 import { summarizeRun } from '../run/run-folder.ts';
 import { LOCK_FILE } from '../run/run-lock.ts';
 import { isFinishedSweep } from '../run/sweep-folder.ts';
 import { JournalFolder } from './journal-folder.ts';
-import { evaluationsOf } from './segment-result.ts';
+import { readEvaluations } from './segment-result.ts';
 import { sharedStatus } from './shared-status.ts';
 import { statusOf } from './status-of.ts';
-import { type PlannedRun, readPlan, runFolder, type SweepPlan } from './sweep-plan.ts';
+import { type PlannedRun, RUNS_AT_ONCE, readPlan, runFolder, type SweepPlan } from './sweep-plan.ts';
 
 /** Reads the state; undefined if the folder is not that of a sweep. @throws RunError 'bad-sweep' if its plan is damaged */
 export async function readSweep(sweepDir: string): Promise<SweepStatus | undefined> {
@@ -22,7 +22,7 @@ export async function readSweep(sweepDir: string): Promise<SweepStatus | undefin
   if (plan === undefined) return undefined;
   if (plan.workers !== undefined) return sharedStatus(sweepDir, plan, (await JournalFolder.open(sweepDir, plan)).journal);
   const failures = await readFailures(sweepDir);
-  const runs = await Promise.all(plan.runs.map(run => readRun(sweepDir, plan, run, failures.get(run.id))));
+  const runs = await mapAtOnce(plan.runs, RUNS_AT_ONCE, run => readRun(sweepDir, plan, run, failures.get(run.id)));
   const isFinished = isFinishedSweep(sweepDir);
   const isRunning = lockHolder(path.join(sweepDir, LOCK_FILE)) !== undefined;
   return statusOf({ sweepDir, plan, runs, state: isRunning ? 'running' : isFinished ? 'finished' : 'stopped' });
@@ -35,7 +35,7 @@ async function readRun(sweepDir: string, { metric }: SweepPlan, run: PlannedRun,
   if (found === undefined)
     return { id, runDir, settings, state: failure ? 'failed' : 'waiting', evaluations: 0, step: 0, totalSteps: 0, failure };
   const key = metricKey(metric);
-  const evaluations = evaluationsOf(await readMetrics(runDir), key);
+  const evaluations = await readEvaluations(runDir, key);
   const value = found.state === 'finished' ? found.metrics?.[key] : evaluations.at(-1);
   const { step, totalSteps, loss } = found;
   return {

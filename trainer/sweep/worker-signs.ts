@@ -7,7 +7,11 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { mapAtOnce } from '../machine/map-at-once.ts';
 import { SWEEP_FILES } from '../protocol/run/sweep.ts';
+
+/** Number of signs that are read at the same time. */
+const SIGNS_AT_ONCE = 16;
 
 const signSchema = z.object({
   /** Increases with each sign. */
@@ -41,7 +45,7 @@ export async function readSign(sweepDir: string, worker: string): Promise<Worker
 export async function readSigns(sweepDir: string): Promise<ReadonlyMap<string, WorkerSign>> {
   const names = await readdir(path.join(sweepDir, SWEEP_FILES.workers)).catch((): string[] => []);
   const workers = names.filter(name => name.endsWith('.json')).map(name => name.slice(0, -'.json'.length));
-  const signs = await Promise.all(workers.map(async worker => [worker, await readSign(sweepDir, worker)] as const));
+  const signs = await mapAtOnce(workers, SIGNS_AT_ONCE, async worker => [worker, await readSign(sweepDir, worker)] as const);
   return new Map(signs.flatMap(([worker, sign]) => (sign === undefined ? [] : [[worker, sign]])));
 }
 

@@ -79,3 +79,11 @@ test('a plan reads back as it was written, and a damaged one is refused', async 
   appendFileSync(join(folder, SWEEP_FILES.plan), ' ');
   await expect(readPlan(folder)).rejects.toMatchObject({ code: 'bad-sweep' });
 });
+
+test.each(['../001', '/w/001', '..', 'a/b', ''])('a plan with the run %j, which could lie outside of the folder, is refused', async id => {
+  await writePlan(folder, { ...sweepPlan, runs: [{ id, settings: {}, fixed: [] }] });
+  await expect(readSweep(folder)).rejects.toMatchObject({
+    code: 'bad-sweep',
+    message: expect.stringMatching(/sweep\.json is damaged: runs\.0\.id: the id of a run must be a number$/),
+  });
+});
