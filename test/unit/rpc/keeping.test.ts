@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, statS
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
-import type { JobRecord } from '../../../trainer/protocol/messages/rpc-messages.ts';
+import { type JobRecord, MAX_FRAME_BYTES } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import { MAX_SAMPLES } from '../../../trainer/protocol/view/compared-sample.ts';
 import { claimStateDir, daemonOwner } from '../../../trainer/rpc/connection/claim.ts';
 import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/connection/discovery.ts';
@@ -39,6 +39,18 @@ describe('EventRing', () => {
     expect(events.length).toBeLessThan(50);
     expect(events.at(-1)?.seq).toBe(1000);
     expect(ring.since(990, 'now')).toMatchObject({ complete: true, events: { length: 10 } });
+  });
+
+  test('events with long texts fit in one message, whatever their characters; a longer event leaves', () => {
+    const ring = new EventRing('now');
+    for (let i = 0; i < 100; i++) ring.add('job', { type: 'text', chunk: '\u20ac'.repeat(500_000) });
+    const all = ring.since(0, 'now');
+    expect(Buffer.byteLength(JSON.stringify(all))).toBeLessThan(MAX_FRAME_BYTES);
+    expect([all.complete, all.events.length > 5, all.events.at(-1)?.seq]).toEqual([false, true, 100]);
+    ring.add('job', { type: 'text', chunk: 'x'.repeat(MAX_FRAME_BYTES) });
+    expect(ring.since(100, 'now')).toMatchObject({ events: [], complete: false });
+    ring.add('job', { type: 'text', chunk: 'y' });
+    expect(ring.since(101, 'now')).toMatchObject({ events: [{ seq: 102 }], complete: true });
   });
 
   test('sequence numbers of an earlier daemon are unknown', () =>

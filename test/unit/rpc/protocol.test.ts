@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createMessageConnection, NullLogger } from 'vscode-jsonrpc/node';
 import type { WebSocket } from 'ws';
 import { readFrame } from '../../../trainer/protocol/messages/frames.ts';
+import { MAX_FRAME_BYTES } from '../../../trainer/protocol/messages/rpc-messages.ts';
 import { socketTransport, type TextSocket } from '../../../trainer/protocol/messages/socket-transport.ts';
 import { fromWebSocket } from '../../../trainer/rpc/connection/web-socket.ts';
 import { until } from '../../support/machine/until.ts';
@@ -84,6 +85,21 @@ describe('socketTransport', () => {
         resolve();
       }),
     );
+  });
+
+  test('a message that is too large for the peer is an error of its request alone', async () => {
+    const [left, right] = pair();
+    const [client, server] = [connect(left), connect(right)];
+    const long = '\u00e9'.repeat(MAX_FRAME_BYTES / 2);
+    server.onRequest(method => (method === 'runs/list' ? long : 'small'));
+    await expect(client.sendRequest('runs/list')).rejects.toMatchObject({
+      message: `the answer has more than ${MAX_FRAME_BYTES} bytes`,
+      data: { code: 'answer-too-large', hint: expect.any(String) },
+    });
+    await expect(client.sendRequest('jobs/generate', { long })).rejects.toThrow('the message "jobs/generate" has more than');
+    await expect(server.sendNotification('job/event', { long })).rejects.toThrow('the message "job/event" has more than');
+    expect(await client.sendRequest('daemon/status')).toBe('small');
+    expect([left.closedWith, right.closedWith]).toEqual([undefined, undefined]);
   });
 
   test('a peer that lets too much wait is dropped', async () => {

@@ -1,6 +1,7 @@
 /** Connects a WebSocket to the reader and writer of vscode-jsonrpc: one text frame per message, with a bounded send queue. */
 import type { Disposable, Message, MessageReader, MessageWriter } from 'vscode-jsonrpc';
 import { readFrame } from './frames.ts';
+import { MAX_FRAME_BYTES, RPC_ERROR, type RpcErrorData } from './rpc-messages.ts';
 
 /** The part of WebSocket that is needed; `fromWebSocket` adapts sockets of `ws`. */
 export interface TextSocket {
@@ -70,7 +71,7 @@ export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped 
     onClose: closed.event,
     write: async message => {
       if (!isOpen) throw new Error('the connection is closed');
-      socket.send(JSON.stringify(message));
+      socket.send(frameOf(message));
       if (socket.bufferedAmount <= maxQueuedBytes) return;
       isOpen = false;
       onDropped(`does not read fast enough: ${socket.bufferedAmount} bytes are waiting`);
@@ -80,6 +81,44 @@ export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped 
     dispose: () => undefined,
   };
   return { reader, writer };
+}
+
+const TOO_LARGE = `has more than ${MAX_FRAME_BYTES} bytes`;
+
+/**
+ * The text of a message. The peer would end the connection because of a message that is too large, so an answer is replaced by an error.
+ * @throws Error for a request or notification that is too large
+ */
+function frameOf(message: Message): string {
+  const text = textOf(message);
+  if (text !== undefined) return text;
+  if ('method' in message) throw new Error(`the message ${JSON.stringify(message.method)} ${TOO_LARGE}`);
+  const id = 'id' in message ? message.id : null;
+  const data: RpcErrorData = { code: 'answer-too-large', hint: 'Ask for less: fewer folders, or a part of them' };
+  return JSON.stringify({ jsonrpc: '2.0', id, error: { code: RPC_ERROR.failed, message: `the answer ${TOO_LARGE}`, data } });
+}
+
+/** The JSON of a message; undefined if it is larger than a frame, or than any string. */
+function textOf(message: Message): string | undefined {
+  try {
+    const text = JSON.stringify(message);
+    // A code unit takes at most three bytes.
+    return 3 * text.length <= MAX_FRAME_BYTES || utf8Bytes(text) <= MAX_FRAME_BYTES ? text : undefined;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** The length of a text in UTF-8. JSON has surrogates only in pairs, of four bytes. */
+function utf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f) bytes++;
+    if (unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff)) bytes++;
+  }
+  return bytes;
 }
 
 function listeners<T>(): { event(listener: (value: T) => unknown): Disposable; fire(value: T): void } {
