@@ -1,8 +1,8 @@
 /** answers.jsonl: every answer to a held-out prompt that a run's evaluations generated, one JSON object per line. */
-import { appendFile, truncate } from 'node:fs/promises';
+import { appendFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeTextFile } from '../files/durable-file.ts';
+import { writeDurably, writeTextFile } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
 import { readRegularBlocks } from '../files/regular-file.ts';
 import { codeOf } from '../protocol/error-facts.ts';
@@ -71,12 +71,16 @@ function answerOf(line: string): AnswerView[] {
 
 /**
  * Removes the answers of evaluations after this step, and a line that a killed process left incomplete. No computation depends on this
- * file.
+ * file. It is replaced, not cut, so that whoever follows it begins anew.
  */
 export async function rewindAnswers(runDir: string, step: number): Promise<void> {
   const file = path.join(runDir, RUN_FILES.answers);
   try {
-    await truncate(file, await endOfAnswers(file, step));
+    const end = await endOfAnswers(file, step);
+    if (end === (await stat(file)).size) return;
+    await writeDurably(file, async handle => {
+      for await (const block of readRegularBlocks(file, READ_BYTES, end)) await handle.appendFile(block);
+    });
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error;
   }

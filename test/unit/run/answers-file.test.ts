@@ -2,10 +2,28 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { recordIn } from '../../../trainer/narrow.ts';
+import { tailFile } from '../../../trainer/rpc/tail-file.ts';
 import { appendAnswers, rewindAnswers } from '../../../trainer/run/answers-file.ts';
 import { makeTemporaryFolder, removeTemporaryFolders } from '../../support/machine/temporary-folder.ts';
 
 afterAll(removeTemporaryFolders);
+
+test('whoever follows the answers begins anew after answers were removed, even if as many came since', async () => {
+  const folder = makeTemporaryFolder();
+  const answer = { prompt: 'a', reference: '', answer: 'first', scores: {} };
+  for (const step of [1, 2, 3]) await appendAnswers(folder, step, [answer]);
+  const { next, version } = await tailFile(folder, 'answers.jsonl', 0);
+  await rewindAnswers(folder, 1);
+  for (const step of [2, 3, 4]) await appendAnswers(folder, step, [{ ...answer, answer: 'second' }]);
+  expect(await tailFile(folder, 'answers.jsonl', next, version)).toMatchObject({ lines: [], rewound: true });
+  expect((await tailFile(folder, 'answers.jsonl', 0)).lines.map(line => recordIn(line)?.answer)).toEqual([
+    'first',
+    'second',
+    'second',
+    'second',
+  ]);
+});
 
 test('answers up to a step are kept, and a line that was not finished is cut off', async () => {
   const folder = makeTemporaryFolder();
