@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statS
 import { basename, join, relative } from 'node:path';
 import { z } from 'zod';
 import type { JobRequest } from '../../trainer/protocol/messages/job-messages.ts';
+import { TEMPORARY_ENDING } from '../../trainer/protocol/temporary-ending.ts';
 import { metricsLine, parseLines, readJson } from '../support/files/read-json.ts';
 import { makeTinyTask, type TinyTask } from '../support/runs/tiny-task.ts';
 import type { JobRunner } from './job-runner.ts';
@@ -210,4 +211,4 @@ export function caseFolder(task: TinyTask, name: string): string {
 }
 
 export const shortPath = (task: TinyTask, file: string): string =>
-  relative(task.folder, file).replace(/\.\d+-[0-9a-f]{8}\.tmp/, '.tmp') || basename(file);
+  relative(task.folder, file).replace(new RegExp(TEMPORARY_ENDING), '.tmp') || basename(file);

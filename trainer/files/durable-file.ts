@@ -1,12 +1,8 @@
 /** Writes files that appear complete or not at all: written to a temporary name in the same folder, flushed, then renamed. */
-import { randomBytes } from 'node:crypto';
 import { copyFile, type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isRunning } from '../machine/process-identity.ts';
 import { readRegularFile } from './regular-file.ts';
-
-/** Matches the name of a file until it is complete. */
-const TEMPORARY = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/;
+import { leftoverName, temporaryName } from './temporary-name.ts';
 
 /**
  * Writes a file; `write` fills the temporary file. An existing file under `path` stays until the new one is complete.
@@ -43,9 +39,8 @@ export async function writeDurably(
  */
 export async function removeHalfWritten(folder: string, isOurs: (name: string) => boolean): Promise<void> {
   for (const found of await readdir(folder).catch((): string[] => [])) {
-    const [, name = '', pid] = TEMPORARY.exec(found) ?? [];
-    if (pid === undefined || !isOurs(name) || isRunning({ pid: Number(pid) })) continue;
-    await rm(join(folder, found), { recursive: true, force: true });
+    const name = await leftoverName(folder, found);
+    if (name !== undefined && isOurs(name)) await rm(join(folder, found), { recursive: true, force: true });
   }
 }
 
@@ -67,9 +62,6 @@ export async function copyDurably(from: string, to: string): Promise<void> {
   }
   await syncFolder(dirname(to));
 }
-
-/** Returns the name of a file or folder until it is complete; leftovers of a killed process are recognized by it. */
-export const temporaryName = (path: string): string => `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 
 async function modeOf(path: string): Promise<number | undefined> {
   const found = await stat(path).catch(() => undefined);

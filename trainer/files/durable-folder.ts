@@ -1,23 +1,19 @@
 /** Writes folders atomically: built next to their final path, flushed, then swapped in; the old folder stays until then. */
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { isRunning } from '../machine/process-identity.ts';
 import { codeOf } from '../protocol/error-facts.ts';
 import { syncFolder } from './durable-file.ts';
+import { leftoverName, temporaryName } from './temporary-name.ts';
 
-/**
- * Matches `.name.pid-random.tmp`, the name of a folder while it is built; `.old` is appended to the previous folder while it is swapped
- * out.
- */
-const TEMPORARY = /^\.(.+)\.(\d+)-[0-9a-f]{8}\.tmp(\.old)?$/;
+/** Appended to the temporary name for the previous folder while it is swapped out. */
+const OLD = '.old';
 
 /**
  * Runs `build` on an empty folder next to `final`, then replaces `final` with it.
  * @throws errors of `build` or of the disk; `final` is then unchanged and nothing is left behind
  */
 export async function buildFolderDurably<T>(final: string, build: (folder: string) => Promise<T>): Promise<T> {
-  const temporary = join(dirname(final), `.${basename(final)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const temporary = temporaryName(join(dirname(final), `.${basename(final)}`));
   await mkdir(temporary);
   try {
     const result = await build(temporary);
@@ -31,7 +27,7 @@ export async function buildFolderDurably<T>(final: string, build: (folder: strin
 }
 
 async function swapIn(temporary: string, final: string): Promise<void> {
-  const old = `${temporary}.old`;
+  const old = `${temporary}${OLD}`;
   const replaces = await renameIfThere(final, old);
   try {
     await rename(temporary, final);
@@ -63,10 +59,11 @@ export async function renameIfThere(from: string, to: string): Promise<boolean> 
 export async function recoverFolders(parent: string, isOurs: (name: string) => boolean): Promise<void> {
   const names = await readdir(parent).catch((): string[] => []);
   for (const found of names) {
-    const [, name = '', pid, old] = TEMPORARY.exec(found) ?? [];
-    if (pid === undefined || !isOurs(name) || isRunning({ pid: Number(pid) })) continue;
+    const hidden = await leftoverName(parent, found);
+    const name = hidden?.slice(1) ?? '';
+    if (!hidden?.startsWith('.') || !isOurs(name)) continue;
     const leftover = join(parent, found);
-    if (old !== undefined && !names.includes(name)) await rename(leftover, join(parent, name));
+    if (found.endsWith(OLD) && !names.includes(name)) await rename(leftover, join(parent, name));
     else await rm(leftover, { recursive: true, force: true });
   }
 }

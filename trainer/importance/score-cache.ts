@@ -10,6 +10,7 @@ import { encodeFloat32 } from '../format/float-format.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { Precision } from '../model/weight-storage.ts';
+import { TEMPORARY_ENDING } from '../protocol/temporary-ending.ts';
 import type { RowsOf, TrainedUnit } from '../selection.ts';
 import type { UnfinishedScores } from './score-model.ts';
 import { loadScores, type ModelScores, type ScoresOrigin, saveScores } from './scores-file.ts';
@@ -138,4 +139,4 @@ const exists = async (file: string): Promise<boolean> =>
   );
 
 /** Names of files in this cache: the scores, the summaries next to them, and temporary files of a killed process. */
-const OWN_FILE = /^[0-9a-f]{32}(\.unfinished)?\.safetensors(\.json)?(\.\d+-[0-9a-f]{8}\.tmp)?$/;
+const OWN_FILE = new RegExp(`^[0-9a-f]{32}(?:\\.unfinished)?\\.safetensors(?:\\.json)?(?:${TEMPORARY_ENDING})?$`);

@@ -1,4 +1,5 @@
 /** Properties of a thrown value, which need not be an error. */
+import { TEMPORARY_ENDING } from './temporary-ending.ts';
 
 /** Returns the message of an error, without code and system call if it is one of the operating system; or the value as text. */
 export function messageOf(error: unknown): string {
@@ -13,7 +14,7 @@ export function messageOf(error: unknown): string {
 const SYSTEM_MESSAGE = /^(?<code>E[A-Z0-9]+): (?<what>[^,]+), [a-z]+(?: '(?<path>.*?)'(?: -> '(?<to>.*)')?)?$/s;
 
 /** The end of the name under which a file is written before it is renamed. */
-const TEMPORARY_NAME = /\.\d+-[0-9a-f]{8}\.tmp$/;
+const TEMPORARY_NAME = new RegExp(`${TEMPORARY_ENDING}$`);
 
 /** Returns the code of an error of the operating system, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {

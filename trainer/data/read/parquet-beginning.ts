@@ -1,6 +1,6 @@
 /** Makes a Parquet file from the ranges of the first row groups of another, so that any Parquet reader can read them. */
 import { copyFile, open, rename, truncate } from 'node:fs/promises';
-import { temporaryName } from '../../files/durable-file.ts';
+import { temporaryName } from '../../files/temporary-name.ts';
 import { elementAt } from '../../narrow.ts';
 import { MAGIC, writeFooter } from './parquet-footer.ts';
 import { fieldsOf, listField, structOf, structsOf } from './parquet-thrift.ts';
@@ -37,6 +37,7 @@ export async function writeBeginning(source: RangedSource, rows: number): Promis
   const handle = await open(temporary, 'a');
   try {
     await writeFooter(handle, structOf(fields.map(field => (field.id === ROW_GROUPS ? kept : field))));
+    await handle.sync();
   } finally {
     await handle.close();
   }

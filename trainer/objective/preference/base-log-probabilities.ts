@@ -23,6 +23,7 @@ import { sharedBatches } from '../../job/shared-batches.ts';
 import { FLOAT32 } from '../../model/weight-storage.ts';
 import { elementAt, required } from '../../narrow.ts';
 import { RUN_FILES } from '../../protocol/run/run-files.ts';
+import { TEMPORARY_ENDING } from '../../protocol/temporary-ending.ts';
 import { deviceParts } from '../../train/recipe-settings.ts';
 import { runForEach } from '../../train/run-on-each.ts';
 import type { Task } from '../../train/task.ts';
@@ -39,7 +40,7 @@ const VERSION = 1;
 const MAX_BYTES = 2 * 2 ** 30;
 
 /** Names of files in this cache, and of temporary files of a killed process. */
-const OWN_FILE = /^[0-9a-f]{32}\.safetensors(\.\d+-[0-9a-f]{8}\.tmp)?$/;
+const OWN_FILE = new RegExp(`^[0-9a-f]{32}\\.safetensors(?:${TEMPORARY_ENDING})?$`);
 
 export interface BaseSet {
   /** Name for messages: 'training' or 'held-out'. */
