@@ -31,7 +31,7 @@ const OF_OTHER_SIZES = /in_proj_(qkvz|ba)$|query_key_value$|_b_proj$|self_attn\.
 
 const folders = [
   ...['llama', 'llama3_tied', 'qwen2', 'qwen3', 'qwen3_5', 'olmo_hybrid', 'qwen3_next', 'lfm2', 'lfm3', 'qwen3_moe', 'mixtral', 'gemma2', 'gemma3', 'gemma3n', 'nanochat', 'modernbert_decoder', 'gemma4', 'gemma4_untied', 'granite', 'granite4', 'glm4', 'exaone4', 'seed_oss', 'hunyuan', 'cohere2', 'ministral', 'olmo2', 'olmo3', 'phi3', 'gpt_oss', 'gpt_neox', 'gpt2', 'deepseek_v3'],
-  ...['bert', 'distilbert', 'electra', 'albert', 'mpnet', 'nomic_bert', 'eurobert', 'gte', 'esm', 'modernbert', 'deberta', 'deberta_own_keys'],
+  ...['bert', 'distilbert', 'electra', 'albert', 'mpnet', 'nomic_bert', 'eurobert', 'ultrabert', 'gte', 'esm', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'dinov2', 'dinov3', 'siglip', 'swin', 'timm_vit', 'timm_swin'],
 ];
 

@@ -19,7 +19,7 @@ import { openFast } from '../support/engines.ts';
 
 const engine = await openFast();
 const folders = [
-  ...['bert', 'roberta', 'xlm_roberta', 'camembert', 'distilbert', 'electra', 'albert', 'albert_groups', 'mpnet', 'nomic_bert', 'eurobert', 'gte', 'esm', 'modernbert', 'deberta', 'deberta_own_keys'],
+  ...['bert', 'roberta', 'xlm_roberta', 'camembert', 'distilbert', 'electra', 'albert', 'albert_groups', 'mpnet', 'nomic_bert', 'eurobert', 'ultrabert', 'gte', 'esm', 'modernbert', 'deberta', 'deberta_own_keys'],
   ...['vit', 'deit_teacher', 'dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated', 'convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip', 'resnet', 'resnet_basic', 'timm_resnext'],
   ...['timm_vit', 'timm_dinov2', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin'],
 ];

@@ -66,6 +66,8 @@ const cases: readonly Case[] = [
   { family: 'nomic_bert', method: 'lora', format: 'peft' },
   { family: 'nomic_bert', method: 'spsft', format: 'merged' },
   { family: 'eurobert', method: 'lora', format: 'peft' },
+  { family: 'ultrabert_mean', method: 'spsft', format: 'merged' },
+  { family: 'ultrabert_tokens', method: 'lora', format: 'peft' },
   { family: 'esm', method: 'lora', format: 'peft' },
   { family: 'esm_tokens', method: 'spsft', format: 'merged' },
   { family: 'gte', method: 'lora', format: 'peft' },
@@ -115,7 +117,7 @@ const cases: readonly Case[] = [
   { family: 'qwen3_moe', method: 'lora', format: 'peft', ...VECTORS },
   { family: 'modernbert_decoder', method: 'lora', format: 'peft', ...VECTORS },
   ...HEADLESS.filter(({ architecture }) =>
-    /^BertModel|^DistilBert|^Electra|^Albert|^MPNet|^NomicBert|^EuroBert|^Esm|^Gte|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(
+    /^BertModel|^DistilBert|^Electra|^Albert|^MPNet|^NomicBert|^EuroBert|^Ultrabert|^Esm|^Gte|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(
       architecture,
     ),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),

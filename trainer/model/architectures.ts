@@ -43,6 +43,7 @@ import { modernBert } from './family/text/modernbert.ts';
 import { modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
 import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
 import { nomicBertConfig, nomicBertKeys } from './family/text/nomic-bert-config.ts';
+import { ultraBert, ultraBertConfig, ultraBertKeys } from './family/text/ultrabert.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
 
 /** How a model class is built, and which keys its config.json may have. */
@@ -116,6 +117,7 @@ const gteLike = classesOf(gteKeys, gteConfig, bert);
 const nomicBertLike = classesOf(nomicBertKeys, nomicBertConfig, bert);
 const debertaLike = classesOf(debertaKeys, debertaConfig, deberta);
 const euroBertLike = classesOf(euroBertKeys, euroBertConfig, euroBert);
+const ultraBertLike = classesOf(ultraBertKeys, ultraBertConfig, ultraBert);
 const esmLike = classesOf(esmKeys, esmConfig, esm);
 const modernBertLike = classesOf(modernBertKeys, modernBertConfig, modernBert);
 const vitLike = classesOf(vitKeys, vitConfig, vit);
@@ -286,6 +288,14 @@ export const architectures = {
   EuroBertForMaskedLM: euroBertLike('EuroBertForMaskedLM', { prefix: 'model.', hasHead: false }),
   EuroBertForSequenceClassification: euroBertLike('EuroBertForSequenceClassification', { prefix: 'model.', hasHead: true }),
   EuroBertForTokenClassification: euroBertLike('EuroBertForTokenClassification', { prefix: 'model.', hasHead: false, hasTokenHead: true }),
+  UltrabertModel: ultraBertLike('UltrabertModel', { prefix: '', hasHead: false }),
+  UltrabertForMaskedLM: ultraBertLike('UltrabertForMaskedLM', { prefix: 'ultrabert.', hasHead: false }),
+  UltrabertForSequenceClassification: ultraBertLike('UltrabertForSequenceClassification', { prefix: 'ultrabert.', hasHead: true }),
+  UltrabertForTokenClassification: ultraBertLike('UltrabertForTokenClassification', {
+    prefix: 'model.',
+    hasHead: false,
+    hasTokenHead: true,
+  }),
   EsmModel: esmLike('EsmModel', { prefix: '', hasHead: false }),
   EsmForMaskedLM: esmLike('EsmForMaskedLM', { prefix: 'esm.', hasHead: false }),
   EsmForSequenceClassification: esmLike('EsmForSequenceClassification', { prefix: 'esm.', hasHead: true }),
@@ -363,6 +373,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   nomic_bert: 'NomicBertForMaskedLM',
   eurobert: 'EuroBertForMaskedLM',
   gte: 'GteForMaskedLM',
+  ultrabert: 'UltrabertForMaskedLM',
   esm: 'EsmForMaskedLM',
 };
 

@@ -12,7 +12,7 @@ from torch.func import functional_call
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
-FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'mpnet', 'nomic_bert', 'eurobert', 'gte', 'esm', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin', 'bert_tokens', 'modernbert_tokens', 'deberta_tokens']
+FOLDERS = ['bert', 'roberta', 'xlm_roberta', 'mpnet', 'nomic_bert', 'eurobert', 'ultrabert', 'gte', 'esm', 'distilbert', 'electra', 'albert', 'albert_groups', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_dinov2_registers', 'timm_convnext', 'timm_convnextv2', 'timm_swin', 'bert_tokens', 'modernbert_tokens', 'deberta_tokens']
 # Layers of the blocks, by the form of their names; these get low-rank factors.
 IN_BLOCKS = re.compile(r'(^|\.)(layer|layers|albert_layers|blocks|stages)\.\d|\blayer\d\.\d')
 

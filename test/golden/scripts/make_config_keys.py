@@ -40,6 +40,7 @@ from transformers import (AlbertConfig, AlbertForSequenceClassification, BertCon
                           RobertaForSequenceClassification, SiglipConfig, SiglipForImageClassification, SwinConfig, SwinForImageClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig, Phi3Config,
                           Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
                           XLMRobertaForSequenceClassification)
+from transformers import UltrabertConfig, UltrabertForSequenceClassification
 from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
 
@@ -166,6 +167,7 @@ FAMILIES = dict(
     mpnet=(MPNetForSequenceClassification, MPNetConfig, dict(**text, max_position_embeddings=40)),
     nomic_bert=(NomicBertForSequenceClassification, NomicBertConfig, encoder),
     gte=(GteForSequenceClassification, GteConfig, encoder),
+    ultrabert=(UltrabertForSequenceClassification, UltrabertConfig, dict(**decoder, sliding_window=2)),
     eurobert=(EuroBertForSequenceClassification, EuroBertConfig, decoder),
     esm=(EsmForSequenceClassification, EsmConfig, dict(**text, max_position_embeddings=40, pad_token_id=1, mask_token_id=9, position_embedding_type='rotary')),
     modernbert=(ModernBertForSequenceClassification, ModernBertConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),

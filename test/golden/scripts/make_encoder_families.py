@@ -1,4 +1,4 @@
-"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT, GTE and ESM, with padding; and ModernBERT
+"""Golden folders of encoders other than BERT: DistilBERT, ELECTRA, ModernBERT, ALBERT, XLM-RoBERTa, CamemBERT, MPNet, NomicBERT, EuroBERT, UltraBERT, GTE and ESM, with padding; and ModernBERT
 as a decoder, which reads the last token.
 Also writes mpnet_buckets.json: the bucket of each distance.
 Deterministic (fixed seeds, 1 thread).
@@ -14,6 +14,7 @@ from transformers import (AlbertConfig, AlbertForSequenceClassification, DistilB
 from safetensors.torch import load_file, save_file
 from transformers import CamembertConfig, CamembertForSequenceClassification
 from transformers import EsmConfig, EsmForSequenceClassification
+from transformers import UltrabertConfig, UltrabertForSequenceClassification
 from transformers import EuroBertConfig, EuroBertForSequenceClassification, GteConfig, GteForSequenceClassification
 from transformers import ModernBertDecoderConfig, ModernBertDecoderForSequenceClassification
 from transformers import MPNetConfig, MPNetForSequenceClassification, NomicBertConfig, NomicBertForSequenceClassification
@@ -24,8 +25,9 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 META = dict(torch=torch.__version__, transformers=transformers.__version__, note='float32, eval mode; every parameter jittered so biases and norms matter')
 
 
-def make(name, model_class, config, seed, inputs, labels, in_file=None):
-    """Saves a jittered random model with its results for a small batch. in_file: returns other tensors for the file, which is then read again"""
+def make(name, model_class, config, seed, inputs, labels, in_file=None, in_config=None):
+    """Saves a jittered random model with its results for a small batch. in_file and in_config: return other tensors for the file
+    and other keys for config.json, which are then read again"""
     if len(sys.argv) > 2 and name not in sys.argv[2:]:
         return
     torch.manual_seed(seed)
@@ -38,6 +40,12 @@ def make(name, model_class, config, seed, inputs, labels, in_file=None):
     if in_file:
         path = os.path.join(folder, 'model.safetensors')
         save_file(in_file(load_file(path)), path, dict(format='pt'))
+    if in_config:
+        path = os.path.join(folder, 'config.json')
+        changed = in_config(json.load(open(path)))
+        with open(path, 'w') as file:
+            json.dump(changed, file, indent=2, sort_keys=True)
+    if in_file or in_config:
         model = model_class.from_pretrained(folder).eval()
     out = copy.deepcopy(model)
     found = out(**inputs, labels=labels)
@@ -61,6 +69,14 @@ def text(seed, tokens, types=False, words=128):
 
 
 three = torch.tensor([0, 2, 1])
+
+
+def older_ultrabert(config):
+    """The keys of UltraBERT's first files, which describe each block."""
+    kept = {key: value for key, value in config.items() if key not in ('layer_types', 'sliding_window', 'rope_parameters')}
+    return {**kept, 'attention_windows': [None, 3, 3], 'rope_theta': [5000.0, 50.0, 50.0]}
+
+
 distil = dict(vocab_size=128, max_position_embeddings=32, dim=32, hidden_dim=64, n_layers=2, n_heads=4)
 make('distilbert', DistilBertForSequenceClassification, DistilBertConfig(**distil, num_labels=3), 301, text(303, 12), three)
 # Positions that start as sines, no row for padding, another activation, and one number to predict.
@@ -125,6 +141,12 @@ make('eurobert', EuroBertForSequenceClassification, EuroBertConfig(**euro, head_
 # The head reads the mean of the tokens, and gives one number.
 make('eurobert_mean', EuroBertForSequenceClassification, EuroBertConfig(**{**euro, 'num_labels': 1}, classifier_pooling='mean', hidden_act='gelu',
      rope_parameters=dict(rope_type='linear', rope_theta=500.0, factor=2.0)), 431, text(433, 12, words=64), torch.tensor([0.5, -1.0, 2.0]))
+# Windows of two tokens to each side in all blocks but one, whose positions turn at another base; then the mean of the tokens, with the keys of the
+# first files, and one number.
+ultra = {**{key: value for key, value in euro.items() if key != 'mask_token_id'}, 'num_hidden_layers': 3}
+make('ultrabert', UltrabertForSequenceClassification, UltrabertConfig(**ultra, head_dim=6, attention_bias=True, mlp_bias=True, sliding_window=2), 451, text(453, 14, words=64), three)
+make('ultrabert_mean', UltrabertForSequenceClassification, UltrabertConfig(**{**ultra, 'num_labels': 1}, classifier_pooling='mean', attention_windows=[None, 3, 3],
+     rope_theta=[5000.0, 50.0, 50.0]), 461, text(463, 12, words=64), torch.tensor([0.5, -1.0, 2.0]), in_config=older_ultrabert)
 # No segments; the positions that the first files describe by a base of 500 and the type "ntk" with the factor 8, for heads of 8 features.
 make('gte', GteForSequenceClassification, GteConfig(**rotary, type_vocab_size=0, pad_token_id=0, num_labels=3,
      rope_parameters=dict(rope_type='linear', rope_theta=4000.0, factor=8.0 ** (2 / 8))), 441, text(443, 14, words=64), three)

@@ -23,7 +23,7 @@ def make(family, config, seed, types=False):
     torch.manual_seed(seed)
     model = getattr(transformers, f'{family}ForTokenClassification')(config).eval()
     jitter(model, seed + 1)
-    name = dict(Bert='bert', Roberta='roberta', XLMRoberta='xlm_roberta', Camembert='camembert', DistilBert='distilbert', Electra='electra', Albert='albert', DebertaV2='deberta', ModernBert='modernbert', MPNet='mpnet', NomicBert='nomic_bert', EuroBert='eurobert', Gte='gte', Esm='esm')[family] + '_tokens'
+    name = dict(Bert='bert', Roberta='roberta', XLMRoberta='xlm_roberta', Camembert='camembert', DistilBert='distilbert', Electra='electra', Albert='albert', DebertaV2='deberta', ModernBert='modernbert', MPNet='mpnet', NomicBert='nomic_bert', EuroBert='eurobert', Ultrabert='ultrabert', Gte='gte', Esm='esm')[family] + '_tokens'
     folder = os.path.join(OUT, name)
     os.makedirs(folder, exist_ok=True)
     model.save_pretrained(folder)
@@ -61,6 +61,7 @@ make('MPNet', transformers.MPNetConfig(**{**small, 'max_position_embeddings': 18
 make('NomicBert', transformers.NomicBertConfig(**small), 591)
 make('EuroBert', transformers.EuroBertConfig(**small, pad_token_id=0, bos_token_id=1, eos_token_id=2, mask_token_id=3), 601)
 make('Gte', transformers.GteConfig(**small, pad_token_id=1), 611)
+make('Ultrabert', transformers.UltrabertConfig(**small, sliding_window=2, pad_token_id=0, bos_token_id=1, eos_token_id=2), 641)
 make('Esm', transformers.EsmConfig(**small, pad_token_id=1, mask_token_id=32, token_dropout=True, position_embedding_type='rotary'), 631)
 
 WORDS = [['George', 'Washington', 'went', 'to', 'New-York', '.'], ['EU', 'rejects', 'German', 'call', 'to', 'boycott', 'lamb', '!'], ['don', "'t", 'naïve', 'façade', '日本', '東京都'],

@@ -74,6 +74,9 @@ const SAME_LAYERS = [
   'internvl',
   'qwen2_vl',
   'qwen3_vl_moe',
+  'ultrabert',
+  'ultrabert_mean',
+  'ultrabert_tokens',
   'camembert',
   'camembert_tokens',
 ];

@@ -33,6 +33,7 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'nomic_bert', architecture: 'NomicBertModel', prefix: 'nomic_bert.', keepsPrefix: false, dropped: /^classifier|pooler/ },
   { family: 'eurobert', architecture: 'EuroBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^(classifier|dense)/ },
   { family: 'gte', architecture: 'GteModel', prefix: 'gte.', keepsPrefix: false, dropped: /^classifier|pooler/ },
+  { family: 'ultrabert', architecture: 'UltrabertForMaskedLM', prefix: 'ultrabert.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'esm', architecture: 'EsmForMaskedLM', prefix: 'esm.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'esm', architecture: 'EsmModel', prefix: 'esm.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },

@@ -37,6 +37,7 @@ const cases: readonly Case[] = [
   { family: 'deberta_torch', method: 'spsft', formats: all },
   // Its files have buffers, and layers that compute nothing.
   { family: 'esm', method: 'spsft', formats: all },
+  { family: 'ultrabert_mean', method: 'lora', formats: ['merged'] },
   { family: 'esm_learned', method: 'lora', formats: ['merged'] },
   { family: 'vit', method: 'dora', formats: all },
   { family: 'vit', method: 'head', formats: ['adapter', 'merged'] },

@@ -66,6 +66,7 @@ describe('families', () => {
     ['mpnet', 'lora', texts],
     ['nomic_bert', 'spsft', segments],
     ['eurobert', 'lora', texts],
+    ['ultrabert', 'spsft', texts],
     ['esm', 'spsft', texts],
     ['esm_learned', 'lora', texts],
     ['modernbert', 'spsft', texts],

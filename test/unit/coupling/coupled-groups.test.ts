@@ -212,6 +212,7 @@ test.each([
   'mpnet',
   'nomic_bert',
   'eurobert',
+  'ultrabert',
   'esm',
   'modernbert',
   'deberta',

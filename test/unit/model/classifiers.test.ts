@@ -28,6 +28,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^MPNet/, 'mpnet'],
   [/^NomicBert/, 'nomic_bert'],
   [/^EuroBert/, 'eurobert'],
+  [/^Ultrabert/, 'ultrabert'],
   [/^Esm/, 'esm'],
   [/^(Gte|New)/, 'gte'],
   [/^ModernBertDecoder/, 'modernbert_decoder'],

@@ -11,17 +11,16 @@ import type { Tracer } from '../../tracer.ts';
 import { encoderKeys, epsilon, labelKeys } from '../common-keys.ts';
 import type { DecoderConfig } from '../decoder/blocks/decoder-config.ts';
 import { llamaBareNames, llamaNames } from '../decoder/blocks/names.ts';
-import { decoder } from '../decoder/decoder.ts';
 import { configOfFamily } from '../decoder/decoder-families.ts';
-import { bodyOf, statesOfDecoder } from '../decoder/decoder-states.ts';
 import { alike, familyOf } from '../decoder/families/family.ts';
 import { biased, decoderKeys, headCount, noWindows } from '../decoder/keys/decoder-keys.ts';
 import { everywhere } from '../decoder/keys/layers.ts';
 import { SAME_AT_ANY_LENGTH } from '../decoder/keys/rope-config.ts';
 import { type Labels, readLabels } from '../labels.ts';
 import { type FirstTokenHead, firstTokenHead, headModules } from './first-token-head.ts';
-import { type TextForm, textClassifier } from './text-classifier.ts';
+import type { TextForm } from './text-classifier.ts';
 import { firstToken, meanOfSeen, type TokenBatch } from './text-encoder.ts';
+import { twoWayDecoder } from './two-way-decoder.ts';
 
 const POOLINGS = ['late', 'mean', 'bos'] as const;
 
@@ -85,22 +84,11 @@ export function euroBertConfig(
   return { blocks, labels, pooling, head: firstTokenHead(head, blocks.hiddenSize, labels) };
 }
 
-export function euroBert({ blocks, labels, pooling, head }: EuroBertConfig): ClassifierModel {
-  const model = decoder(blocks);
-  const { states } = statesOfDecoder(model);
-  const { vocabularySize, hiddenSize, padId = 0 } = blocks;
-  return textClassifier({
-    family: model.family,
-    config: { ...labels, vocabularySize, hiddenSize, padId },
-    tokenTypes: 0,
-    maxPositions: model.maxPositions,
-    blocks: model.blocks,
-    body: bodyOf(model),
-    head: headModules(head),
-    hidden: states,
-    logits: (tracer, x, batch) => headLogits(tracer, head, x, batch, pooling),
+export const euroBert = ({ blocks, labels, pooling, head }: EuroBertConfig): ClassifierModel =>
+  twoWayDecoder({
+    ...{ blocks, labels, head: headModules(head) },
+    logits: (tracer, states, batch) => headLogits(tracer, head, states, batch, pooling),
   });
-}
 
 /** @param states the last hidden states, [batch · tokens, hiddenSize] */
 function headLogits(

@@ -125,6 +125,12 @@ export const llamaPlainTextNames: DecoderNames = {
   inFiles: module => ({ ...module, inMemory: module.name.replace(/^model\./, TEXT_PART) }),
 };
 
+/** UltraBERT's names, which are Llama's in memory. */
+export const ultraBertNames: DecoderNames = {
+  ...withNorms(before, 'ultrabert.'),
+  inFiles: module => ({ ...module, inMemory: module.name.replace(/^ultrabert\./, 'model.') }),
+};
+
 /** Names in files of the decoder without its head. */
 export const gemmaBareNames = withNorms(around, '');
 export const llamaBareNames = withNorms(before, '');
