@@ -1,7 +1,7 @@
 /** The table of architectures, by their name in config.json. */
 import { namesOf } from '../catalog/entries.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
-import type { KeyTable } from './config-keys.ts';
+import { type ArchitectureEntry, classesOf, entryOf } from './family/architecture-entry.ts';
 import { labelKeys } from './family/common-keys.ts';
 import { type DecoderNames, gemmaBareNames, gpt2BareNames, gptNeoXBareNames, llamaBareNames } from './family/decoder/blocks/names.ts';
 import { decoder } from './family/decoder/decoder.ts';
@@ -28,39 +28,8 @@ import { timm } from './family/image/timm.ts';
 import { timmKeys } from './family/image/timm-params.ts';
 import { vit } from './family/image/vit.ts';
 import { vitConfig, vitKeys } from './family/image/vit-config.ts';
-import { albertConfig, albertKeys } from './family/text/albert-config.ts';
-import { bert } from './family/text/bert.ts';
-import { bertConfig, bertKeys } from './family/text/bert-config.ts';
-import { deberta } from './family/text/deberta.ts';
-import { debertaConfig, debertaKeys } from './family/text/deberta-config.ts';
-import { distilBertConfig, distilBertKeys } from './family/text/distilbert-config.ts';
-import { electraConfig, electraKeys } from './family/text/electra-config.ts';
-import { esm } from './family/text/esm.ts';
-import { esmConfig, esmKeys } from './family/text/esm-config.ts';
-import { euroBert, euroBertConfig, euroBertKeys } from './family/text/eurobert.ts';
-import { gteConfig, gteKeys } from './family/text/gte-config.ts';
-import { modernBert } from './family/text/modernbert.ts';
-import { modernBertConfig, modernBertKeys } from './family/text/modernbert-config.ts';
-import { mpnetConfig, mpnetKeys } from './family/text/mpnet-config.ts';
-import { nomicBertConfig, nomicBertKeys } from './family/text/nomic-bert-config.ts';
-import { ultraBert, ultraBertConfig, ultraBertKeys } from './family/text/ultrabert.ts';
+import { textEncoders } from './family/text/text-encoders.ts';
 import type { AnyModel, Problem } from './model-spec.ts';
-
-/** How a model class is built, and which keys its config.json may have. */
-export interface ArchitectureEntry {
-  readonly keys: KeyTable;
-  /** Returns the config with all defaults filled in. @throws ModelConfigError */
-  readonly read: (config: ConfigJson, options: ModelOptions) => object;
-  readonly build: (config: ConfigJson, options: ModelOptions) => AnyModel;
-  /** The model without its head, if `build` would add one. */
-  readonly withoutHead?: (config: ConfigJson) => AnyModel;
-}
-
-const entryOf = <Read extends object>(
-  keys: KeyTable,
-  read: (config: ConfigJson, options: ModelOptions) => Read,
-  build: (config: Read) => AnyModel,
-): ArchitectureEntry => ({ keys, read, build: (config, options) => build(read(config, options)) });
 
 /** A decoder, or a decoder with a head for whole texts if the task needs scores. */
 const decoderOf = (architecture: DecoderArchitecture): ArchitectureEntry => {
@@ -98,28 +67,6 @@ const scoredDecoderOf = (architecture: DecoderArchitecture): ArchitectureEntry =
 const textPartOf = (architecture: TextPartArchitecture) =>
   entryOf(textPartKeys(architecture), config => textPart(architecture, config), decoder);
 
-/** The classes of one family, which differ in their form. */
-const classesOf =
-  <Form, Read extends object>(
-    keys: KeyTable,
-    read: (architecture: string, form: Form, config: ConfigJson, options: ModelOptions) => Read,
-    build: (config: Read) => AnyModel,
-  ) =>
-  (architecture: string, form: Form): ArchitectureEntry =>
-    entryOf(keys, (config, options) => read(architecture, form, config, options), build);
-
-const bertLike = classesOf(bertKeys, bertConfig, bert);
-const distilBertLike = classesOf(distilBertKeys, distilBertConfig, bert);
-const electraLike = classesOf(electraKeys, electraConfig, bert);
-const albertLike = classesOf(albertKeys, albertConfig, bert);
-const mpnetLike = classesOf(mpnetKeys, mpnetConfig, bert);
-const gteLike = classesOf(gteKeys, gteConfig, bert);
-const nomicBertLike = classesOf(nomicBertKeys, nomicBertConfig, bert);
-const debertaLike = classesOf(debertaKeys, debertaConfig, deberta);
-const euroBertLike = classesOf(euroBertKeys, euroBertConfig, euroBert);
-const ultraBertLike = classesOf(ultraBertKeys, ultraBertConfig, ultraBert);
-const esmLike = classesOf(esmKeys, esmConfig, esm);
-const modernBertLike = classesOf(modernBertKeys, modernBertConfig, modernBert);
 const vitLike = classesOf(vitKeys, vitConfig, vit);
 const dinov3Like = classesOf(dinov3Keys, dinov3Config, vit);
 const swinLike = classesOf(swinKeys, swinConfig, swin);
@@ -134,14 +81,6 @@ const convNextLike = (architecture: string, form: ConvNextForm) =>
     (config, options) => convNextConfig(architecture, form, config, options),
     convNext,
   );
-
-const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
-const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
-
-const gteHeads = { prefix: 'gte.', hasHead: false, hasPooler: false, usual: { theta: 160_000, pad: 1 } } as const;
-/** The classes of the code that came with GTE's first files. */
-const newHeads = { ...gteHeads, prefix: 'new.', usual: { theta: 10_000, pad: 0 } } as const;
-const nomicBertHeads = { prefix: 'nomic_bert.', hasHead: false, hasPooler: false } as const;
 
 /** The table of architectures. Encoders without a head for the task get a new one. */
 export const architectures = {
@@ -211,95 +150,7 @@ export const architectures = {
   StableLmForSequenceClassification: scoredDecoderOf('StableLmForCausalLM'),
   NemotronForSequenceClassification: scoredDecoderOf('NemotronForCausalLM'),
   ModernBertDecoderForSequenceClassification: scoredDecoderOf('ModernBertDecoderForCausalLM'),
-  BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
-  BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
-  BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),
-  BertForSequenceClassification: bertLike('BertForSequenceClassification', { ...bertHeads, hasHead: true, hasPooler: true }),
-  BertForTokenClassification: bertLike('BertForTokenClassification', { ...bertHeads, hasTokenHead: true }),
-  RobertaModel: bertLike('RobertaModel', { ...robertaHeads, prefix: '' }),
-  RobertaForMaskedLM: bertLike('RobertaForMaskedLM', robertaHeads),
-  RobertaForSequenceClassification: bertLike('RobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
-  RobertaForTokenClassification: bertLike('RobertaForTokenClassification', { ...robertaHeads, hasTokenHead: true }),
-  XLMRobertaModel: bertLike('XLMRobertaModel', { ...robertaHeads, prefix: '' }),
-  XLMRobertaForMaskedLM: bertLike('XLMRobertaForMaskedLM', robertaHeads),
-  XLMRobertaForSequenceClassification: bertLike('XLMRobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
-  XLMRobertaForTokenClassification: bertLike('XLMRobertaForTokenClassification', { ...robertaHeads, hasTokenHead: true }),
-  CamembertModel: bertLike('CamembertModel', { ...robertaHeads, prefix: '' }),
-  CamembertForMaskedLM: bertLike('CamembertForMaskedLM', robertaHeads),
-  CamembertForSequenceClassification: bertLike('CamembertForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
-  CamembertForTokenClassification: bertLike('CamembertForTokenClassification', { ...robertaHeads, hasTokenHead: true }),
-  DebertaV2Model: debertaLike('DebertaV2Model', { prefix: '', hasHead: false }),
-  DebertaV2ForMaskedLM: debertaLike('DebertaV2ForMaskedLM', { prefix: 'deberta.', hasHead: false }),
-  DebertaV2ForSequenceClassification: debertaLike('DebertaV2ForSequenceClassification', { prefix: 'deberta.', hasHead: true }),
-  DebertaV2ForTokenClassification: debertaLike('DebertaV2ForTokenClassification', {
-    prefix: 'deberta.',
-    hasHead: false,
-    hasTokenHead: true,
-  }),
-  DistilBertModel: distilBertLike('DistilBertModel', { prefix: '', hasHead: false }),
-  DistilBertForMaskedLM: distilBertLike('DistilBertForMaskedLM', { prefix: 'distilbert.', hasHead: false }),
-  DistilBertForSequenceClassification: distilBertLike('DistilBertForSequenceClassification', { prefix: 'distilbert.', hasHead: true }),
-  DistilBertForTokenClassification: distilBertLike('DistilBertForTokenClassification', {
-    prefix: 'distilbert.',
-    hasHead: false,
-    hasTokenHead: true,
-  }),
-  ElectraModel: electraLike('ElectraModel', { prefix: '', hasHead: false }),
-  ElectraForMaskedLM: electraLike('ElectraForMaskedLM', { prefix: 'electra.', hasHead: false }),
-  ElectraForPreTraining: electraLike('ElectraForPreTraining', { prefix: 'electra.', hasHead: false }),
-  ElectraForSequenceClassification: electraLike('ElectraForSequenceClassification', { prefix: 'electra.', hasHead: true }),
-  ElectraForTokenClassification: electraLike('ElectraForTokenClassification', { prefix: 'electra.', hasHead: false, hasTokenHead: true }),
-  AlbertModel: albertLike('AlbertModel', { prefix: '', hasHead: false, hasPooler: true }),
-  AlbertForMaskedLM: albertLike('AlbertForMaskedLM', { prefix: 'albert.', hasHead: false, hasPooler: false }),
-  AlbertForPreTraining: albertLike('AlbertForPreTraining', { prefix: 'albert.', hasHead: false, hasPooler: true }),
-  AlbertForSequenceClassification: albertLike('AlbertForSequenceClassification', { prefix: 'albert.', hasHead: true, hasPooler: true }),
-  AlbertForTokenClassification: albertLike('AlbertForTokenClassification', {
-    prefix: 'albert.',
-    hasHead: false,
-    hasTokenHead: true,
-    hasPooler: false,
-  }),
-  MPNetModel: mpnetLike('MPNetModel', { prefix: '', hasHead: false }),
-  MPNetForMaskedLM: mpnetLike('MPNetForMaskedLM', { prefix: 'mpnet.', hasHead: false }),
-  MPNetForSequenceClassification: mpnetLike('MPNetForSequenceClassification', { prefix: 'mpnet.', hasHead: true }),
-  MPNetForTokenClassification: mpnetLike('MPNetForTokenClassification', { prefix: 'mpnet.', hasHead: false, hasTokenHead: true }),
-  ModernBertForMaskedLM: modernBertLike('ModernBertForMaskedLM', { hasHead: false }),
-  ModernBertForSequenceClassification: modernBertLike('ModernBertForSequenceClassification', { hasHead: true }),
-  ModernBertForTokenClassification: modernBertLike('ModernBertForTokenClassification', { hasHead: false, hasTokenHead: true }),
-  NomicBertModel: nomicBertLike('NomicBertModel', { ...nomicBertHeads, prefix: '' }),
-  NomicBertForMaskedLM: nomicBertLike('NomicBertForMaskedLM', nomicBertHeads),
-  // The class of the code that came with the first files.
-  NomicBertForPreTraining: nomicBertLike('NomicBertForPreTraining', { ...nomicBertHeads, prefix: 'bert.' }),
-  NomicBertForSequenceClassification: nomicBertLike('NomicBertForSequenceClassification', {
-    ...nomicBertHeads,
-    hasHead: true,
-    hasPooler: true,
-  }),
-  NomicBertForTokenClassification: nomicBertLike('NomicBertForTokenClassification', { ...nomicBertHeads, hasTokenHead: true }),
-  GteModel: gteLike('GteModel', { ...gteHeads, prefix: '' }),
-  GteForMaskedLM: gteLike('GteForMaskedLM', gteHeads),
-  GteForSequenceClassification: gteLike('GteForSequenceClassification', { ...gteHeads, hasHead: true, hasPooler: true }),
-  GteForTokenClassification: gteLike('GteForTokenClassification', { ...gteHeads, hasTokenHead: true }),
-  NewModel: gteLike('NewModel', { ...newHeads, prefix: '' }),
-  NewForMaskedLM: gteLike('NewForMaskedLM', newHeads),
-  NewForSequenceClassification: gteLike('NewForSequenceClassification', { ...newHeads, hasHead: true, hasPooler: true }),
-  NewForTokenClassification: gteLike('NewForTokenClassification', { ...newHeads, hasTokenHead: true }),
-  EuroBertModel: euroBertLike('EuroBertModel', { prefix: '', hasHead: false }),
-  EuroBertForMaskedLM: euroBertLike('EuroBertForMaskedLM', { prefix: 'model.', hasHead: false }),
-  EuroBertForSequenceClassification: euroBertLike('EuroBertForSequenceClassification', { prefix: 'model.', hasHead: true }),
-  EuroBertForTokenClassification: euroBertLike('EuroBertForTokenClassification', { prefix: 'model.', hasHead: false, hasTokenHead: true }),
-  UltrabertModel: ultraBertLike('UltrabertModel', { prefix: '', hasHead: false }),
-  UltrabertForMaskedLM: ultraBertLike('UltrabertForMaskedLM', { prefix: 'ultrabert.', hasHead: false }),
-  UltrabertForSequenceClassification: ultraBertLike('UltrabertForSequenceClassification', { prefix: 'ultrabert.', hasHead: true }),
-  UltrabertForTokenClassification: ultraBertLike('UltrabertForTokenClassification', {
-    prefix: 'model.',
-    hasHead: false,
-    hasTokenHead: true,
-  }),
-  EsmModel: esmLike('EsmModel', { prefix: '', hasHead: false }),
-  EsmForMaskedLM: esmLike('EsmForMaskedLM', { prefix: 'esm.', hasHead: false }),
-  EsmForSequenceClassification: esmLike('EsmForSequenceClassification', { prefix: 'esm.', hasHead: true }),
-  EsmForTokenClassification: esmLike('EsmForTokenClassification', { prefix: 'esm.', hasHead: false, hasTokenHead: true }),
+  ...textEncoders,
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),

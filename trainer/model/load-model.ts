@@ -1,9 +1,10 @@
 /** Builds a model from a config.json, and checks that the tensors of a weight file fit it. */
 
-import { type Architecture, type ArchitectureEntry, architectureOfType, architectures, headedClass } from './architectures.ts';
+import { type Architecture, architectureOfType, architectures, headedClass } from './architectures.ts';
 import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { embedder, HEADLESS } from './embedder.ts';
+import type { ArchitectureEntry } from './family/architecture-entry.ts';
 import { unknownQuantizationKeys } from './family/decoder/keys/quantization-keys.ts';
 import { unknownRopeKeys } from './family/decoder/keys/rope-config.ts';
 import { isTextPart, unknownTextKeys } from './family/decoder/text-part.ts';

@@ -1,12 +1,12 @@
 /** UltraBERT: the keys of its first files, its windows, and what is refused. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { ConfigJson } from '../../../../trainer/model/config-json.ts';
-import { ultraBertConfig } from '../../../../trainer/model/family/text/ultrabert.ts';
-import { unknownConfigKeys } from '../../../../trainer/model/load-model.ts';
-import { readRecord } from '../../../support/files/read-json.ts';
+import type { ConfigJson } from '../../../../../trainer/model/config-json.ts';
+import { ultraBertConfig } from '../../../../../trainer/model/family/text/ultrabert.ts';
+import { unknownConfigKeys } from '../../../../../trainer/model/load-model.ts';
+import { readRecord } from '../../../../support/files/read-json.ts';
 
-const configOf = (name: string): ConfigJson => readRecord(join(import.meta.dirname, '..', '..', '..', 'golden', name, 'config.json'));
+const configOf = (name: string): ConfigJson => readRecord(join(import.meta.dirname, '..', '..', '..', '..', 'golden', name, 'config.json'));
 
 const read = (changes: ConfigJson, name = 'ultrabert_mean') =>
   ultraBertConfig('UltrabertForSequenceClassification', { prefix: 'ultrabert.', hasHead: true }, { ...configOf(name), ...changes }, {});

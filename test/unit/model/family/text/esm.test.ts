@@ -1,12 +1,12 @@
 /** ESM: published configs, the frequencies of its positions, and what is refused. */
 import { describe, expect, test } from 'vitest';
-import { architectures } from '../../../../trainer/model/architectures.ts';
-import type { ConfigJson } from '../../../../trainer/model/config-json.ts';
-import { esm } from '../../../../trainer/model/family/text/esm.ts';
-import { esmConfig } from '../../../../trainer/model/family/text/esm-config.ts';
-import { loadModel, unknownConfigKeys, weightMismatches } from '../../../../trainer/model/load-model.ts';
-import type { ParameterSpec } from '../../../../trainer/model/module-specs.ts';
-import { withStacks } from '../../../../trainer/model/stored-form.ts';
+import { architectures } from '../../../../../trainer/model/architectures.ts';
+import type { ConfigJson } from '../../../../../trainer/model/config-json.ts';
+import { esm } from '../../../../../trainer/model/family/text/esm.ts';
+import { esmConfig } from '../../../../../trainer/model/family/text/esm-config.ts';
+import { loadModel, unknownConfigKeys, weightMismatches } from '../../../../../trainer/model/load-model.ts';
+import type { ParameterSpec } from '../../../../../trainer/model/module-specs.ts';
+import { withStacks } from '../../../../../trainer/model/stored-form.ts';
 
 /** Keys as in the files of the smallest ESM-2. */
 const esm2: ConfigJson = {
