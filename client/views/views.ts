@@ -93,7 +93,7 @@ export function createViews(app: App): Views {
   };
   const states = workspace.createFileSystemWatcher('**/state.json');
   const modelFiles = workspace.createFileSystemWatcher(MODEL_FILES);
-  // When a folder is deleted, older editors report nothing about the files inside.
+  // When a folder is deleted, editors report nothing about the files inside.
   const deleted = workspace.createFileSystemWatcher('**/*', true, true);
   const timer = setInterval(redrawRuns, REDRAW_MS);
   const clusterTimer = setInterval(() => list.isOnCluster && runs.view.visible && onFiles.call(), CLUSTER_LOOK_MS);
@@ -107,7 +107,10 @@ export function createViews(app: App): Views {
     modelFiles.onDidChange(onModelFile),
     modelFiles.onDidDelete(onModelFile),
     deleted,
-    deleted.onDidDelete(({ fsPath }) => isModelIn(fsPath) && onModels.call()),
+    deleted.onDidDelete(({ fsPath }) => {
+      if (isModelIn(fsPath)) onModels.call();
+      if (list.isRunIn(fsPath)) onFiles.call();
+    }),
     workspace.onDidChangeWorkspaceFolders(reloadAll),
     workspace.onDidGrantWorkspaceTrust(reloadAll),
   ];
@@ -133,6 +136,8 @@ export function createViews(app: App): Views {
   };
 }
 
+const isIn = (file: string, folder: string): boolean => file === folder || file.startsWith(`${folder}${path.sep}`);
+
 interface RunListParams {
   /** Called if a run may have been deleted or is being replaced. */
   readonly lookAgain: () => void;
@@ -153,6 +158,7 @@ function createRunList(app: App, { lookAgain, onListed }: RunListParams) {
     get isLoaded() {
       return listed !== undefined;
     },
+    isRunIn: (folder: string): boolean => listed?.some(({ runDir }) => isIn(runDir, folder)) ?? false,
     /** True if the daemon did not search all folders. */
     get isTruncated() {
       return isTruncated;
@@ -236,7 +242,7 @@ function createTrees(app: App, list: ReturnType<typeof createRunList>) {
     draw: drawDevice,
     reportOf,
   });
-  const isModelIn = (folder: string): boolean => modelPaths.some(model => model === folder || model.startsWith(`${folder}${path.sep}`));
+  const isModelIn = (folder: string): boolean => modelPaths.some(model => isIn(model, folder));
   return { runs, models, devices, isModelIn };
 }
 

@@ -21,7 +21,8 @@ interface ActionButton {
 
 const IN_TERMINAL = 'This run was started in a terminal. Press Ctrl+C there';
 const IN_SWEEP = 'This run belongs to a sweep on Slurm. Stop the whole sweep in the Runs view, or in a terminal: rowtune runs --stop';
-const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
+const hasTrained = ({ overview, summary }: RunModel): boolean =>
+  overview !== undefined && (summary?.checkpoint != null || overview.step > 0);
 /** True for a waiting run, which has no folder yet but whose job can be stopped. */
 const waits = ({ missing, overview }: RunModel): boolean =>
   missing?.job?.state === 'queued' || missing?.job?.state === 'running' || overview?.cluster?.phase === 'waiting';
@@ -59,7 +60,10 @@ const BUTTONS: readonly ActionButton[] = [
     title: 'Which rows matter, and which are trained',
     // There is no map if the run scores nothing, or if it ended before it chose its rows.
     isShown: model =>
-      model.recipe !== undefined && choosesByScores(model.setting('method')) && (model.isActive || model.coverage !== undefined),
+      model.overview !== undefined &&
+      model.recipe !== undefined &&
+      choosesByScores(model.setting('method')) &&
+      (model.isActive || model.coverage !== undefined),
   },
   {
     action: 'try',

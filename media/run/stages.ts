@@ -17,7 +17,8 @@ export interface Stage {
 /** Returns an empty list if no daemon knows the current stage, as for a run started in a terminal. */
 export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview' | 'missing' | 'recipe'>): Stage[] {
   const job = overview?.job ?? missing?.job;
-  if (!job || (overview && overview.state !== 'preparing')) return [];
+  const isBefore = overview ? overview.state === 'preparing' : job?.state === 'queued' || job?.state === 'running';
+  if (!job || !isBefore) return [];
   const method = recipe?.entries.find(({ key }) => key === 'method')?.value;
   const before = overview?.step ?? 0;
   const isAhead: Readonly<Record<string, boolean>> = {

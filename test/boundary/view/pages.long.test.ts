@@ -40,10 +40,10 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
-async function openRun(): Promise<BrowserPage<RunFromPage>> {
+async function openRun(of = runDir): Promise<BrowserPage<RunFromPage>> {
   const shown = await openWithHost<RunFromPage, RunToPage>(browser, 'run', {
     connect: connectRun,
-    state: { runDir },
+    state: { runDir: of },
     services: testServices(),
   });
   ends.push(() => shown.page.close());
@@ -251,6 +251,18 @@ describe.skipIf(executablePath === undefined)(
       expect(shown.said).toEqual([{ type: 'ready' }, { type: 'action', action: 'abort' }, { type: 'action', action: 'stop' }]);
       await shown.post({ type: 'overview', overview });
       await until(() => page.getByRole('button', { name: 'Stop and Save' }).isDisabled(), 'no stop');
+    });
+
+    test('a run that is deleted keeps its curves, and offers nothing that needs its files', async () => {
+      const lost = join(task.folder, 'runs', 'lost');
+      cpSync(runDir, lost, { recursive: true });
+      const { page } = await openRun(lost);
+      const actions = page.getByRole('toolbar', { name: 'Actions' }).getByRole('button');
+      await expect.poll(() => actions.count()).toBeGreaterThan(2);
+      rmSync(lost, { recursive: true });
+      await expect.poll(() => page.locator('.run-reason').textContent()).toContain('It may have been deleted');
+      await expect.poll(() => actions.count()).toBe(0);
+      await page.getByRole('slider', { name: /^Loss/ }).and(page.locator('[aria-valuetext^="step 12"]')).waitFor();
     });
 
     test('compared runs show where they are on the cluster', async () => {

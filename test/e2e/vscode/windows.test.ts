@@ -1,4 +1,6 @@
-/** Tests that a run does not depend on windows: two at once, one whose extension host is killed, and none. */
+/** Tests that a run does not depend on windows: two at once, one whose extension host is killed, and none; and that windows follow it. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../../support/machine/until.ts';
 import type { Workbench } from './driver.ts';
@@ -50,6 +52,14 @@ describeEditor(
       const third = await session().open('third');
       await third.runCommandUntil('Rowtune: Stop and Save', () => run().state === 'stopped');
       await third.close();
+    });
+
+    test('the pages of a run close when its folder is deleted, though its window does not show the list of runs', async () => {
+      const window = await session().open('deleted');
+      await window.runCommandOn('Rowtune: Open Run', 'mine');
+      await until(async () => (await shownState(window)) === 'stopped', 'the page', START_MS);
+      rmSync(join(session().task.folder, 'runs', 'mine'), { recursive: true });
+      await window.tab('Run: mine').waitFor({ state: 'detached' });
     });
   },
 );

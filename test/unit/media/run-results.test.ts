@@ -79,6 +79,12 @@ describe('stages', () => {
     expect(stagesOf(modelOf(preparing(undefined)))).toEqual([]);
     expect(stagesOf(modelOf(overview({ phase: 'train' }, { state: 'running' })))).toEqual([]);
   });
+
+  test('a run that was deleted has no stages, but one that waits does', () => {
+    const stages = (state: ShownJob['state']) => stagesOf(modelOf({ type: 'missing', runDir: '/runs/spam', job: { id: '1', state } }));
+    expect(stages('queued').length).toBeGreaterThan(2);
+    expect(stages('stopped')).toEqual([]);
+  });
 });
 
 const evaluation = (accuracy: number, loss: number, confusion: Record<string, Record<string, number>>): EvaluationView => ({
