@@ -181,6 +181,23 @@ describe.skipIf(executablePath === undefined)(
       await expect.poll(() => recipe.getByRole('row', { name: /^r 8/ }).count()).toBe(1);
     });
 
+    test('in a narrow panel, the page does not scroll sideways, and no column is too narrow to read', async () => {
+      const { page } = await openRun();
+      await page.setViewportSize({ width: 300, height: 900 });
+      await page.getByRole('log').getByText('finished after 12 updates').waitFor();
+      for (const tab of await page.getByRole('tab').all()) {
+        await tab.click();
+        expect(await page.evaluate('document.documentElement.scrollWidth'), (await tab.textContent()) ?? '').toBe(300);
+      }
+      for (const [tab, text] of [
+        ['Log', '.log-text'],
+        ['Recipe', '.recipe td:has(.value)'],
+      ] as const) {
+        await page.getByRole('tab', { name: tab }).click();
+        expect((await page.locator(text).last().boundingBox())?.width, tab).toBeGreaterThan(100);
+      }
+    });
+
     test('the processes of a run are rows of a table', async () => {
       const { page, post } = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
       ends.push(() => page.close());
