@@ -317,6 +317,9 @@ describe.skipIf(executablePath === undefined)(
       await expect.poll(() => recipes.allTextContents()).toEqual(['learning_rate0.0050.25']);
       await page.getByRole('checkbox', { name: 'All settings' }).check();
       await expect.poll(() => recipes.count()).toBeGreaterThan(20);
+      await page.setViewportSize({ width: 300, height: 900 });
+      for (const cell of await recipes.first().locator('td').all()) expect((await cell.boundingBox())?.width).toBeGreaterThan(90);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(300);
       const shows = page.getByRole('checkbox', { name: 'Show the curves of other' });
       await shows.focus();
       await page.keyboard.press('Space');

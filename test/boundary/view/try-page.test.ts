@@ -70,6 +70,8 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
     expect(await rows.allTextContents()).toEqual(['Base modelTuned model', 'Better answer0.52', 'Worse answer1-1', 'Margin-0.53']);
     await page.getByText('The margin rose from -0.5 to 3.').first().waitFor();
     await page.getByText('of 8', { exact: true }).waitFor();
+    await page.setViewportSize({ width: 300, height: 900 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(300);
     expect(services.asked.map(({ sample, adapter }) => [sample, adapter])).toEqual([[4, state.adapter]]);
     expect(errors).toEqual([]);
     await page.close();
