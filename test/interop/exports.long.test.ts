@@ -148,6 +148,7 @@ const cases: readonly Case[] = [
       'qwen3_next',
       'lfm2_moe',
       'glm4_moe',
+      'deepseek_v2',
       'deepseek_v3',
       'mistral4',
       'ernie4_5_moe',

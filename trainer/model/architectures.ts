@@ -148,6 +148,7 @@ export const architectures = {
   PhiForSequenceClassification: scoredDecoderOf('PhiForCausalLM'),
   Starcoder2ForSequenceClassification: scoredDecoderOf('Starcoder2ForCausalLM'),
   StableLmForSequenceClassification: scoredDecoderOf('StableLmForCausalLM'),
+  DeepseekV2ForSequenceClassification: scoredDecoderOf('DeepseekV2ForCausalLM'),
   NemotronForSequenceClassification: scoredDecoderOf('NemotronForCausalLM'),
   ModernBertDecoderForSequenceClassification: scoredDecoderOf('ModernBertDecoderForCausalLM'),
   ...textEncoders,

@@ -19,7 +19,7 @@ const decoders: readonly Missing[] = [
   },
   {
     needs: 'multi-head latent attention of this kind',
-    names: /^(Deepseek(V2|VL)|KimiK2|MiniCPM3)/,
+    names: /^(DeepseekVL|KimiK2|MiniCPM3)/,
     keys: ['kv_lora_rank'],
     nearest: 'DeepseekV3',
   },

@@ -18,7 +18,7 @@ from transformers import ModernBertDecoderConfig, ModernBertDecoderForCausalLM
 from transformers import NanoChatConfig, NanoChatForCausalLM
 from transformers import PhiConfig, PhiForCausalLM
 from transformers import NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM
-from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
+from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, Glm4MoeConfig, Glm4MoeForCausalLM, Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM, Lfm2Config, Lfm2ForCausalLM, Lfm2MoeConfig, Lfm2MoeForCausalLM
 from transformers import FalconH1Config, FalconH1ForCausalLM
 from transformers import GemmaConfig, GemmaForCausalLM
 from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
@@ -103,6 +103,7 @@ FAMILIES = dict(
                                                       num_experts_per_tok=2)),
     lfm3=(Lfm3ForCausalLM, Lfm3Config, dict(**decoder, head_dim=8, layer_types=['sliding_attention', 'full_attention'], sliding_window=5)),
     glm4_moe=(Glm4MoeForCausalLM, Glm4MoeConfig, dict(**decoder, head_dim=8, moe_intermediate_size=16, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2)),
+    deepseek_v2=(DeepseekV2ForCausalLM, DeepseekV2Config, dict(**latent, first_k_dense_replace=1)),
     deepseek_v3=(DeepseekV3ForCausalLM, DeepseekV3Config, dict(**latent, first_k_dense_replace=1)),
     youtu=(YoutuForCausalLM, YoutuConfig, {k: v for k, v in latent.items() if k not in ('moe_intermediate_size', 'n_routed_experts', 'num_experts_per_tok', 'n_group', 'topk_group')}),
     glm4_moe_lite=(Glm4MoeLiteForCausalLM, Glm4MoeLiteConfig, latent),

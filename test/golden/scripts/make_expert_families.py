@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Cohere2MoeConfig, Cohere2MoeForCausalLM, GraniteMoeConfig, GraniteMoeForCausalLM, GraniteMoeSWAConfig, GraniteMoeSWAForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import FlintConfig, FlintForCausalLM, Kolibri1Config, Kolibri1ForCausalLM
 from transformers import AfmoeConfig, AfmoeForCausalLM, MellumConfig, MellumForCausalLM
-from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
+from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig, Glm4MoeConfig, Glm4MoeForCausalLM,
                           Glm4MoeLiteConfig, Glm4MoeLiteForCausalLM, GptOssConfig, GptOssForCausalLM, GraniteMoeHybridConfig,
                           GraniteMoeHybridForCausalLM, Lfm2MoeConfig,
                           Lfm2MoeForCausalLM, Mistral4Config, Mistral4ForCausalLM, MixtralConfig, MixtralForCausalLM, NemotronHConfig, NemotronHForCausalLM, OlmoeConfig, OlmoeForCausalLM, Qwen3_5MoeConfig, Qwen3_5MoeForCausalLM, Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeTextConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM,
@@ -182,6 +182,10 @@ if __name__ == '__main__':
          num_experts_per_tok=3, n_shared_experts=1, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=1.5, attention_bias=True,
          rope_parameters=dict(rope_type='yarn', rope_theta=10000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=0.7,
                               original_max_position_embeddings=16)), 551, 24)
+    # Experts that a softmax over all scores, and whose weights do not sum to 1; queries from the states, as in DeepSeek-V2-Lite.
+    make('deepseek_v2', DeepseekV2ForCausalLM, DeepseekV2Config(**latent, q_lora_rank=None, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6, n_routed_experts=8,
+         num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1, routed_scaling_factor=1.5, rope_parameters=dict(rope_type='yarn', rope_theta=10000.0,
+         factor=4.0, beta_fast=32.0, beta_slow=1.0, mscale=0.707, mscale_all_dim=0.707, original_max_position_embeddings=16)), 661, 24)
     make('glm4_moe_lite', Glm4MoeLiteForCausalLM, Glm4MoeLiteConfig(**{**latent, 'tie_word_embeddings': True}, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=8,
          v_head_dim=16, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, mlp_layer_types=['sparse', 'dense'], rope_interleave=False), 561, 12)
     # Queries that grow beyond the original length of yarn, and experts that a softmax scores.

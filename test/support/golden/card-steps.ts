@@ -56,6 +56,7 @@ const SAME_LAYERS = [
   'cwm',
   'flint',
   'kolibri1',
+  'deepseek_v2',
   'granitemoe_swa',
   'hyperclovax',
   'hyperclovax_plain',

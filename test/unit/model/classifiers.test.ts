@@ -59,6 +59,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^OlmoHybrid/, 'olmo_hybrid'],
   [/^Lfm2Moe/, 'lfm2_moe'],
   [/^Glm4MoeLite/, 'glm4_moe_lite'],
+  [/^DeepseekV2/, 'deepseek_v2'],
   [/^DeepseekV3/, 'deepseek_v3'],
   [/^Mistral4/, 'mistral4'],
   [/^Apertus/, 'apertus'],

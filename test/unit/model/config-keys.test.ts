@@ -63,6 +63,7 @@ const needed: Readonly<Record<string, object>> = {
   nemotron: { num_key_value_heads: null },
   hyperclovax: { attention_multiplier: null },
   glm4_moe: { num_key_value_heads: 2, head_dim: 8 },
+  deepseek_v2: { num_experts_per_tok: 2 },
   deepseek_v3: { num_key_value_heads: 4 },
   glm4_moe_lite: { num_key_value_heads: 4 },
   mistral4: { num_key_value_heads: 4 },

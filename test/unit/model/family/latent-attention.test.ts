@@ -121,6 +121,8 @@ test.each<[string, ConfigJson, RegExp]>([
   ['deepseek_v3', { head_dim: 8 }, /head_dim 8 is not qk_rope_head_dim 4/],
   ['deepseek_v3', { qk_rope_head_dim: 3, head_dim: 3 }, /head_dim 3 is odd/],
   ['deepseek_v3', { topk_method: 'greedy' }, /topk_method "greedy" is not supported; supported is "noaux_tc"/],
+  ['deepseek_v2', { topk_method: 'group_limited_greedy' }, /topk_method "group_limited_greedy" is not supported; supported is "greedy"/],
+  ['deepseek_v2', { norm_topk_prob: true }, /norm_topk_prob true is not supported/],
   ['deepseek_v3', { index_topk: 2048 }, /index_topk 2048 is not supported/],
   ['mistral4', { head_dim: 8 }, /head_dim 8 is not qk_head_dim 16/],
   [
@@ -144,7 +146,7 @@ test.each<[string, ConfigJson, RegExp]>([
 test.each([
   ['DeepseekV32ForCausalLM', { index_topk: 64, kv_lora_rank: 8 }, 'an indexer that chooses the keys of each query'],
   ['GlmMoeDsaForCausalLM', {}, 'an indexer that chooses the keys of each query'],
-  ['DeepseekV2ForCausalLM', {}, 'multi-head latent attention of this kind'],
+  ['KimiK2ForCausalLM', {}, 'multi-head latent attention of this kind'],
 ])('%s needs what is missing here', (architecture, config, needs) => {
   const message = `${architecture}, which is not supported: it needs ${needs}`;
   expect(() => loadModel({ architectures: [architecture], ...config })).toThrow(message);

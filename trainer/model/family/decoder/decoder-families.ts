@@ -18,7 +18,7 @@ import { arcee } from './families/arcee.ts';
 import { cohere, cohere2 } from './families/cohere2.ts';
 import { cohere2Moe } from './families/cohere2-moe.ts';
 import { cwm } from './families/cwm.ts';
-import { deepseekV3, glm4MoeLite } from './families/deepseek.ts';
+import { deepseekV2, deepseekV3, glm4MoeLite } from './families/deepseek.ts';
 import { ernie, ernieMoe, paddleOcr } from './families/ernie.ts';
 import { exaone4 } from './families/exaone4.ts';
 import { falconH1 } from './families/falcon-h1.ts';
@@ -140,6 +140,7 @@ const families = {
   FlintForCausalLM: flint,
   Kolibri1ForCausalLM: kolibri,
   GraniteMoeSWAForCausalLM: graniteMoeSwa,
+  DeepseekV2ForCausalLM: deepseekV2,
   HyperCLOVAXForCausalLM: hyperClova,
   NemotronForCausalLM: nemotron,
 } as const;

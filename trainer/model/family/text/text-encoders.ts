@@ -31,6 +31,7 @@ const euroBertLike = classesOf(euroBertKeys, euroBertConfig, euroBert);
 const ultraBertLike = classesOf(ultraBertKeys, ultraBertConfig, ultraBert);
 const esmLike = classesOf(esmKeys, esmConfig, esm);
 const modernBertLike = classesOf(modernBertKeys, modernBertConfig, modernBert);
+
 type ClassesOf<Name extends string> = `${Name}${'Model' | 'ForMaskedLM' | 'ForSequenceClassification' | 'ForTokenClassification'}`;
 
 /**

@@ -1,12 +1,15 @@
-/** DeepSeek-V3, and GLM-4.7-Flash with the same layers: multi-head latent attention, and the experts of GLM-4.5. */
+/**
+ * DeepSeek-V3, and GLM-4.7-Flash with the same layers: multi-head latent attention, and the experts of GLM-4.5. DeepSeek-V2 chooses experts by
+ * a softmax over all.
+ */
 
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refused, refusedUnless, withoutEffect } from '../../../config-keys.ts';
 import { epsilon, size } from '../../common-keys.ts';
 import type { DecoderExperts } from '../blocks/experts.ts';
-import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
-import { mlpTypes } from '../keys/expert-keys.ts';
-import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks } from '../keys/grouped-experts.ts';
+import { biased, decoderKeys, headCount, noWindows, same, sizeKeys } from '../keys/decoder-keys.ts';
+import { chosenCount, count, mlpTypes } from '../keys/expert-keys.ts';
+import { afterPlain, groupedExpertKeys, groupedExperts, groupProblems, plainBlocks, scoredExperts } from '../keys/grouped-experts.ts';
 import { everywhere } from '../keys/layers.ts';
 import { yarnScores } from '../keys/rope-config.ts';
 import { alike, familyOf, type Own } from './family.ts';
@@ -102,6 +105,44 @@ export const deepseekV3 = familyOf({
   keys: deepseekV3Keys,
   defaults: ropeDimDefault(64),
   own: c => deepseekBlocks(c, afterPlain(c, c.first_k_dense_replace)),
+});
+
+const deepseekV2Keys = {
+  ...latentKeys,
+  ...groupedExpertKeys({ width: 1407, experts: 64, perToken: 1, groups: 1, chosenGroups: 1, factor: 1 }),
+  ...sizeKeys({
+    vocab_size: 102400,
+    hidden_size: 4096,
+    intermediate_size: 11008,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    max_position_embeddings: 2048,
+  }),
+  num_experts_per_tok: computed(chosenCount),
+  n_shared_experts: computed(count.default(2)),
+  first_k_dense_replace: plainBlocks(0),
+  ...refusedUnless(['greedy'], 'topk_method'),
+  ...refusedUnless(['softmax'], 'scoring_func'),
+  // Transformers does not read it, and the code of the first files divides by the sum in place of multiplying by the factor.
+  ...refusedUnless([false], 'norm_topk_prob'),
+  // Neighbors always rotate together.
+  ...refusedUnless([true], 'rope_interleave'),
+  num_experts: same(({ n_routed_experts: own = 64 }) => own),
+  ...withoutEffect('is for another topk_method', 'n_group', 'topk_group'),
+} as const satisfies KeyTable;
+
+export const deepseekV2 = familyOf({
+  family: 'deepseek_v2',
+  keys: deepseekV2Keys,
+  defaults: ropeDimDefault(64),
+  own: c => {
+    const layers = afterPlain(c, c.first_k_dense_replace);
+    const one = { ...c, rope_interleave: true, norm_topk_prob: false, n_group: 1, topk_group: 1 };
+    return latentMixture(one, { ...scoredExperts(one, 'softmax', layers), routesInFloat32: true }, [
+      'qk_rope_head_dim',
+      c.qk_rope_head_dim,
+    ]);
+  },
 });
 
 const glm4MoeLiteKeys = {
