@@ -26,7 +26,7 @@ import type { Artifact, Opened, ReopenedExport } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { smokeIds } from '../smoke-test.ts';
 import { describeFolder, type GgufPlan, ggufDataBytes, planGguf } from './gguf-file.ts';
-import { namesOfParts, numbersOf } from './gguf-tensors.ts';
+import { numbersOf } from './gguf-tensors.ts';
 import { compareWithLlamaCpp } from './llama-check.ts';
 import type { DescribedModel } from './metadata.ts';
 import { checkMmproj, planMmproj } from './mmproj-file.ts';
@@ -136,8 +136,8 @@ function coarseTypes({ folder, adapter }: Opened, model: CausalModel): string[] 
 }
 
 /**
- * The weights of a file under the names of the base. The base names the decoder differently in a model that also sees images, or has one
- * tensor where the file has several, or multipliers that are in the file's weights.
+ * The weights of a file under the names of the base. The base names the decoder differently in a model that also sees images, or has
+ * multipliers that are in the file's weights.
  */
 function byNamesOfBase(
   model: CausalModel,
@@ -146,31 +146,21 @@ function byNamesOfBase(
 ): Omit<WeightSource, 'tensors'> & Pick<TensorSource, 'tensors'> {
   const { parameters } = model;
   const [family = none] = ggufFamiliesOf(architectureOf(config) ?? '');
-  const namesOf = (name: string): readonly string[] => namesOfParts(nameInDecoder(name), family);
   if (family.hasMultipliedWeights && base.ggufPath === undefined) return withoutMultipliers(weights, describeFolder(base, model));
   // A table may have rows for further tokens there.
   const isLonger = ({ name, shape }: ParameterSpec): boolean => (weights.tensors.get(nameInDecoder(name))?.shape[0] ?? 0) > (shape[0] ?? 0);
   const sizes = new Map(parameters.filter(isLonger).map(({ name, shape }) => [name, elementCount(shape)]));
-  if (sizes.size === 0 && parameters.every(({ name }) => namesOf(name).join() === name)) return weights;
+  if (sizes.size === 0 && parameters.every(({ name }) => nameInDecoder(name) === name)) return weights;
   const tensors = parameters.flatMap(({ name, shape }) => {
-    const found = namesOf(name).flatMap(own => weights.tensors.get(own) ?? []);
-    const [first] = found;
-    if (first === undefined || found.length < namesOf(name).length) return [];
-    return [[name, found.length === 1 && !sizes.has(name) ? first : { ...first, shape }] as const];
+    const found = weights.tensors.get(nameInDecoder(name));
+    return found === undefined ? [] : [[name, sizes.has(name) ? { ...found, shape } : found] as const];
   });
-  const readFloat32 = async (name: string): Promise<Float32Array> => {
-    const [first = name, ...others] = namesOf(name);
-    const part = await weights.readFloat32(first);
-    if (others.length === 0) return part.subarray(0, sizes.get(name));
-    const out = new Float32Array(part.length * (1 + others.length));
-    out.set(part);
-    for (const [i, own] of others.entries()) out.set(await weights.readFloat32(own), (i + 1) * part.length);
-    return out;
-  };
+  const readFloat32 = async (name: string): Promise<Float32Array> =>
+    (await weights.readFloat32(nameInDecoder(name))).subarray(0, sizes.get(name));
   return { tensors: new Map([...weights.tensors, ...tensors]), readFloat32 };
 }
 
-const none: Pick<GgufFamily, 'joined' | 'hasMultipliedWeights' | 'numbers'> = {};
+const none: Pick<GgufFamily, 'hasMultipliedWeights' | 'numbers'> = {};
 
 /** The weights of a file without the multipliers of the base. */
 function withoutMultipliers(

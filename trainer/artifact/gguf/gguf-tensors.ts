@@ -10,7 +10,6 @@ import type { GgufFamily, LayoutSizes } from '../../format/gguf/families/gguf-fa
 import { shapeInFile } from '../../format/gguf/gguf-layout.ts';
 import { ggufName } from '../../format/gguf/gguf-names.ts';
 import type { TensorDType, TensorInfo } from '../../format/tensor-source.ts';
-import { elementCount } from '../../graph/types.ts';
 import { nameInDecoder } from '../../model/family/decoder/blocks/names.ts';
 import type { CausalModel } from '../../model/model-spec.ts';
 import type { ParameterSpec } from '../../model/module-specs.ts';
@@ -39,11 +38,10 @@ export function fileTensors(
   const inMetadata = new Set(numbersOf(model, family).flatMap(({ names }) => names));
   for (const spec of model.parameters) {
     if (inMetadata.has(spec.name)) continue;
-    const isJoined = namesOfParts(spec.name, family).length > 1;
     // A matrix by itself may have other names in files, but has its own here.
     const isOwn = spec.stack?.experts === 1 && ownName(spec.name) !== undefined;
-    const stacked = isJoined || isOwn ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
-    for (const part of stacked ?? partsOf(spec, family)) {
+    const stacked = isOwn ? undefined : tensorsNamed(spec, name => ownName(name) !== undefined);
+    for (const part of stacked ?? [wholeOf(spec)]) {
       const name = nameOf(part.name);
       const tensor = name === LAYER_INPUTS ? withAllRows(part, model) : part;
       const other = found.get(name);
@@ -87,29 +85,8 @@ const bothOf = (a: FileTensor, b: FileTensor): FileTensor => ({
   },
 });
 
-/** The tensors into which a parameter is split by rows, all of the same size; usually only the parameter itself. */
-function partsOf({ name, shape }: ParameterSpec, family: GgufFamily): readonly StoredTensor[] {
-  const names = namesOfParts(name, family);
-  const [rows = 1, ...rest] = shape;
-  const own = [rows / names.length, ...rest];
-  const size = elementCount(own);
-  return names.map((part, i) => ({
-    name: part,
-    shape: own,
-    parameters: [name],
-    values: async read => {
-      const all = await read(name);
-      return names.length === 1 ? all : all.slice(i * size, (i + 1) * size);
-    },
-  }));
-}
-
-/** Hugging Face's names of the tensors whose concatenated rows form a parameter. @param name the parameter's name in a decoder by itself */
-export function namesOfParts(name: string, { joined = {} }: Pick<GgufFamily, 'joined'>): readonly string[] {
-  const [, at = '', stem = '', end = ''] = /^(model\.layers\.\d+\.)(.+)(\.\w+)$/.exec(name) ?? [];
-  const layers = Object.hasOwn(joined, stem) ? joined[stem] : undefined;
-  return layers?.map(layer => `${at}${layer}${end}`) ?? [name];
-}
+/** The tensor of a parameter by itself. */
+const wholeOf = ({ name, shape }: ParameterSpec): StoredTensor => ({ name, shape, parameters: [name], values: read => read(name) });
 
 /** True if training changed a part of the tensor. */
 export const isTunedIn = (adapter: Adapter, { parameters }: FileTensor): boolean => parameters.some(name => isTuned(adapter, name));

@@ -274,7 +274,6 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     class: 'GraniteForCausalLM',
     modelType: 'granite',
     writes: ['GraniteForCausalLM', 'GraniteMoeHybridForCausalLM'],
-    joined: { 'shared_mlp.input_linear': ['mlp.gate_proj', 'mlp.up_proj'], 'shared_mlp.output_linear': ['mlp.down_proj'] },
     // llama.cpp does not apply RoPE if it is false.
     only: { [TURNS]: true },
   },

@@ -106,11 +106,6 @@ export interface GgufFamily {
   readonly names: Readonly<Record<string, string>>;
   /** The path of the blocks in Hugging Face's names; `model.layers` by default. */
   readonly blocksAt?: string;
-  /**
-   * Layers of a block that the written classes have as one layer, and the layers here that contain their rows, in order; without ".weight"
-   * and ".bias".
-   */
-  readonly joined?: Readonly<Record<string, readonly string[]>>;
   /** The value that the converter added to the weights of norms. */
   readonly normOffset: 0 | 1;
   /** True if rows of q and k are stored with the two halves of each head interleaved. */
