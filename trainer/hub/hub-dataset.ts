@@ -4,6 +4,7 @@ import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import { fileSize } from '../format/model-config.ts';
+import { recordIn } from '../narrow.ts';
 import { isCommit, isComplete, knownCommit, markComplete, rememberRevision, repoFolder, withLock } from './hub-cache.ts';
 import { clientOf, type DownloadOptions, downloadFiles, fetchListing, withRetries } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
@@ -43,8 +44,10 @@ async function knownSplit(cacheDir: string, part: DataSetPart) {
   if (commit === undefined) return undefined;
   const dir = path.join(folder, commit);
   const text = await readRegularText(path.join(dir, LISTING), MAX_JSON_BYTES).catch(() => undefined);
-  if (text === undefined) return undefined;
-  const { files } = parseListing(JSON.parse(text), part.repo, PARQUET_NAME);
+  // A damaged listing is fetched again.
+  const listed = recordIn(text ?? '');
+  if (listed === undefined) return undefined;
+  const { files } = parseListing(listed, part.repo, PARQUET_NAME);
   return { dir, chosen: chooseFiles(files, part) };
 }
 

@@ -2,7 +2,7 @@
  * Tests data sets by name with a local server: parts, the cache without a network, an interrupted transfer, and the messages if there is
  * none.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -72,6 +72,11 @@ test('a pinned commit is asked for once, and one that the hub does not have is n
   expect(await downloadDataSet(pinned, options)).toEqual(paths);
   expect(await findDataSet(cacheDir, pinned)).toEqual(paths);
   expect(requests.length).toBe(before);
+  // A damaged listing in the cache is fetched again.
+  truncateSync(join(dir, 'listing.json'), 20);
+  expect(await downloadDataSet(pinned, options)).toEqual(paths);
+  expect(requests.length).toBe(before + 1);
+  expect(await findDataSet(cacheDir, pinned)).toEqual(paths);
   // The newest commit is a separate query.
   expect(await findDataSet(cacheDir, mails)).toBeUndefined();
   const gone = await hubError(() => downloadDataSet({ ...mails, revision: 'e'.repeat(40) }, options));
