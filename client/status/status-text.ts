@@ -2,7 +2,7 @@
 
 import { takesDevice } from '../../trainer/protocol/messages/job-messages.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/messages/job-stage.ts';
-import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
+import type { JobRecord } from '../../trainer/protocol/messages/rpc-messages.ts';
 import { compact, duration, percent } from '../../trainer/protocol/text/format.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { isTraining } from '../daemon/job-store.ts';
@@ -79,8 +79,6 @@ export function ageText(seconds: number): string {
   if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
   return `${Math.floor(seconds / 86_400)} days ago`;
 }
-
-export const stateText = (state: JobState | RunInfo['state']): string => (state === 'succeeded' ? 'finished' : state);
 
 export interface StatusBarText {
   readonly text: string;

@@ -60,7 +60,7 @@ export interface PatchSizes {
  * - at int32 [2, count]: its row and column
  * - seen [1, count]: 1 for patches, 0 for padding
  */
-export function patchFeeds({ patch, merged }: PatchSizes, pixels: ViewPixels, count: number): Record<string, HostArray> {
+export function patchFeeds({ patch, merged }: PatchSizes, pixels: ViewPixels, count: number) {
   const [rows, columns] = [pixels.height / patch, pixels.width / patch];
   const width = 3 * patch * patch;
   const patches = new Float32Array(count * width);
@@ -91,20 +91,20 @@ interface PositionParams extends PatchSizes {
  * table of positions, and their weights.
  */
 export function positionFeeds(params: PositionParams, pixels: ViewPixels, count: number): Record<string, HostArray> {
-  const { patch, merged, tableSide, nearest } = params;
+  const { patch, tableSide, nearest } = params;
+  const feeds = patchFeeds(params, pixels, count);
   const [rows, columns] = [pixels.height / patch, pixels.width / patch];
   const along = (length: number): Shares[] => Array.from({ length }, (_, at) => nearest(at, length));
   const [down, across] = [along(rows), along(columns)];
   const each = across[0]?.length ?? 0;
   const cells = new Int32Array(each ** 2 * count);
   const shares = new Float32Array(each ** 2 * count);
-  placesOf(rows, columns, merged).forEach(({ row, column }, i) => {
-    down[row]?.forEach(([y, ofRow], a) => {
-      across[column]?.forEach(([x, ofColumn], b) => {
+  for (let i = 0; i < rows * columns; i++)
+    down[feeds.at[i] as number]?.forEach(([y, ofRow], a) => {
+      across[feeds.at[count + i] as number]?.forEach(([x, ofColumn], b) => {
         cells[(each * a + b) * count + i] = y * tableSide + x;
         shares[(each * a + b) * count + i] = ofRow * ofColumn;
       });
     });
-  });
-  return { ...patchFeeds(params, pixels, count), cells, shares };
+  return { ...feeds, cells, shares };
 }
