@@ -112,7 +112,7 @@ function createNeurons({ tooltip, onOrder }: Pick<CellPanelParams, 'tooltip' | '
     { class: 'buttons', role: 'group', 'aria-label': 'Zoom of the scores' },
     createButton('−', 'Zoom out', () => strip.zoom(1 / ZOOM)),
     createButton('+', 'Zoom in', () => strip.zoom(ZOOM)),
-    createButton('Fit', 'Show all scores', () => strip.fit()),
+    createButton('Fit', 'Fit all scores', () => strip.fit()),
   );
   const line = element('div', { class: 'line' }, title, order.element, element('span', { class: 'spring' }), zooms);
   return {

@@ -39,7 +39,7 @@ export function createLookControls({ chosen, choose, zoom, save }: LookActions):
     { class: 'buttons', role: 'group', 'aria-label': 'Zoom' },
     createButton('−', 'Zoom out', () => zoom(1 / ZOOM)),
     createButton('+', 'Zoom in', () => zoom(ZOOM)),
-    createButton('Fit', 'Show all layers', () => zoom('fit')),
+    createButton('Fit', 'Fit all layers', () => zoom('fit')),
   );
   const table = createButton('Table', 'Show the values as a table', () => choose({ isTable: !chosen().isTable }));
   const exports = FORMATS.map(format => createButton(format.toUpperCase(), `Export as ${format.toUpperCase()}`, () => save(format)));

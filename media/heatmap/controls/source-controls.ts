@@ -51,7 +51,7 @@ export function createSourceControls({ chosen, choose, add, remove, openRun }: S
   const other = createSelect('Compare with', compareWith);
   const otherClass = createSelect('Class of B', key => chooseClass('b', key));
   const view = createSwitch<View>('View', value => choose({ view: value }));
-  const run = createButton('Open run', 'Show the curves of this run', openRun);
+  const run = createButton('Open run', 'Open run to see its curves', openRun);
   const [removeA, removeB] = [createRemover(remove), createRemover(remove)];
   const parts = [shown, shownClass, removeA, { element: run }, other, otherClass, removeB, view];
   return {

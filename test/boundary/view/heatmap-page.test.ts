@@ -92,6 +92,18 @@ describe.skipIf(executablePath === undefined)(
       await expect.poll(() => page.evaluate('document.activeElement.getAttribute("role")')).toBe('grid');
     });
 
+    test('the name of every button contains the words on it, which voice control says', async () => {
+      const { page } = await open();
+      await page.getByRole('grid').press('Enter');
+      await page.getByRole('region', { name: 'Cell' }).waitFor();
+      const buttons = await page.getByRole('button').all();
+      expect(buttons.length).toBeGreaterThan(10);
+      for (const button of buttons) {
+        const words = /[A-Z][\w ]+/.exec((await button.textContent()) ?? '')?.[0];
+        if (words !== undefined) expect((await button.getAttribute('aria-label')) ?? words).toMatch(new RegExp(words, 'i'));
+      }
+    });
+
     test('the budget changes selection and parameters at once', async () => {
       const { page } = await open();
       const number = page.getByRole('textbox', { name: 'Budget, as a number' });
