@@ -28,8 +28,8 @@ const mergedTypes = {
 } as const;
 
 const ggufTypes = {
-  auto: 'As the base; of a GGUF file of fewer than 8 bits, trained tensors become Q8_0',
-  base: 'As the base, however few its bits: of a GGUF file, only blocks with trained numbers change',
+  auto: 'As the base model; trained tensors of a GGUF file have at least 8 bits (Q8_0)',
+  base: 'As the base model; of a GGUF file, only blocks with trained numbers change',
   F32: 'F32: every bit',
   F16: 'F16',
   BF16: 'BF16',

@@ -16,6 +16,9 @@ const catalogs: Readonly<Record<CatalogName, Readonly<Record<string, { readonly 
   artifact: artifactCatalog,
 };
 
+/** Characters that a list of the editor shows in a line. */
+const LIST_COLUMNS = 80;
+
 describe.each(namesOf(catalogs))('labels of the catalog %s', catalog => {
   test('no two entries share one, and none is an identifier', () => {
     const labels = Object.keys(catalogs[catalog]).map(name => labelIn(catalog, name));
@@ -49,4 +52,10 @@ test.each([
 test('a method that trains something else keeps its label, whatever the recipe says', () => {
   expect(methodLabel('lora', 'columns')).toBe('LoRA');
   expect(methodLabel('from_the_future', 'columns')).toBe('from_the_future');
+});
+
+test("the labels of an export's types fit in the editor's list", () => {
+  const labels = Object.values(artifactCatalog).flatMap(({ types = {} }) => Object.values(types));
+  expect(labels.length).toBeGreaterThan(10);
+  expect(labels.filter(label => label.length > LIST_COLUMNS)).toEqual([]);
 });
