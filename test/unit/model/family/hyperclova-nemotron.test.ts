@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ConfigJson } from '../../../../trainer/model/config-json.ts';
 import { decoderConfig } from '../../../../trainer/model/family/decoder/decoder-families.ts';
-import { causalModel } from '../../../../trainer/model/load-model.ts';
+import { causalModel, unknownConfigKeys } from '../../../../trainer/model/load-model.ts';
 import { readRecord } from '../../../support/files/read-json.ts';
 
 const saved = (name: string): ConfigJson => readRecord(join(import.meta.dirname, '..', '..', '..', 'golden', name, 'config.json'));
@@ -25,4 +25,11 @@ test('Nemotron: half of each head rotates unless the config says otherwise, and 
   const features = (config: ConfigJson) => decoderConfig('NemotronForCausalLM', config).positions[0]?.features;
   expect([older, { ...older, partial_rotary_factor: 1 }].map(features)).toEqual([6, 12]);
   expect(namesIn('nemotron')).toContain('model.norm.bias');
+  expect(() => read({ rope_percent: 0.25 })).toThrow('rope_percent 0.25 is not supported; supported is 0.5');
+});
+
+test('keys of published files are known', () => {
+  const hyperClova = { attn_pdrop: 0, embd_pdrop: 0, resid_pdrop: 0, summary_first_dropout: 0, end_token_id: 3, pretraining_tp: 1 };
+  expect(unknownConfigKeys({ ...saved('hyperclovax'), ...hyperClova })).toEqual([]);
+  expect(unknownConfigKeys({ ...saved('nemotron'), partial_rotary_factor: 0.5, rope_percent: 0.5, rope_pct: 0.5 })).toEqual([]);
 });

@@ -12,6 +12,7 @@ const hyperClovaKeys = {
   attention_multiplier: computed(z.number().positive().nullish()),
   use_post_norm: computed(z.boolean().default(true)),
   ...withoutEffect('is not read', 'attn_pdrop', 'embd_pdrop', 'resid_pdrop', 'summary_first_dropout', 'end_token_id'),
+  ...withoutEffect('says how the same products are split', 'pretraining_tp'),
 } as const satisfies KeyTable;
 
 export const hyperClova = familyOf({

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { computed, type KeyTable, withoutEffect } from '../../../config-keys.ts';
 import { activation, epsilon } from '../../common-keys.ts';
 import { arceeNames } from '../blocks/names.ts';
-import { biased, decoderKeys, headCount, noWindows, sizeKeys } from '../keys/decoder-keys.ts';
+import { biased, decoderKeys, headCount, noWindows, same, sizeKeys } from '../keys/decoder-keys.ts';
 import { everywhere } from '../keys/layers.ts';
 import { alike, familyOf } from './family.ts';
 
@@ -25,6 +25,9 @@ const nemotronKeys = {
   partial_rotary_factor: computed(z.number().positive().max(1).optional()),
   attention_bias: biased,
   mlp_bias: biased,
+  // Names that files for other programs give the same share.
+  rope_pct: same(({ partial_rotary_factor: share }) => share),
+  rope_percent: same(({ partial_rotary_factor: share }) => share),
   ...withoutEffect('is not read: norm_eps counts', 'rms_norm_eps'),
 } as const satisfies KeyTable;
 
