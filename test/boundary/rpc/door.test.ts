@@ -88,6 +88,18 @@ describe("the daemon's port", () => {
     await expect(client.request('daemonStatus', {})).rejects.toMatchObject({ code: 'daemon-gone' });
   });
 
+  test('holds a limited number of connections that send nothing', async () => {
+    const sockets = Array.from({ length: 300 }, () => connectTcp({ host: '127.0.0.1', port: daemon.discovery.port }));
+    const closed = new Set<object>();
+    for (const socket of sockets) socket.on('error', () => undefined).once('close', () => closed.add(socket));
+    await until(() => closed.size >= 44, 'the end of the connections beyond the limit');
+    expect(closed.size).toBeLessThan(60);
+    for (const socket of sockets) socket.destroy();
+    await until(() => closed.size === 300, 'the end of all connections');
+    const client = await connectToState(stateDir);
+    client.close();
+  });
+
   test('answers plain HTTP with status 426', async () => {
     expect((await fetch(`http://127.0.0.1:${daemon.discovery.port}/`)).status).toBe(426);
   });

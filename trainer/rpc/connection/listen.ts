@@ -10,6 +10,11 @@ import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../../protocol/messages/rpc-message
 
 /** Maximum number of clients. Every window has one or two, so more indicate a leak in a client. */
 const MAX_CLIENTS = 64;
+/**
+ * Maximum number of connections, with those that have not sent their headers yet. Each takes an open file, and a program without the token
+ * must not use up those that jobs need.
+ */
+const MAX_CONNECTIONS = 4 * MAX_CLIENTS;
 /** Maximum time for the headers of an upgrade request, which has a few hundred bytes and arrives at once. */
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Milliseconds between pings; a dead peer (sleep, a lost connection) is noticed after two of them. */
@@ -42,6 +47,7 @@ export async function listen({ token, outside, maxFrameBytes, onClient, onRefuse
   const http = outside
     ? createSecureServer({ ...outside.tls, ...limits, minVersion: 'TLSv1.2', handshakeTimeout: HEADERS_TIMEOUT_MS })
     : createServer(limits);
+  http.maxConnections = MAX_CONNECTIONS;
   // perMessageDeflate would let a small frame expand to a large one.
   const sockets = new WebSocketServer({
     noServer: true,
