@@ -20,7 +20,7 @@ import type { ServedModel } from './served-model.ts';
 
 /** Maximum size of a body; a long conversation has a few hundred kilobytes. */
 const MAX_BODY_BYTES = 32 * 2 ** 20;
-/** Maximum number of requests that are being answered or waiting; more are refused rather than dropped silently. */
+/** Maximum number of requests that are being received, answered or waiting; more are refused rather than dropped silently. */
 const MAX_OPEN = 64;
 const HEADERS_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 60_000;
@@ -82,7 +82,7 @@ const listen = (http: Server, { host, port }: ServerPlace): Promise<void> =>
     http.listen({ host, port }, resolve);
   });
 
-/** The requests that are being answered or waiting. */
+/** The requests that are being received, answered or waiting. */
 class Requests {
   private readonly open = new Set<Promise<unknown>>();
 
@@ -142,17 +142,17 @@ async function route(params: ServeParams, requests: Requests, request: IncomingM
         data: [...params.models, ...params.embedders].map(({ name }) => ({ id: name, object: 'model', created: 0, owned_by: 'rowtune' })),
       });
     case 'POST /v1/chat/completions':
-      return chat(params, requests, await readJson(request), response);
+      return requests.run(async () => chat(params, await readJson(request), response));
     case 'POST /v1/completions':
-      return complete(params, requests, await readJson(request), response);
+      return requests.run(async () => complete(params, await readJson(request), response));
     case 'POST /v1/embeddings':
-      return embed(params, requests, await readJson(request), response);
+      return requests.run(async () => embed(params, await readJson(request), response));
     default:
       throw new RequestError(404, `this server has no ${request.method} ${path}; it has ${ROUTES.join(', ')}`);
   }
 }
 
-async function chat(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
+async function chat(params: ServeParams, body: unknown, response: ServerResponse): Promise<void> {
   const request = readChatRequest(body);
   const { messages, tools, tool_choice: choice, chat_template_kwargs: given, reasoning_effort: effort } = request;
   const model = modelOf(params, request.model);
@@ -163,10 +163,10 @@ async function chat(params: ServeParams, requests: Requests, body: unknown, resp
     topLogprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'chat', params, requests, model, ids, images, reading, settings, request, response });
+  await answer({ kind: 'chat', params, model, ids, images, reading, settings, request, response });
 }
 
-async function complete(params: ServeParams, requests: Requests, body: unknown, response: ServerResponse): Promise<void> {
+async function complete(params: ServeParams, body: unknown, response: ServerResponse): Promise<void> {
   const request = readCompletionRequest(body);
   const model = modelOf(params, request.model);
   const settings = settingsOf(request, {
@@ -174,20 +174,15 @@ async function complete(params: ServeParams, requests: Requests, body: unknown, 
     topLogprobs: request.logprobs,
     freshSeed: randomInt(2 ** 32),
   });
-  await answer({ kind: 'text', params, requests, model, ids: model.textIds(request.prompt), settings, request, response });
+  await answer({ kind: 'text', params, model, ids: model.textIds(request.prompt), settings, request, response });
 }
 
-async function embed(
-  { models, embedders, onRequest }: ServeParams,
-  requests: Requests,
-  body: unknown,
-  response: ServerResponse,
-): Promise<void> {
+async function embed({ models, embedders, onRequest }: ServeParams, body: unknown, response: ServerResponse): Promise<void> {
   const request = readEmbeddingRequest(body);
   const embedder = named(embedders, request.model, models, 'writes text; use /v1/chat/completions');
   const isGone = goneAfter(response);
   const begin = performance.now();
-  const answer = await requests.run(() => embeddings(embedder, request, isGone));
+  const answer = await embeddings(embedder, request, isGone);
   const seconds = (performance.now() - begin) / 1000;
   onRequest(`${embedder.name}: ${answer.data.length} vectors of ${answer.usage.prompt_tokens} tokens in ${seconds.toFixed(1)} s`);
   sendJson(response, 200, answer);
@@ -205,7 +200,6 @@ function goneAfter(response: ServerResponse): () => boolean {
 interface AnswerRequest {
   readonly kind: AnswerKind;
   readonly params: ServeParams;
-  readonly requests: Requests;
   readonly model: ServedModel;
   readonly ids: readonly number[];
   readonly images?: PromptImages | undefined;
@@ -218,7 +212,7 @@ interface AnswerRequest {
   readonly response: ServerResponse;
 }
 
-async function answer({ kind, params, requests, model, ids, images, reading, settings, request, response }: AnswerRequest): Promise<void> {
+async function answer({ kind, params, model, ids, images, reading, settings, request, response }: AnswerRequest): Promise<void> {
   const isGone = goneAfter(response);
   const form = {
     kind,
@@ -233,21 +227,19 @@ async function answer({ kind, params, requests, model, ids, images, reading, set
   };
   let isFirst = true;
   const begin = performance.now();
-  const completion = await requests.run(() => {
-    if (isGone()) throw new RequestError(499, 'the client is gone');
-    return model.answer({
-      ids,
-      images,
-      reading,
-      settings,
-      isCanceled: isGone,
-      ...(isStream && {
-        onPiece: piece => {
-          send(answerPiece(form, piece, isFirst));
-          isFirst = false;
-        },
-      }),
-    });
+  if (isGone()) throw new RequestError(499, 'the client is gone');
+  const completion = await model.answer({
+    ids,
+    images,
+    reading,
+    settings,
+    isCanceled: isGone,
+    ...(isStream && {
+      onPiece: piece => {
+        send(answerPiece(form, piece, isFirst));
+        isFirst = false;
+      },
+    }),
   });
   const seconds = (performance.now() - begin) / 1000;
   params.onRequest(
