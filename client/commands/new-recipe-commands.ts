@@ -16,7 +16,7 @@ import { DATA_ENDINGS } from '../recipe/data-endings.ts';
 import { dataFacts } from '../recipe/data-facts.ts';
 import { findRecipes, uriOf } from '../recipe/recipe-files.ts';
 import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe/recipe-names.ts';
-import { isModelItem, modelFacts } from '../views/model-tree.ts';
+import { isModelItem, modelFacts, modelLabels } from '../views/model-tree.ts';
 import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
@@ -197,6 +197,7 @@ function askModel(app: App): Question {
   const listed = async (): Promise<Choice<ModelChoice | 'hub' | 'disk'>[]> => {
     const client = await app.daemon.ensure();
     const { models, truncated } = await client.request('listModels', { folders: trainerFolders(app) });
+    const labelOf = modelLabels(models);
     const group = (label: string, source: ModelInfo['source']): Choice<ModelChoice>[] => {
       const items = models.filter(model => model.source === source && model.problem === undefined);
       if (items.length === 0) return [];
@@ -204,7 +205,7 @@ function askModel(app: App): Question {
       return [
         separator,
         ...items.map(model => ({
-          label: model.name,
+          label: labelOf(model),
           description: modelFacts(model),
           value: { name: source === 'cache' ? model.name : model.path, path: model.path },
         })),

@@ -1,6 +1,7 @@
 /** The view *Models* as plain data: models in the cache and the workspace, with family, size and dtype. */
 
 import type { ModelInfo } from '../../trainer/protocol/messages/rpc-messages.ts';
+import { distinctNames } from '../../trainer/protocol/run/run-names.ts';
 import { byteSize, parameterCount } from '../../trainer/protocol/text/format.ts';
 
 export interface ModelItem {
@@ -24,11 +25,12 @@ export interface ModelGroup {
 
 /** Groups the models; those of the workspace come first, because they are fewer and in use. */
 export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
+  const labelOf = modelLabels(models);
   const group = (name: string, source: ModelInfo['source']): ModelGroup => ({
     name,
     items: models
       .filter(model => model.source === source)
-      .map(modelItem)
+      .map(model => modelItem(model, labelOf(model)))
       .sort((a, b) => a.label.localeCompare(b.label)),
   });
   return [group('Workspace', 'folder'), group('Exported from Runs', 'run'), group('Cache', 'cache')].filter(
@@ -36,14 +38,22 @@ export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
   );
 }
 
-function modelItem(model: ModelInfo): ModelItem {
+/** Returns the label of each model: its name, or the end of its path if several have that name, as in several folders of a workspace. */
+export function modelLabels(models: readonly ModelInfo[]): (model: ModelInfo) => string {
+  return ({ name, path }) => {
+    const alike = models.filter(other => other.name === name).map(other => other.path);
+    return alike.length < 2 ? name : (distinctNames(alike).get(path) ?? name);
+  };
+}
+
+function modelItem(model: ModelInfo, label: string): ModelItem {
   const { name, path, source, problem } = model;
   const facts = modelFacts(model);
   return {
     id: path,
-    label: name,
+    label,
     description: problem === undefined ? facts : 'cannot be read',
-    tooltip: [name, problem ?? facts, path],
+    tooltip: [label, problem ?? facts, path],
     icon: problem === undefined ? 'package' : 'warning',
     model: source === 'cache' ? name : path,
     path,

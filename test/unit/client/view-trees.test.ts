@@ -17,6 +17,11 @@ describe('models', () => {
     ]);
   });
 
+  test('of the same name, in several folders of a workspace, are labeled by the ends of their paths', () => {
+    const models = [model('base', { path: '/w/one/base' }), model('base', { path: '/w/two/base' }), model('other')];
+    expect(modelTree(models)[0]?.items.map(({ label }) => label)).toEqual(['one/base', 'other', 'two/base']);
+  });
+
   test('tell family, size and dtype, or that they are broken', () => {
     const facts = { family: 'llama', parameters: 134_515_008, weightBytes: 269_030_016, dtypes: ['BF16'] };
     expect(modelFacts(model('a', facts))).toBe('llama · 135M parameters · 269 MB · BF16');
