@@ -39,9 +39,11 @@ export function progressText({ state, phase, progress }: Pick<JobRecord, 'state'
   return `${stageText(counted.phase)}, ${amountText(counted)}${share}${left}`;
 }
 
-/** "waiting for the training of spam to finish", for a queued job; one job runs at a time. */
+/** "waiting for the training of spam to finish", for a queued job. */
 export function waitingText(jobs: readonly JobRecord[]): string {
-  const ahead = jobs.find(({ state, kind }) => (state === 'running' || state === 'stopping') && takesDevice(kind));
+  const running = jobs.filter(({ state, kind }) => (state === 'running' || state === 'stopping') && takesDevice(kind));
+  // Short jobs run next to trainings, one at a time, and have no share of the device.
+  const ahead = running.find(({ kind, share }) => !isTraining({ kind }) && share === undefined) ?? running[0];
   if (ahead === undefined) return 'waiting for another job';
   const how = isTraining(ahead) ? '; use Stop and Save to end it sooner' : '';
   return `waiting for the ${kindText(ahead).toLowerCase()} of ${ahead.title} to finish${how}`;

@@ -58,6 +58,8 @@ describe('progress', () => {
     expect(waitingText([jobRecord(), queued])).toBe('waiting for the training of spam to finish; use Stop and Save to end it sooner');
     expect(waitingText([jobRecord({ kind: 'export' }), queued])).toBe('waiting for the export of spam to finish');
     expect(waitingText([queued])).toBe('waiting for another job');
+    // Next to a training, answers are given one at a time.
+    expect(waitingText([jobRecord(), jobRecord({ id: 'one', kind: 'generate' }), queued])).toBe('waiting for the answer of spam to finish');
   });
 
   test('a run is described by its evaluation, or else by its loss', () => {
