@@ -35,7 +35,7 @@ export function createOptions(kept: Partial<TryOptions> | undefined, onChange: (
   prompt.value = PROMPT_STYLES.find(style => style === start.prompt) ?? TRY_DEFAULTS.prompt;
   const inputs = FIELDS.map(({ name, label, step, title }) => {
     const { min, max } = TRY_BOUNDS[name];
-    const input = element('input', { type: 'number', min, max, step, title, onchange: onChange });
+    const input = element('input', { type: 'number', min, max, step, title, onchange: () => settle(name) });
     input.value = String(start[name]);
     return { name, input, label: element('label', { title }, label, input) };
   });
@@ -45,6 +45,11 @@ export function createOptions(kept: Partial<TryOptions> | undefined, onChange: (
     if (value === undefined || !Number.isFinite(value)) return TRY_DEFAULTS[name];
     const bounded = Math.min(max, Math.max(min, value));
     return name === 'temperature' || name === 'topP' ? bounded : Math.round(bounded);
+  };
+  /** Writes the value that is used into its field, in place of one out of bounds. */
+  const settle = (name: NumberName): void => {
+    for (const each of inputs) if (each.name === name) each.input.value = String(readNumber(name));
+    onChange();
   };
   return {
     element: element(

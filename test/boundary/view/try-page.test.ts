@@ -162,6 +162,22 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
     await page.close();
   });
 
+  test('a value out of bounds is replaced by the one that is used', async () => {
+    const services = answeringServices({ text: 'x', ids: [1] });
+    const { page } = await openWithHost(browser, 'try', { connect: connectTry, state, services });
+    await page.getByText('Options').click();
+    for (const [field, wrong, used] of [
+      ['Tokens', '0', '1'],
+      ['Temperature', '-3', '0'],
+      ['Seed', '', '42'],
+    ] as const) {
+      await page.getByLabel(field).fill(wrong);
+      await page.getByLabel(field).press('Tab');
+      expect(await page.getByLabel(field).inputValue()).toBe(used);
+    }
+    await page.close();
+  });
+
   test('offers no images to a model that reads none', async () => {
     const services = answeringServices({ text: 'x', ids: [1] });
     const { page } = await openWithHost(browser, 'try', { connect: connectTry, state, services });
