@@ -52,7 +52,7 @@ const walks: readonly Walk[] = [
     edits: [
       {
         file: 'trainer/model/architectures.ts',
-        behind: "import type { KeyTable } from './config-keys.ts';\n",
+        behind: "import { labelKeys } from './family/common-keys.ts';\n",
         text: "import { toy, toyConfig, toyKeys } from './family/image/toy.ts';\n",
       },
       {

@@ -31,6 +31,8 @@ FOLDERS = {
     'gpt2': ({}, {'n_ctx': 64}),
     # llama.cpp has no biases in attention, and one weight of YaRN's logarithm.
     'deepseek_v3': ({'attention_bias': False, 'scoring_func': 'sigmoid', 'rope_parameters': YARN}, {}),
+    # The converter reads which blocks rotate from a key that Transformers does not have.
+    'granite_swa': ({'layer_rope_theta': [0, 10000.0, 10000.0]}, {'no_rope_layers': [0, 1, 1]}),
     'youtu': ({'attention_bias': False, 'rope_parameters': YARN}, {}),
 }
 

@@ -50,6 +50,7 @@ const OTHER: Readonly<Record<string, readonly string[]>> = {
   apertus: ['attention.key_length', 'attention.value_length', 'vocab_size'],
   gptneox: [...['attention.head_count_kv', 'attention.key_length', 'attention.value_length'], ...['rope.freq_base', 'vocab_size']],
   glm4: ['attention.key_length', 'attention.value_length', 'vocab_size'],
+  granite_swa: ['attention.key_length', 'attention.value_length'],
   gpt2: ['attention.head_count_kv', 'attention.key_length', 'attention.value_length', 'vocab_size'],
   nemotron_h_moe: ['context_length', 'rope.dimension_count', 'attention.layer_norm_rms_epsilon'],
 };

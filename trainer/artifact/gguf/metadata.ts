@@ -4,7 +4,7 @@
  */
 
 import { ggufClasses, ggufFamiliesOf } from '../../format/gguf/families/gguf-families.ts';
-import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, TURNS } from '../../format/gguf/families/gguf-family.ts';
+import { type GgufFamily, LAYER_NORM_EPSILON, type LayoutSizes, PATTERN, ROTATING, TURNS } from '../../format/gguf/families/gguf-family.ts';
 import { CUTOFFS } from '../../format/gguf/families/gguf-gemma3n.ts';
 import { UNROTATED_DIVISOR } from '../../format/gguf/families/gguf-gemma4.ts';
 import { YARN_LOGARITHM, YARN_PART } from '../../format/gguf/families/gguf-latent.ts';
@@ -169,7 +169,7 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
   );
   const own: Readonly<Record<string, Setting | undefined>> = {
     'attention.sliding_window': windows[windowed],
-    'attention.sliding_window_pattern': windowed < 0 && !ownPositions ? undefined : windows.map(window => window !== undefined),
+    [PATTERN]: windowed < 0 && !ownPositions ? undefined : windows.map(window => window !== undefined),
     'rope.freq_base_swa': positions[windowed]?.theta,
     'rope.dimension_count_swa': positions[windowed]?.features,
     'attention.key_length_swa': attention.layers[windowed]?.headDim,
@@ -192,6 +192,7 @@ function settings({ config, decoder, full, family }: Described): ReadonlyMap<str
     ...recurrentSettings(decoder),
     ...gridSettings(full, decoder, family),
     [TURNS]: positions.some(Boolean),
+    [ROTATING]: positions.map(Boolean),
     'attention.temperature_scale': full?.growth?.beta,
     [YARN_LOGARITHM]: full?.scaling.type === 'yarn' ? logMultiplier(config, decoder) : undefined,
     'rope.scaling.attn_factor': full?.scaling.type === 'longrope' ? full.factor : undefined,

@@ -14,9 +14,10 @@ import {
   mixtralFile,
   qwen2MoeFile,
 } from './gguf-experts.ts';
-import { type GgufFamily, type GgufSizes, headNorms, plain, ROTARY_FEATURES, TURNS, turnedShare, windowOf } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, headNorms, PATTERN, plain, ROTARY_FEATURES, turnedShare, windowOf } from './gguf-family.ts';
 import { gemma3nFile } from './gguf-gemma3n.ts';
 import { gemma4File } from './gguf-gemma4.ts';
+import { graniteFile, graniteParts, graniteSwaFile } from './gguf-granite.ts';
 import { youtuFile } from './gguf-latent.ts';
 import { cohere2File, commandRFile, gpt2File, gptNeoXFile, phi2File, stablelmFile, starcoder2File } from './gguf-layer-norms.ts';
 import { nemotronFile, nemotronMoeFile } from './gguf-nemotron.ts';
@@ -111,19 +112,6 @@ const lfm2File: GgufFamily = {
     layer_types: Array.from({ length: blocks }, (_, i) => (list(kvHeads)?.[i] === 0 ? 'conv' : 'full_attention')),
   }),
 };
-
-const graniteFile = {
-  ...plain,
-  interleaved: true,
-  computed: ['attention.scale', 'embedding_scale', 'residual_scale', 'logit_scale'],
-  settings: (sizes: GgufSizes) => ({
-    ...ofLlama(sizes),
-    attention_multiplier: sizes.number('attention.scale') ?? sizes.headDim ** -0.5,
-    embedding_multiplier: sizes.number('embedding_scale') ?? 1,
-    residual_multiplier: sizes.number('residual_scale') ?? 1,
-    logits_scaling: sizes.number('logit_scale') ?? 1,
-  }),
-} as const;
 
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
@@ -245,7 +233,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     class: 'Olmo2ForCausalLM',
     modelType: 'olmo2',
     writes: ['Olmo2ForCausalLM', 'Olmo3ForCausalLM'],
-    computed: ['attention.sliding_window', 'attention.sliding_window_pattern'],
+    computed: ['attention.sliding_window', PATTERN],
     names: { ...headNorms, ...normsBehind },
     settings: sizes => {
       const window = windowOf(sizes);
@@ -269,16 +257,10 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       num_experts: sizes.number('expert_count'),
     }),
   },
-  granite: {
-    ...graniteFile,
-    class: 'GraniteForCausalLM',
-    modelType: 'granite',
-    writes: ['GraniteForCausalLM', 'GraniteMoeHybridForCausalLM'],
-    // llama.cpp does not apply RoPE if it is false.
-    only: { [TURNS]: true },
-  },
-  granitemoe: graniteMoeFile(graniteFile),
-  granitehybrid: graniteHybridFile(graniteFile),
+  granite: graniteFile,
+  granitemoe: graniteMoeFile(graniteParts),
+  granitehybrid: graniteHybridFile(graniteParts),
+  granite_swa: graniteSwaFile,
   'falcon-h1': falconH1File,
   nemotron_h: nemotronFile,
   nemotron_h_moe: nemotronMoeFile,
@@ -292,7 +274,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     ...plain,
     class: 'Exaone4ForCausalLM',
     modelType: 'exaone4',
-    computed: ['attention.sliding_window', 'attention.sliding_window_pattern'],
+    computed: ['attention.sliding_window', PATTERN],
     turnsByWindow: true,
     names: { ...headNorms, ...normsBehind },
     settings: sizes => ({

@@ -167,6 +167,11 @@ export interface GgufFamily {
   readonly withGrid?: GgufFamily;
 }
 
+/** The key for a list of the blocks with a window. */
+export const PATTERN = 'attention.sliding_window_pattern';
+/** The key for a list of the blocks that rotate queries and keys. */
+export const ROTATING = 'attention.rope_pattern';
+
 /** A family with Llama's names and rows. */
 export const plain = { computed: [], names: {}, normOffset: 0, interleaved: false } as const;
 

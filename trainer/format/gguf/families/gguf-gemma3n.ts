@@ -3,8 +3,8 @@
  * (`src/models/gemma3n.cpp`), whose keys and values of the last blocks are those of blocks 18 and 19. It divides the variance of n gates by
  * n − 1, and Transformers by n: a standard deviation of 8192 gates differs by 6e-5 of its size.
  */
-import { type GgufFamily, headNorms } from './gguf-family.ts';
-import { PATTERN, WINDOW } from './gguf-gemma4.ts';
+import { type GgufFamily, headNorms, PATTERN } from './gguf-family.ts';
+import { WINDOW } from './gguf-gemma4.ts';
 
 const MLP = 'feed_forward_length';
 /** The key for how many standard deviations above their mean the gates of each block start to count; −∞: all count. */

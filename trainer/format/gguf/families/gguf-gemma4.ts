@@ -2,13 +2,12 @@
  * Gemma 4 in llama.cpp's format: blocks with global attention have another head size, and the last blocks have no keys and values of their
  * own.
  */
-import type { GgufFamily, GgufSizes } from './gguf-family.ts';
+import { type GgufFamily, type GgufSizes, PATTERN } from './gguf-family.ts';
 
 /** The divisor of a frequency that does not rotate. */
 export const UNROTATED_DIVISOR = 1e30;
 
 export const WINDOW = 'attention.sliding_window';
-export const PATTERN = 'attention.sliding_window_pattern';
 const LENGTHS = { full: 'attention.key_length', sliding: 'attention.key_length_swa' } as const;
 const INPUTS = 'embedding_length_per_layer_input';
 const SHARED = 'attention.shared_kv_layers';
