@@ -165,7 +165,7 @@ describe.skipIf(executablePath === undefined)(`the Try page${executablePath ? ''
   test('a value out of bounds is replaced by the one that is used', async () => {
     const services = answeringServices({ text: 'x', ids: [1] });
     const { page } = await openWithHost(browser, 'try', { connect: connectTry, state, services });
-    await page.getByText('Options').click();
+    await page.getByText('Options', { exact: true }).click();
     for (const [field, wrong, used] of [
       ['Tokens', '0', '1'],
       ['Temperature', '-3', '0'],
