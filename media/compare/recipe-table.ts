@@ -20,14 +20,21 @@ export function createRecipeTable(save: (suggestedName: string, content: string)
 
   const rowsOf = () => recipeRows(runs.map(({ model }) => model.recipe?.entries));
 
+  /** Says why no setting differs. */
+  function emptyText(): string {
+    if (runs.length < 2) return 'Only one run is shown.';
+    const known = runs.filter(({ model }) => model.recipe !== undefined);
+    return known.length < 2 ? 'Only one recipe is known.' : 'All settings are equal.';
+  }
+
   function draw(): void {
     const rows = rowsOf();
     const shown = rows.filter(({ differs }) => differs || all.checked);
-    const now = JSON.stringify([runs.map(({ model }) => model.name), shown, rows.length]);
+    const now = JSON.stringify([runs.map(({ model }) => [model.name, model.recipe !== undefined]), shown, rows.length]);
     if (now === drawn) return;
     drawn = now;
     words.hidden = shown.length > 0;
-    words.textContent = rows.length === 0 ? '' : runs.length < 2 ? 'Only one run is shown.' : 'All settings are equal.';
+    words.textContent = rows.length === 0 ? '' : emptyText();
     table.element.hidden = shown.length === 0;
     table.update(
       [

@@ -297,6 +297,17 @@ describe.skipIf(executablePath === undefined)(
       await picture(page, 'cluster-compare');
     });
 
+    test('a run that is gone is compared as missing, and not as one with equal settings', async () => {
+      const shown = await openWithHost<CompareFromPage, CompareToPage>(browser, 'compare', {
+        connect: connectCompare,
+        state: { runDirs: [runDir, join(task.folder, 'runs', 'gone')] },
+        services: testServices(),
+      });
+      ends.push(() => shown.page.close());
+      await shown.page.getByRole('row', { name: /gone missing/ }).waitFor();
+      await shown.page.getByText('Only one recipe is known.').waitFor();
+    });
+
     test('two runs compared: curves, results in order, settings that differ', async () => {
       const runDirs = [runDir, other];
       const shown = await openWithHost<CompareFromPage, CompareToPage>(browser, 'compare', {
